@@ -1,0 +1,42 @@
+"""Where an artifact comes from: written into every zoo, checkpoint and report."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+
+@functools.cache
+def source_commit() -> str | None:
+    """The commit of the source checkout, with `+` when it has changes; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changes = _git(root, "status", "--porcelain", "-uno")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changes else "")
+
+
+def provenance() -> dict[str, str | None]:
+    """The versions that an artifact depends on, and the commit that made it."""
+    packages = {name: _version(name) for name in ("rnn2vec", "torch", "numpy")}
+    return {**packages, "commit": source_commit(), "python": platform.python_version(), "machine": platform.machine()}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
+def _version(package: str) -> str | None:
+    """The version of an installed package; None where rnn2vec runs from its sources alone."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""The thing studied: architectures, stacks of RNNs, their symmetries, conversions and the black-box view."""

@@ -1,0 +1,239 @@
+"""N RNNs of one architecture as stacked weights, run as one computation.
+
+Every weight has a leading axis N, and a step of all RNNs is one batched matrix product. The alternatives
+were a list of modules (a Python loop over RNNs: fifty times slower at N = 64) and `torch.func.vmap` over one
+module (the same products, but no cuDNN and no way to see into a step); plain `baddbmm` is both the fastest
+on two cores and the easiest to read.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._shapes import FlatWeights, InputSequences, InputStep, LayerState, OutputSequences, OutputStep, State
+from rnn2vec.rnn import convert, symmetry
+from rnn2vec.rnn.cells import CELLS
+from rnn2vec.rnn.spec import CellName, RNNSpec
+
+
+class RNNStack:
+    """N RNNs with the same spec and different weights.
+
+    `stack(inputs)` equals running each RNN as a `torch.nn` module with a linear readout, to 1e-5 in float32,
+    gradients included.
+
+    Args:
+        spec: the architecture that all N share.
+        weights: for each name in `spec.parameter_shapes` a tensor `(N, *shape)`.
+
+    Raises:
+        UsageError: names or shapes do not fit the spec.
+    """
+
+    def __init__(self, spec: RNNSpec, weights: Mapping[str, Tensor]) -> None:
+        expected = spec.parameter_shapes
+        if set(weights) != set(expected):
+            different = sorted(set(weights) ^ set(expected))
+            raise UsageError(
+                f"weights do not fit the spec ({spec}): {', '.join(different)} missing or unknown",
+                remedy=f"give exactly these: {', '.join(expected)}.",
+            )
+        num_rnns = weights["readout.bias"].shape[:1]
+        for name, shape in expected.items():
+            if tuple(weights[name].shape) != (*num_rnns, *shape):
+                raise UsageError(
+                    f"{name} has shape {tuple(weights[name].shape)}, expected (N, {', '.join(map(str, shape))})",
+                    remedy=f"give one weight of that shape per RNN, the same N everywhere; the spec is {spec}.",
+                )
+        self.spec = spec
+        self.weights = {name: weights[name] for name in expected}
+
+    # -- making and taking apart -------------------------------------------------------------------
+
+    @classmethod
+    def from_flat(cls, spec: RNNSpec, flat: FlatWeights) -> Self:
+        """A stack from flat weights `(N, P)` in the order of `spec.parameter_shapes`; views, no copy.
+
+        Raises:
+            UsageError: P is not `spec.num_parameters`.
+        """
+        if flat.shape[1] != spec.num_parameters:
+            raise UsageError(
+                f"{flat.shape[1]} parameters per RNN, but {spec} has {spec.num_parameters}",
+                remedy="give flat weights (N, P) of this architecture, or the spec that they belong to.",
+            )
+        shapes = spec.parameter_shapes
+        parts = flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
+        named = zip(shapes.items(), parts, strict=True)
+        return cls(spec, {name: part.unflatten(1, shape) for (name, shape), part in named})
+
+    @classmethod
+    def from_modules(cls, modules: Sequence[nn.Module]) -> Self:
+        """A stack from modules that each hold one recurrent module and a linear readout.
+
+        The names of the submodules do not matter. Weights are copied. The modules are not run: what they do
+        besides (a nonlinearity before the readout, say) is not seen.
+
+        Raises:
+            UsageError: a module does not hold exactly one `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no
+                projection) and one `nn.Linear` that fits it, or holds other weights besides, or the modules
+                differ in architecture.
+            DataError: a weight is NaN or infinite.
+        """
+        return cls._converted(modules, convert.from_module)
+
+    @classmethod
+    def from_state_dicts(cls, state_dicts: Sequence[Mapping[str, Tensor]], *, cell: CellName | None = None) -> Self:
+        """A stack from state dicts of modules as `from_modules` takes them.
+
+        Args:
+            state_dicts: one per RNN, names with any prefix (`module.`, `model.rnn.`).
+            cell: needed when a state dict has one gate: a tanh RNN and a ReLU RNN look the same there.
+
+        Raises:
+            UsageError: the shapes fit no cell, `cell` is needed or contradicts them, or architectures differ.
+            DataError: a weight is NaN or infinite.
+        """
+        return cls._converted(state_dicts, functools.partial(convert.from_state_dict, cell=cell))
+
+    @classmethod
+    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], tuple[RNNSpec, dict[str, Tensor]]]) -> Self:
+        parts: list[tuple[RNNSpec, dict[str, Tensor]]] = []
+        for number, rnn in enumerate(rnns):
+            try:
+                parts.append(convert_one(rnn))
+            except UsageError as error:
+                raise UsageError(f"RNN {number}: {error.problem}", remedy=error.remedy) from error
+        if not parts:
+            raise UsageError("no RNN was given", remedy="give at least one.")
+        spec = parts[0][0]
+        for number, (other, _) in enumerate(parts):
+            if other != spec:
+                raise UsageError(
+                    f"RNN 0 is {spec}, but RNN {number} is {other}",
+                    remedy="a stack holds RNNs of one architecture: make one stack for each.",
+                )
+        stack = cls(spec, {name: torch.stack([one[name] for _, one in parts]) for name in spec.parameter_shapes})
+        stack.require_finite()
+        return stack
+
+    def flatten(self) -> FlatWeights:
+        """All weights as one matrix `(N, P)` in PyTorch's flat order."""
+        return torch.cat([weight.flatten(1) for weight in self.weights.values()], dim=1)
+
+    def select(self, indices: Int[Tensor, " M"] | Sequence[int] | slice) -> RNNStack:
+        """The stack of the chosen RNNs, in the order given."""
+        chosen = indices if isinstance(indices, (slice, Tensor)) else torch.as_tensor(indices, dtype=torch.long)
+        return RNNStack(self.spec, {name: weight[chosen] for name, weight in self.weights.items()})
+
+    def to_modules(self) -> list[nn.Module]:
+        """N modules with submodules `rnn` and `readout`, each mapping `(B, T, I)` to `((B, T, O), state)`."""
+        return [
+            convert.to_module(self.spec, {name: weight[n] for name, weight in self.weights.items()})
+            for n in range(len(self))
+        ]
+
+    def to(self, *args: Any, **kwargs: Any) -> RNNStack:
+        """The stack on another device or in another float type, as `torch.Tensor.to`."""
+        return RNNStack(self.spec, {name: weight.to(*args, **kwargs) for name, weight in self.weights.items()})
+
+    def permute_neurons(self, layer: int, permutation: Int[Tensor, " H"] | Int[Tensor, "N H"]) -> RNNStack:
+        """The same functions with the hidden units of one layer renumbered: new unit j is old unit permutation[j].
+
+        See `rnn2vec.rnn.symmetry.permute_neurons`.
+        """
+        return RNNStack(self.spec, symmetry.permute_neurons(self.spec, self.weights, layer, permutation))
+
+    def require_finite(self) -> None:
+        """Check that no weight is NaN or infinite.
+
+        Raises:
+            DataError: names the first RNN and weight that is.
+        """
+        for name, weight in self.weights.items():
+            bad = ~torch.isfinite(weight).flatten(1).all(dim=1)
+            if bad.any():
+                rnn = int(bad.nonzero()[0])
+                raise DataError(
+                    f"RNN {rnn} has NaN or infinite numbers in {name}",
+                    remedy="leave it out or take an earlier checkpoint: it computes nothing.",
+                )
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def initial_state(self, num_sequences: int) -> State:
+        """Zeros, for `num_sequences` sequences per RNN."""
+        reference = self.weights["readout.bias"]
+        zeros = reference.new_zeros(len(self), num_sequences, self.spec.hidden_size)
+        layer_state = (zeros,) * CELLS[self.spec.cell].num_state_vectors
+        return (layer_state,) * self.spec.num_layers
+
+    def step(self, inputs: InputStep, state: State) -> tuple[OutputStep, State]:
+        """One step of every sequence of every RNN: `(N, B, I)` and a state to `(N, B, O)` and the next state."""
+        new_state: list[LayerState] = []
+        below: Tensor = inputs
+        for layer, layer_state in zip(range(self.spec.num_layers), state, strict=True):
+            new_state.append(self._layer_step(layer, self._input_part(layer, below), layer_state))
+            below = new_state[-1][0]
+        return self._readout(below), tuple(new_state)
+
+    def __call__(self, inputs: InputSequences, state: State | None = None) -> tuple[OutputSequences, State]:
+        """Run every RNN on its own sequences.
+
+        Args:
+            inputs: `(N, B, T, I)`: B sequences of T steps for each RNN.
+            state: where to start; zeros by default.
+
+        Returns:
+            Outputs `(N, B, T, O)` and the state after the last step.
+
+        Raises:
+            UsageError: `inputs` is for another number of RNNs or input size, or has no steps.
+        """
+        n, b, t, features = inputs.shape
+        if (n, features) != (len(self), self.spec.input_size) or not t:
+            raise UsageError(
+                f"inputs have shape {tuple(inputs.shape)}, expected ({len(self)}, B, T, {self.spec.input_size})",
+                remedy="give B sequences of at least one step for every RNN of the stack.",
+            )
+        state = self.initial_state(b) if state is None else state
+        new_state: list[LayerState] = []
+        below = inputs.transpose(1, 2)  # time before sequences: a step is then a contiguous slice (N, T, B, I)
+        for layer, first_state in zip(range(self.spec.num_layers), state, strict=True):
+            layer_state = first_state
+            input_parts = self._input_part(layer, below.flatten(1, 2)).unflatten(1, (t, b)).unbind(1)
+            outputs: list[Tensor] = []
+            for input_part in input_parts:
+                layer_state = self._layer_step(layer, input_part, layer_state)
+                outputs.append(layer_state[0])
+            new_state.append(layer_state)
+            below = torch.stack(outputs, dim=1)
+        return self._readout(below.flatten(1, 2)).unflatten(1, (t, b)).transpose(1, 2), tuple(new_state)
+
+    def _input_part(self, layer: int, inputs: Float[Tensor, "N R I"]) -> Float[Tensor, "N R G"]:
+        bias = self.weights[f"rnn.bias_ih_l{layer}"].unsqueeze(1)
+        return torch.baddbmm(bias, inputs, self.weights[f"rnn.weight_ih_l{layer}"].transpose(1, 2))
+
+    def _layer_step(self, layer: int, input_part: Float[Tensor, "N B G"], layer_state: LayerState) -> LayerState:
+        bias = self.weights[f"rnn.bias_hh_l{layer}"].unsqueeze(1)
+        weight = self.weights[f"rnn.weight_hh_l{layer}"].transpose(1, 2)
+        recurrent_part = torch.baddbmm(bias, layer_state[0], weight)
+        return CELLS[self.spec.cell].step(input_part, recurrent_part, layer_state)
+
+    def _readout(self, hidden: Float[Tensor, "N R H"]) -> Float[Tensor, "N R O"]:
+        bias = self.weights["readout.bias"].unsqueeze(1)
+        return torch.baddbmm(bias, hidden, self.weights["readout.weight"].transpose(1, 2))
+
+    def __len__(self) -> int:
+        return self.weights["readout.bias"].shape[0]
+
+    def __repr__(self) -> str:
+        return f"RNNStack({len(self)} RNNs: {self.spec})"

@@ -1,0 +1,180 @@
+"""The contract of a task family: everything that the rest of the library wants to know about its tasks.
+
+A family is a set of tasks of one kind, such as "generate this formal language", for each of which an RNN is
+trained. It deals tasks to runs, makes their training data, owns the environment in which a trained RNN acts,
+and says how its properties are predicted. The environment is the paper's (Section 4): it turns an RNN's output
+into its next input, `x_t, eta_t = E(y_{t-1}, eta_{t-1})`, and so closes the loop of a rollout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int, UInt8
+from torch import Tensor
+
+from rnn2vec._shapes import InputSequences, InputStep, OutputStep
+from rnn2vec.rnn.blackbox import Kind
+
+Task = tuple[float, ...]
+"""The parameters of one task, in the order of the family's `task_columns`."""
+Split = Literal["train", "validation", "ood"]
+"""Which part a task belongs to: unseen tasks are in `validation`, unusual ones in `ood`."""
+
+
+@dataclass(frozen=True)
+class DealtTask:
+    """The task of a run, and the split that the task is in."""
+
+    task: Task
+    split: Split
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All training examples of one task that are to be told apart, with how often each is drawn.
+
+    A training batch is a list of row numbers. So that one kernel serves all tasks, rows may be padded with
+    rows of weight 0.
+    """
+
+    inputs: UInt8[np.ndarray, "E T"]
+    """Input tokens of each example."""
+    targets: UInt8[np.ndarray, "E T"]
+    """Which output is right after each input token."""
+    weights: Float[np.ndarray, " E"]
+    """Probability of each example, summing to 1."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something to predict about a snapshot from its representation (Section 6.2)."""
+
+    name: str
+    """Such as `"task"`."""
+    columns: tuple[str, ...]
+    """The columns of the zoo's property table that hold it."""
+    loss: Literal["binary-cross-entropy", "cross-entropy", "mean-squared-error"]
+    """What a predictor of it minimizes."""
+    categories: tuple[float, ...] | None = None
+    """The values that each column can take, for the cross-entropies."""
+
+    def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
+        """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
+
+        Args:
+            table: arrays `(N,)` by column name.
+        """
+        columns = np.stack([np.asarray(table[column]) for column in self.columns], axis=1)
+        if self.categories is None:
+            return columns.astype(np.float32)
+        hot = columns[:, :, None] == np.asarray(self.categories)
+        return hot.reshape(len(columns), -1).astype(np.float32)
+
+
+class Environment(ABC):
+    """Runs of N RNNs in their tasks, B episodes each, side by side.
+
+    Call `first` once, then `next` with each output until it returns None. After that `codes` and `performance`
+    say what happened.
+    """
+
+    @abstractmethod
+    def first(self) -> InputStep:
+        """The first input of every episode, `(N, B, I)`."""
+
+    @abstractmethod
+    def next(self, outputs: OutputStep) -> InputStep | None:
+        """The next input of every episode, given the outputs `(N, B, O)`; None at the end."""
+
+    @abstractmethod
+    def codes(self) -> UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]:
+        """The episodes in the family's compact code, from which `TaskFamily.rollout_inputs` makes inputs."""
+
+    @abstractmethod
+    def performance(self) -> Float[Tensor, " N"]:
+        """How well each RNN did over its B episodes, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class TaskFamily(ABC):
+    """A family of tasks. Subclasses are frozen dataclasses whose fields are the family's options."""
+
+    name: ClassVar[str]
+    """The name in the registry, and in zoos."""
+    input_kind: ClassVar[Kind]
+    output_kind: ClassVar[Kind]
+    task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
+    """Names of the task parameters, as columns of the property table."""
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Input features I of an RNN in this family."""
+
+    @property
+    @abstractmethod
+    def output_size(self) -> int:
+        """Output features O of an RNN in this family."""
+
+    @property
+    @abstractmethod
+    def properties(self) -> tuple[Property, ...]:
+        """What can be predicted about a snapshot."""
+
+    @property
+    @abstractmethod
+    def ood_rule(self) -> str:
+        """Which tasks are out of distribution, as a sentence; stored in the zoo."""
+
+    @abstractmethod
+    def deal(self, num_runs: int, seed: int) -> list[DealtTask]:
+        """The task of each run. That of run i does not depend on how many runs there are."""
+
+    @abstractmethod
+    def examples(self, task: Task) -> Examples:
+        """The training examples of a task."""
+
+    @abstractmethod
+    def environment(
+        self, tasks: Sequence[Task], num_episodes: int, generators: Sequence[np.random.Generator]
+    ) -> Environment:
+        """The environment for N RNNs, one task and one generator each, with `num_episodes` episodes each."""
+
+    @abstractmethod
+    def rollout_inputs(self, codes: Tensor) -> InputSequences:
+        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts."""
+
+    @abstractmethod
+    def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
+        """One rollout as a human reads it."""
+
+    @abstractmethod
+    def describe(self, task: Task) -> str:
+        """A task as a human reads it, such as `a^n b^(n+1)`."""
+
+    def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"] | None:  # noqa: ARG002
+        """The best prediction that knows the family's tasks but not which one it faces.
+
+        Args:
+            codes: rollouts, whose prefixes are all that the prediction may use.
+
+        Returns:
+            Probabilities that minimize the expected total variation, or None where there is no closed form.
+        """
+        return None
+
+    def options(self) -> dict[str, Any]:
+        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` is an equal one."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+
+
+def one_hot(tokens: Tensor, num_tokens: int) -> Float[Tensor, "..."]:
+    """Token numbers of any shape as points of the simplex, in a new last axis."""
+    return torch.nn.functional.one_hot(tokens.long(), num_tokens).float()

@@ -1,0 +1,1 @@
+"""Model zoos: thousands of small trained RNNs with snapshots, rollouts and properties."""

@@ -1,0 +1,92 @@
+"""The contract between the zoo trainer and what does the arithmetic.
+
+Every backend gets the same arrays: the examples of each run's task, and for each step which of them are in the
+batch and with what weight. What a backend adds is speed. The optimizer is part of the contract: AdamW as
+PyTorch defines it (Loshchilov and Hutter 2019), the weight decay a number per run.
+
+**Batches as weighted rows.** A batch is R rows of examples with weights that sum to 1, and its loss is the
+weighted mean. A formal language has at most ten training strings, so a batch of 32 draws is ten rows with
+weights count/32: the same loss and the same gradient for a third of the work. Where examples are more numerous
+than the batch, each drawn one is a row of weight 1/32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int32, UInt8
+
+from rnn2vec.rnn.spec import RNNSpec
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+"""Adam's constants, PyTorch's defaults."""
+
+
+@dataclass(frozen=True)
+class RunExamples:
+    """The examples of N runs, padded to equally many."""
+
+    inputs: UInt8[np.ndarray, "N E T"]
+    """Input tokens."""
+    targets: UInt8[np.ndarray, "N E T"]
+    """The right output after each."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """S batches for each of N runs, as weighted rows of examples."""
+
+    rows: Int32[np.ndarray, "N S R"]
+    """Numbers of examples."""
+    weights: Float32[np.ndarray, "N S R"]
+    """Weight of each row in the loss; they sum to 1 over R."""
+
+
+@dataclass
+class TrainingState:
+    """Where N runs stand. Backends change the arrays in place."""
+
+    weights: Float[np.ndarray, "N P"]
+    """Flat weights in PyTorch's order."""
+    first_moments: Float[np.ndarray, "N P"]
+    """Adam's running mean of the gradient."""
+    second_moments: Float[np.ndarray, "N P"]
+    """Adam's running mean of the squared gradient."""
+    losses: Float64[np.ndarray, " N"]
+    """The loss of the last batch, before its update."""
+    step: int = 0
+    """Updates made."""
+
+    @classmethod
+    def start(cls, weights: Float[np.ndarray, "N P"]) -> TrainingState:
+        """The state before the first update."""
+        return cls(weights.copy(), np.zeros_like(weights), np.zeros_like(weights), np.zeros(len(weights)))
+
+
+class Backend(Protocol):
+    """Trains N runs of one architecture side by side."""
+
+    name: str
+    """As in `--backend`, and stored in the zoo."""
+
+    def supports(self, spec: RNNSpec) -> bool:
+        """Whether this backend trains RNNs of this architecture, on this machine."""
+        ...
+
+    def train(
+        self,
+        spec: RNNSpec,
+        examples: RunExamples,
+        state: TrainingState,
+        batches: Batches,
+        learning_rates: Float64[np.ndarray, " S"],
+        weight_decay: Float64[np.ndarray, " N"],
+    ) -> None:
+        """Make S updates of every run, changing `state` in place.
+
+        The loss is the cross-entropy of each step's output, averaged over the T steps and the weighted rows.
+        """
+        ...

@@ -1,0 +1,200 @@
+"""Build a zoo, shard by shard; given again after an interruption, the same call finishes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float
+
+from rnn2vec import tasks
+from rnn2vec._errors import UsageError
+from rnn2vec._files import claim_folder
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import provenance
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.base import DealtTask, Task, TaskFamily
+from rnn2vec.zoo import backends
+from rnn2vec.zoo.backends.base import Backend
+from rnn2vec.zoo.backends.torch_backend import weighted_cross_entropy
+from rnn2vec.zoo.config import ZooConfig
+from rnn2vec.zoo.rollouts import roll_out
+from rnn2vec.zoo.store import MANIFEST, Manifest, Shard, Zoo, damage, write_shard
+from rnn2vec.zoo.train import TrainedSnapshots, train_runs
+
+_RNNS_ROLLED_OUT_TOGETHER = 8  # with 1000 episodes each, their states still fit into the cache
+
+
+def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progress: Progress = silent) -> Zoo:
+    """Build a zoo, or finish one that was begun.
+
+    Finished shards are kept, damaged ones made again. On the same backend, machine type and versions, the same config
+    gives the same bytes, whether the build was interrupted or not.
+
+    Args:
+        config: what to build.
+        out: the zoo's folder: new, empty, or a zoo of the same config.
+        device: where a torch backend trains.
+        progress: told of the updates made, over all runs.
+
+    Raises:
+        UsageError: the folder holds something else or a zoo of another config, or a name is unknown.
+        StorageError: the disk is full; finished shards are kept.
+    """
+    folder = Path(out)
+    family = tasks.build(config.family, config.family_options)
+    spec = RNNSpec(
+        cell=config.cell,
+        input_size=family.input_size,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        output_size=family.output_size,
+    )
+    backend = backends.pick(config.backend, spec, device=device)
+    config = dataclasses.replace(config, backend=backend.name, family_options=family.options())
+    claim_folder(folder, marker=MANIFEST, kind="zoo")
+    manifest = _begin(folder, config, spec, family)
+    dealt = family.deal(config.num_runs, config.seed)
+    finished = {entry.number for entry in manifest.shards}
+    total = float(config.num_runs * config.num_steps)
+    for number in range(manifest.num_shards):
+        runs = range(number * config.runs_per_shard, min((number + 1) * config.runs_per_shard, config.num_runs))
+        report = functools.partial(_report, progress, manifest, number)
+        report(0)
+        if number in finished:
+            continue
+        started = time.monotonic()
+        shard = _build_shard(config, family, spec, backend, runs, dealt, report)
+        manifest = manifest.with_shard(write_shard(folder, number, shard, family.name))
+        manifest.write(folder)
+        _log(folder, shard=number, runs=len(runs), seconds=round(time.monotonic() - started, 3))
+    progress(total, total, "done")
+    return Zoo(folder, manifest)
+
+
+def _report(progress: Progress, manifest: Manifest, shard: int, updates: float) -> None:
+    """Tell the listener how many updates of all runs are made, `updates` of them in the current shard."""
+    config = manifest.config
+    done = shard * config.runs_per_shard * config.num_steps + updates
+    progress(done, config.num_runs * config.num_steps, f"shard {shard + 1} of {manifest.num_shards}")
+
+
+def _begin(folder: Path, config: ZooConfig, spec: RNNSpec, family: TaskFamily) -> Manifest:
+    """The manifest to go on from: a new one, or that of the zoo in the folder without its damaged shards."""
+    if not (folder / MANIFEST).exists():
+        manifest = Manifest(config, spec, family.ood_rule, dict(provenance()))
+        manifest.write(folder)
+        return manifest
+    manifest = Manifest.read(folder)
+    if manifest.config != config:
+        old, new = manifest.config.to_dict(), config.to_dict()
+        different = ", ".join(f"{name} is {old[name]}, asked for {new[name]}" for name in old if old[name] != new[name])
+        raise UsageError(
+            f"{folder} holds a zoo of another config: {different}; it was not touched",
+            remedy="give its options to finish it, or another --out for a new zoo.",
+        )
+    intact = tuple(entry for entry in manifest.shards if damage(folder, entry) is None)
+    return dataclasses.replace(manifest, shards=intact)
+
+
+def _build_shard(
+    config: ZooConfig,
+    family: TaskFamily,
+    spec: RNNSpec,
+    backend: Backend,
+    runs: range,
+    dealt: Sequence[DealtTask],
+    report: Callable[[float], None],
+) -> Shard:
+    """Train the runs of one shard; evaluate and collect their snapshots."""
+    run_tasks = [dealt[run].task for run in runs]
+    weights: list[torch.Tensor] = []
+    rollouts: list[torch.Tensor] = []
+    columns: list[dict[str, np.ndarray]] = []
+    for reached in train_runs(config, family, spec, backend, runs, run_tasks):
+        if not isinstance(reached, TrainedSnapshots):
+            report(reached * len(runs))
+            continue
+        stack = RNNStack.from_flat(spec, torch.from_numpy(reached.weights))
+        codes, performance = _act(config, family, stack, runs, run_tasks, reached.step)
+        validation_loss = _expected_loss(family, stack, run_tasks)
+        train_loss = validation_loss if reached.step == 0 else reached.losses
+        weights.append(torch.from_numpy(reached.weights))
+        rollouts.append(codes[:, : config.num_rollouts])
+        columns.append(
+            {
+                "step": np.full(len(runs), reached.step),
+                "performance": performance,
+                "train_loss": train_loss,
+                "validation_loss": validation_loss,
+                "generalization_gap": validation_loss - train_loss,
+            }
+        )
+    return Shard(
+        weights=torch.stack(weights, dim=1).flatten(0, 1),  # the snapshots of a run together
+        rollouts=torch.stack(rollouts, dim=1).flatten(0, 1),
+        properties=_property_table(config, family, runs, dealt, columns),
+    )
+
+
+def _act(
+    config: ZooConfig, family: TaskFamily, stack: RNNStack, runs: range, run_tasks: Sequence[Task], step: int
+) -> tuple[torch.Tensor, Float[np.ndarray, " N"]]:
+    """Rollout codes `(N, episodes, C)` and performance `(N,)`, each run with a generator of its own."""
+    codes: list[torch.Tensor] = []
+    performance: list[torch.Tensor] = []
+    for start in range(0, len(runs), _RNNS_ROLLED_OUT_TOGETHER):
+        chosen = slice(start, start + _RNNS_ROLLED_OUT_TOGETHER)
+        generators = [numpy_generator(config.seed, "run", run, "rollouts", step) for run in runs[chosen]]
+        environment = family.environment(run_tasks[chosen], config.num_episodes, generators)
+        roll_out(stack.select(chosen), environment)
+        codes.append(environment.codes())
+        performance.append(environment.performance())
+    return torch.cat(codes), torch.cat(performance).double().numpy()
+
+
+@torch.no_grad()
+def _expected_loss(family: TaskFamily, stack: RNNStack, run_tasks: Sequence[Task]) -> Float[np.ndarray, " N"]:
+    """The exact expectation of each RNN's training loss over its task's examples."""
+    losses: list[float] = []
+    for number, task in enumerate(run_tasks):
+        examples = family.examples(task)
+        arrays = (examples.inputs, examples.targets, examples.weights.astype(np.float32))
+        one = stack.select([number])
+        losses.append(float(weighted_cross_entropy(one, *(torch.from_numpy(array)[None] for array in arrays))))
+    return np.array(losses)
+
+
+def _property_table(
+    config: ZooConfig,
+    family: TaskFamily,
+    runs: range,
+    dealt: Sequence[DealtTask],
+    columns: Sequence[dict[str, np.ndarray]],
+) -> pa.Table:
+    """One row a snapshot, in the order of the weights."""
+    repeats = len(columns)
+    table: dict[str, np.ndarray] = {"run": np.repeat(np.arange(runs.start, runs.stop), repeats)}
+    table["spec"] = np.zeros(len(runs) * repeats, dtype=np.int64)
+    for place, name in enumerate(family.task_columns):
+        table[name] = np.repeat([dealt[run].task[place] for run in runs], repeats)
+    for name in columns[0]:
+        table[name] = np.stack([column[name] for column in columns], axis=1).ravel()
+    table["weight_decay"] = np.full(len(runs) * repeats, config.weight_decay)
+    table["seed"] = np.full(len(runs) * repeats, config.seed)
+    table["split"] = np.repeat([dealt[run].split for run in runs], repeats)
+    return pa.table(table)
+
+
+def _log(folder: Path, **entry: float) -> None:
+    with (folder / "build.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,94 @@
+"""What a zoo is made of: one frozen record, stored in the zoo and the same from every entry point."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnn2vec._errors import UsageError
+from rnn2vec.rnn.spec import CellName
+
+PAPER_SNAPSHOT_STEPS = (0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooConfig:
+    """How a zoo is built. The defaults are the paper's (Section 5, Appendix D, and our rulings).
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    family: str = "formal-languages"
+    """The task family's name."""
+    family_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the family; its own defaults are the paper's."""
+    num_runs: int = 1000
+    """RNNs trained, one task each."""
+    num_steps: int = 20_000
+    """Updates of each run."""
+    cell: CellName = "lstm"
+    """Cell of the RNNs."""
+    hidden_size: int = 32
+    """Hidden units per layer."""
+    num_layers: int = 2
+    """Recurrent layers."""
+    batch_size: int = 32
+    """Training examples drawn per update."""
+    learning_rates: tuple[float, float, float] = (0.01, 0.003, 0.0003)
+    """Learning rate at the first step, half-way and at the end; linear in between."""
+    weight_decay: float = 1e-4
+    """AdamW's decoupled weight decay."""
+    num_rollouts: int = 100
+    """Rollouts stored per snapshot."""
+    num_episodes: int = 1000
+    """Episodes from which a snapshot's performance is estimated; the rollouts are the first of them."""
+    runs_per_shard: int = 32
+    """Runs trained side by side and stored in one file: what an interrupted build may lose."""
+    backend: str = "auto"
+    """What does the arithmetic: `auto`, `numba` or `torch`."""
+    seed: int = 0
+    """Everything random follows from this and the number of the run."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
+        for name in ("num_runs", "num_steps", "batch_size", "num_rollouts", "num_episodes", "runs_per_shard"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
+        if self.num_rollouts > self.num_episodes:
+            raise UsageError(
+                f"num_rollouts={self.num_rollouts} of num_episodes={self.num_episodes}",
+                remedy="the stored rollouts are the first episodes: give at least as many episodes.",
+            )
+        if self.seed < 0:
+            raise UsageError(f"seed={self.seed}", remedy="give 0 or more.")
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """After how many updates snapshots are taken: the paper's, and always the last."""
+        return (*(step for step in PAPER_SNAPSHOT_STEPS if step < self.num_steps), self.num_steps)
+
+    @property
+    def num_rnns(self) -> int:
+        """Snapshots in the finished zoo."""
+        return self.num_runs * len(self.snapshot_steps)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of update `step`, counted from 0."""
+        start, middle, end = self.learning_rates
+        share = 2 * step / self.num_steps
+        return start + share * (middle - start) if share < 1 else middle + (share - 1) * (end - middle)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON-ready values."""
+        return {**dataclasses.asdict(self), "learning_rates": list(self.learning_rates)}
+
+
+PRESETS: dict[str, ZooConfig] = {
+    "tiny": ZooConfig(num_runs=16, num_steps=200, num_rollouts=20, num_episodes=100, runs_per_shard=8),
+    "tour": ZooConfig(num_runs=216, num_steps=1000, num_rollouts=100, num_episodes=200, runs_per_shard=24),
+    "laptop": ZooConfig(num_runs=512, num_steps=4000),
+    "paper": ZooConfig(),
+}
+"""Named configs: the same code with other numbers."""

@@ -1,0 +1,106 @@
+"""Train the runs of one shard, stopping at every snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.tasks.base import Examples, Task, TaskFamily
+from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, TrainingState
+from rnn2vec.zoo.config import ZooConfig
+
+STEPS_PER_CALL = 250
+"""Updates per call of a backend: bounds the memory of the batches, and how long a build stays silent."""
+
+
+@dataclass(frozen=True)
+class TrainedSnapshots:
+    """All runs of a shard after the same number of updates."""
+
+    step: int
+    """Updates made."""
+    weights: Float32[np.ndarray, "N P"]
+    """Flat weights, a copy."""
+    losses: Float64[np.ndarray, " N"]
+    """Training loss: that of the last batch, before its update; NaN before the first."""
+
+
+def train_runs(
+    config: ZooConfig, family: TaskFamily, spec: RNNSpec, backend: Backend, runs: Sequence[int], tasks: Sequence[Task]
+) -> Iterator[TrainedSnapshots | int]:
+    """Train some runs side by side.
+
+    What a run becomes depends on the config and its own number, not on its neighbours.
+
+    Args:
+        config: the zoo's config.
+        family: the task family.
+        spec: the RNNs' architecture.
+        backend: what does the arithmetic.
+        runs: the numbers of the runs.
+        tasks: the task of each.
+
+    Yields:
+        The snapshots as they are reached, and between them the updates made so far.
+    """
+    examples = [family.examples(task) for task in tasks]
+    generators = [numpy_generator(config.seed, "run", run, "batches") for run in runs]
+    state = TrainingState.start(_initial_weights(config, spec, runs))
+    padded = pad_examples(examples)
+    decay = np.full(len(runs), config.weight_decay)
+    for snapshot_step in config.snapshot_steps:
+        while state.step < snapshot_step:
+            count = min(STEPS_PER_CALL, snapshot_step - state.step)
+            rates = np.array([config.learning_rate(step) for step in range(state.step, state.step + count)])
+            batches = draw_batches(examples, count, config.batch_size, generators)
+            backend.train(spec, padded, state, batches, rates, decay)
+            yield state.step
+        losses = state.losses.copy() if state.step else np.full(len(runs), np.nan)
+        yield TrainedSnapshots(state.step, state.weights.copy(), losses)
+
+
+def pad_examples(examples: Sequence[Examples]) -> RunExamples:
+    """The examples of several tasks as one array; padding rows repeat a task's first example."""
+    most = max(len(one.inputs) for one in examples)
+
+    def pad(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, np.repeat(rows[:1], most - len(rows), axis=0)])
+
+    return RunExamples(
+        np.stack([pad(one.inputs) for one in examples]), np.stack([pad(one.targets) for one in examples])
+    )
+
+
+def draw_batches(
+    examples: Sequence[Examples], num_steps: int, batch_size: int, generators: Sequence[np.random.Generator]
+) -> Batches:
+    """Draw batches of `batch_size` examples for each run, as weighted rows (see `backends.base`).
+
+    Where no task has more examples than a batch, equal draws are merged: row e is example e, its weight the share of
+    the batch that drew it. This is the same loss and gradient.
+    """
+    most = max(len(one.inputs) for one in examples)
+    drawn = np.stack(
+        [
+            generator.choice(len(one.inputs), size=(num_steps, batch_size), p=one.weights)
+            for one, generator in zip(examples, generators, strict=True)
+        ]
+    )
+    if most > batch_size:
+        return Batches(drawn.astype(np.int32), np.full(drawn.shape, 1 / batch_size, dtype=np.float32))
+    counts = (drawn[..., None] == np.arange(most)).sum(axis=2)
+    rows = np.broadcast_to(np.arange(most, dtype=np.int32), counts.shape)
+    return Batches(np.ascontiguousarray(rows), (counts / batch_size).astype(np.float32))
+
+
+def _initial_weights(config: ZooConfig, spec: RNNSpec, runs: Sequence[int]) -> Float32[np.ndarray, "N P"]:
+    """PyTorch's start: every weight and bias uniform within 1 / sqrt(hidden size)."""
+    bound = spec.hidden_size**-0.5
+    generators = [numpy_generator(config.seed, "run", run, "initial-weights") for run in runs]
+    draws = [generator.uniform(-bound, bound, spec.num_parameters) for generator in generators]
+    return np.stack(draws).astype(np.float32)
