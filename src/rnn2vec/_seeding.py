@@ -7,8 +7,10 @@ number of processes, or again after a crash, and come out the same.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -29,3 +31,14 @@ def torch_generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A torch generator (on the CPU) for one purpose."""
     state = int(seed_sequence(seed, *purpose).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state >> 1)  # manual_seed takes 63 bits
+
+
+@contextlib.contextmanager
+def seeded_modules(seed: int, *purpose: str | int) -> Generator[None]:
+    """While it lasts, new torch modules draw their weights from this purpose's stream.
+
+    Modules can draw from nothing but torch's global generator; its state is put back afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed_sequence(seed, *purpose).generate_state(1, np.uint64)[0]) >> 1)
+        yield

@@ -8,17 +8,15 @@ nothing else: no weights, no architecture, no hidden size. Whatever steps can be
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._shapes import InputStep, OutputStep
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.stack import RNNStack
-
-Kind = Literal["categorical", "continuous"]
-"""Categorical inputs are points of the simplex (one-hot tokens, or mixtures), categorical outputs are logits."""
 
 
 @runtime_checkable

@@ -24,6 +24,9 @@ _REMEDY = (
 )
 _RECURRENT_NAME = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
 
+Converted = tuple[RNNSpec, dict[str, Tensor]]
+"""An architecture, and one RNN's weights by the names in `parameter_shapes`."""
+
 
 class RecurrentModule(nn.Module):
     """A recurrent layer stack `rnn` under a linear `readout`, as a plain `torch.nn` module.
@@ -57,7 +60,7 @@ def to_module(spec: RNNSpec, weights: Mapping[str, Tensor]) -> RecurrentModule:
     return module
 
 
-def from_module(module: nn.Module) -> tuple[RNNSpec, dict[str, Tensor]]:
+def from_module(module: nn.Module) -> Converted:
     """The spec and the weights (copies) of one module with a recurrent module and a linear readout.
 
     Raises:
@@ -73,15 +76,7 @@ def from_module(module: nn.Module) -> tuple[RNNSpec, dict[str, Tensor]]:
             remedy=_REMEDY,
         )
     readout = readouts[0]
-    inside = {id(part) for whole in (rnn, readout) for part in whole.modules()}
-    outside = [(name, part) for name, part in module.named_modules() if id(part) not in inside]
-    _require_nothing_else(
-        {
-            f"{prefix}.{name}".lstrip("."): tensor
-            for prefix, part in outside
-            for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
-        }
-    )
+    _require_nothing_else(_besides(module, rnn, readout))
     spec = RNNSpec(
         cell=cast("CellName", rnn.mode.lower()),
         input_size=rnn.input_size,
@@ -105,9 +100,19 @@ def _the_recurrent_part(module: nn.Module) -> nn.RNNBase:
     return rnn
 
 
-def from_state_dict(
-    state_dict: Mapping[str, Tensor], *, cell: CellName | None = None
-) -> tuple[RNNSpec, dict[str, Tensor]]:
+def _besides(module: nn.Module, rnn: nn.RNNBase, readout: nn.Linear) -> dict[str, Tensor]:
+    """All tensors of the module that are neither the recurrent module's own weights nor the readout's."""
+    others: dict[str, Tensor] = {}
+    for place, part in module.named_modules():
+        if part is readout or "parametrizations" in place.split("."):  # a parametrization is seen through its result
+            continue
+        for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+            if not (part is rnn and _RECURRENT_NAME.fullmatch(name)):
+                others[f"{place}.{name}".removeprefix(".")] = tensor
+    return others
+
+
+def from_state_dict(state_dict: Mapping[str, Any], *, cell: CellName | None = None) -> Converted:
     """The spec and the weights (copies) of one RNN given as a state dict.
 
     Args:
@@ -115,11 +120,12 @@ def from_state_dict(
         cell: which cell it is, where the shapes leave it open (one gate: tanh or ReLU).
 
     Raises:
-        UsageError: shapes fit no cell, `cell` is missing or does not fit, or there is more than an RNN and its
-            readout; the text gives the shapes.
+        UsageError: something is not a tensor, shapes fit no cell, `cell` is missing or does not fit, or there is
+            more than an RNN and its readout; the text gives the shapes.
     """
+    _require_tensors(state_dict)
     recurrent, others = _divided(state_dict)
-    num_layers = sum(name.startswith("weight_hh_l") for name in recurrent)
+    num_layers = len({name.rpartition("_l")[2] for name in recurrent})
     rows, hidden_size = _matrix_shape(recurrent.get("weight_hh_l0"), "weight_hh_l0")
     readout = _readout(others, hidden_size)
     spec = RNNSpec(
@@ -138,6 +144,16 @@ def from_state_dict(
             raise UsageError(f"{name} {given}, expected {shape}", remedy=_REMEDY)
         weights[name] = tensor.detach().clone()
     return spec, weights
+
+
+def _require_tensors(state_dict: Mapping[str, Any]) -> None:
+    strange = {name: type(value).__name__ for name, value in state_dict.items() if not isinstance(value, Tensor)}
+    if strange:
+        name, kind = next(iter(strange.items()))
+        raise UsageError(
+            f"not a state dict: {name!r} is of type {kind}, expected tensors only",
+            remedy="give the state dict alone; a checkpoint often has it under 'state_dict' or 'model'.",
+        )
 
 
 def _divided(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -59,7 +59,7 @@ class RNNStack:
     # -- making and taking apart -------------------------------------------------------------------
 
     @classmethod
-    def from_flat(cls, spec: RNNSpec, flat: FlatWeights) -> Self:
+    def from_flat(cls, spec: RNNSpec, flat: FlatWeights) -> RNNStack:
         """A stack from flat weights `(N, P)` in the order of `spec.parameter_shapes`; views, no copy.
 
         Raises:
@@ -76,7 +76,7 @@ class RNNStack:
         return cls(spec, {name: part.unflatten(1, shape) for (name, shape), part in named})
 
     @classmethod
-    def from_modules(cls, modules: Sequence[nn.Module]) -> Self:
+    def from_modules(cls, modules: Sequence[nn.Module]) -> RNNStack:
         """A stack from modules that each hold one recurrent module and a linear readout.
 
         The names of the submodules do not matter. Weights are copied. The modules are not run: what they do
@@ -91,7 +91,7 @@ class RNNStack:
         return cls._converted(modules, convert.from_module)
 
     @classmethod
-    def from_state_dicts(cls, state_dicts: Sequence[Mapping[str, Tensor]], *, cell: CellName | None = None) -> Self:
+    def from_state_dicts(cls, state_dicts: Sequence[Mapping[str, Tensor]], *, cell: CellName | None = None) -> RNNStack:
         """A stack from state dicts of modules as `from_modules` takes them.
 
         Args:
@@ -105,8 +105,8 @@ class RNNStack:
         return cls._converted(state_dicts, functools.partial(convert.from_state_dict, cell=cell))
 
     @classmethod
-    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], tuple[RNNSpec, dict[str, Tensor]]]) -> Self:
-        parts: list[tuple[RNNSpec, dict[str, Tensor]]] = []
+    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], convert.Converted]) -> RNNStack:
+        parts: list[convert.Converted] = []
         for number, rnn in enumerate(rnns):
             try:
                 parts.append(convert_one(rnn))

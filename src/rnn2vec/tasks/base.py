@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
-from rnn2vec.rnn.blackbox import Kind
+from rnn2vec.rnn.interface import Interface
 
 Task = tuple[float, ...]
 """The parameters of one task, in the order of the family's `task_columns`."""
@@ -108,8 +108,6 @@ class TaskFamily(ABC):
 
     name: ClassVar[str]
     """The name in the registry, and in zoos."""
-    input_kind: ClassVar[Kind]
-    output_kind: ClassVar[Kind]
     task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     """Names of the task parameters, as columns of the property table."""
 
@@ -122,6 +120,11 @@ class TaskFamily(ABC):
     @abstractmethod
     def output_size(self) -> int:
         """Output features O of an RNN in this family."""
+
+    @property
+    @abstractmethod
+    def interface(self) -> Interface:
+        """The kinds of inputs and outputs, and how a sequence begins."""
 
     @property
     @abstractmethod
@@ -158,6 +161,10 @@ class TaskFamily(ABC):
     @abstractmethod
     def describe(self, task: Task) -> str:
         """A task as a human reads it, such as `a^n b^(n+1)`."""
+
+    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"]:
+        """Which steps of stored rollouts count when a sequence ends early: those up to its end. All, by default."""
+        return torch.ones(self.rollout_inputs(codes).shape[:3], dtype=torch.bool)
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"] | None:  # noqa: ARG002
         """The best prediction that knows the family's tasks but not which one it faces.

@@ -24,7 +24,7 @@ from torch import Tensor
 from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
-from rnn2vec.rnn.blackbox import Kind
+from rnn2vec.rnn.interface import Interface
 from rnn2vec.tasks.base import DealtTask, Environment, Examples, Property, Split, Task, TaskFamily, one_hot
 from rnn2vec.tasks.blind import PrefixTree
 
@@ -78,8 +78,6 @@ class FormalLanguages(TaskFamily):
     """
 
     name: ClassVar[str] = "formal-languages"
-    input_kind: ClassVar[Kind] = "categorical"
-    output_kind: ClassVar[Kind] = "categorical"
 
     alphabet_size: int = 4
     """Letters, k >= 2."""
@@ -117,6 +115,12 @@ class FormalLanguages(TaskFamily):
     def output_size(self) -> int:
         """Logits of the next token, one for each."""
         return self.alphabet_size + 2
+
+    @property
+    def interface(self) -> Interface:
+        """Tokens in, logits out, and BOS first."""
+        first = tuple(float(token == self.bos) for token in range(self.input_size))
+        return Interface(input_kind="categorical", output_kind="categorical", first_input=first)
 
     @property
     def bos(self) -> int:
@@ -252,6 +256,10 @@ class FormalLanguages(TaskFamily):
     def rollout_inputs(self, codes: Tensor) -> InputSequences:
         """One-hot tokens, all but the last, which no RNN has read."""
         return one_hot(codes[:, :, :-1], self.input_size)
+
+    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"]:
+        """The steps up to and including the one that should predict the first EOS."""
+        return (codes[:, :, :-1] == self.eos).cumsum(dim=-1) == 0
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"]:
         """By counting: which languages can have begun like this, and how would each go on?

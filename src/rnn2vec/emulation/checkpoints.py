@@ -1,0 +1,185 @@
+"""A run's files: the model that was best on unseen tasks, and a checkpoint to go on from.
+
+run.json                 config, zoo, provenance
+metrics.jsonl            one line a validation
+checkpoint.safetensors   everything at the last validation: weights, optimizer, what was best so far
+config.json              the best model: what it is ...
+model.safetensors        ... and its weights (encoder and emulator)
+log.jsonl                wall times
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from rnn2vec import encoders
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._files import canonical_json, read_json, write_atomically, write_json
+from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+
+RUN = "run.json"
+CONFIG = "config.json"
+MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pre-trained encoder with its emulator, and what it takes to make them again."""
+
+    encoder: WeightEncoder
+    emulator: Emulator
+    config: dict[str, Any]
+    """Names, sizes, spec and interface; the content of `config.json`."""
+
+
+@dataclass
+class Standing:
+    """Where a run stands; what it needs besides tensors to go on."""
+
+    step: int = 0
+    """Updates made."""
+    best: float | None = None
+    """The lowest validation loss so far."""
+    best_step: int = 0
+    """When that was."""
+    misses: int = 0
+    """Validations since then."""
+
+
+def model_config(
+    encoder: str,
+    encoder_options: dict[str, Any],
+    emulator_options: dict[str, Any],
+    spec: RNNSpec,
+    interface: Interface,
+    representation_size: int,
+    provenance: dict[str, str | None],
+) -> dict[str, Any]:
+    """The content of a model's `config.json`."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "encoder": encoder,
+        "encoder_options": encoder_options,
+        "emulator_options": emulator_options,
+        "representation_size": representation_size,
+        "spec": spec.to_dict(),
+        "interface": interface.to_dict(),
+        "provenance": provenance,
+    }
+
+
+def make_model(config: dict[str, Any], *, seed: int) -> Model:
+    """An encoder and an emulator with new weights, as a `config.json` describes them."""
+    spec = RNNSpec(**config["spec"])
+    encoder = encoders.build(
+        config["encoder"],
+        spec,
+        representation_size=config["representation_size"],
+        interface=Interface.from_dict(config["interface"]),
+        seed=seed,
+        **config["encoder_options"],
+    )
+    emulator = Emulator.build(
+        spec, representation_size=config["representation_size"], seed=seed, **config["emulator_options"]
+    )
+    return Model(encoder, emulator, config)
+
+
+def save_model(folder: Path, model: Model) -> None:
+    """Write `config.json` and `model.safetensors`."""
+    write_json(folder / CONFIG, model.config)
+    write_atomically(folder / MODEL, safetensors.torch.save(_weights(model)))
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model.
+
+    Raises:
+        UsageError: the folder holds none.
+        DataError: its files are damaged, do not fit each other, or are of a newer format.
+    """
+    if not (folder / CONFIG).is_file() or not (folder / MODEL).is_file():
+        missing = CONFIG if not (folder / CONFIG).is_file() else MODEL
+        raise UsageError(
+            f"{folder} is not a model: it has no {missing}",
+            remedy="give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made.",
+        )
+    config = read_json(folder / CONFIG)
+    version = config.get("format_version", 0) if isinstance(config, dict) else 0
+    if version > FORMAT_VERSION:
+        raise DataError(
+            f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
+            remedy="upgrade it: pip install --upgrade rnn2vec.",
+        )
+    try:
+        model = make_model(config, seed=0)
+        _load_weights(model, safetensors.torch.load_file(folder / MODEL))
+    except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        raise DataError(
+            f"{folder} holds no readable model: {error}", remedy="restore its files, or pre-train it again."
+        ) from error
+    return model
+
+
+def save_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
+    """Write `checkpoint.safetensors`: one file, so that all of it is of the same step."""
+    tensors = _weights(model)
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+    note = canonical_json(vars(standing))
+    data = safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, metadata={"rnn2vec": note}
+    )
+    write_atomically(folder / CHECKPOINT, data)
+
+
+def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer) -> Standing:
+    """Put model and optimizer where the checkpoint has them; a fresh `Standing` when there is none.
+
+    Raises:
+        DataError: the checkpoint is damaged.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return Standing()
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            standing = Standing(**json.loads(file.metadata()["rnn2vec"]))
+        _load_weights(model, {name: t for name, t in tensors.items() if not name.startswith("optimizer.")})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, entry = name.split(".")
+                state.setdefault(int(number), {})[entry] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise DataError(
+            f"{path} is damaged: {error}", remedy=f"delete {folder} and pre-train again; its zoo is not touched."
+        ) from error
+    return standing
+
+
+def _weights(model: Model) -> dict[str, Tensor]:
+    weights = {f"encoder.{name}": tensor for name, tensor in model.encoder.state_dict().items()}
+    return weights | {f"emulator.{name}": tensor for name, tensor in model.emulator.state_dict().items()}
+
+
+def _load_weights(model: Model, weights: dict[str, Tensor]) -> None:
+    for prefix, module in (("encoder.", model.encoder), ("emulator.", model.emulator)):
+        module.load_state_dict(
+            {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+        )

@@ -1,0 +1,111 @@
+"""How an encoder is pre-trained: one frozen record, stored in the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rnn2vec._errors import UsageError
+
+Conditioning = Literal["first-step", "every-step"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """How an encoder and its emulator are trained together. The defaults are what we recommend.
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    encoder: str = "interactive-probing"
+    """The encoder's name."""
+    encoder_options: dict[str, Any] = field(default_factory=dict)
+    """Hyperparameters of the encoder; its own defaults otherwise."""
+    representation_size: int = 16
+    """Entries of a representation."""
+    emulator_hidden_size: int = 128
+    """Hidden units of each of the emulator's two layers."""
+    conditioning: Conditioning = "first-step"
+    """Where the representation enters the emulator."""
+    loss: str = "total-variation"
+    """What is minimized and validated: `total-variation`, `forward-kl`, `reverse-kl`, `js`, or `mse`."""
+    warm_up_loss: float = 0.5
+    """Weight of forward KL beside the loss at first: total variation has next to no gradient where the emulator
+    is confidently wrong. 0 leaves it out."""
+    warm_up_share: float = 0.6
+    """Share of the steps with forward KL."""
+    num_steps: int = 8000
+    """Updates."""
+    batch_size: int = 64
+    """RNNs per update."""
+    rollouts_per_rnn: int = 1
+    """Rollouts of each RNN per update."""
+    learning_rate: float = 1e-3
+    """AdamW's learning rate at its highest."""
+    warm_up_steps: int = 200
+    """Updates over which the learning rate rises from 0."""
+    decay: bool = True
+    """Whether the learning rate then falls linearly to 0."""
+    weight_decay: float = 0.01
+    """AdamW's decoupled weight decay."""
+    gradient_clip: float = 0.1
+    """Largest norm of the gradient, for the encoder and for the emulator apart."""
+    augment: bool = True
+    """Renumber hidden units at random for encoders to which that makes a difference."""
+    validation_rollouts: int = 10
+    """Rollouts of each RNN of unseen tasks, for validation."""
+    validate_every: int = 250
+    """Updates between validations; each is a checkpoint too."""
+    patience: int | None = None
+    """Validations without a new best after which training stops; None never stops early."""
+    seed: int = 0
+    """Everything random follows from this."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "rollouts_per_rnn", "validation_rollouts", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
+        if self.seed < 0:
+            raise UsageError(f"seed={self.seed}", remedy="give 0 or more.")
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of update `step`, counted from 0."""
+        rising = min(1.0, (step + 1) / max(1, self.warm_up_steps))
+        falling = 1.0
+        if self.decay and step >= self.warm_up_steps:
+            falling = (self.num_steps - step) / max(1, self.num_steps - self.warm_up_steps)
+        return self.learning_rate * rising * falling
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+
+_SMALL_PROBING = {"hidden_size": 128}
+
+PRESETS: dict[str, PretrainConfig] = {
+    "tiny": PretrainConfig(
+        encoder_options={"hidden_size": 32, "sequence_length": 8},
+        emulator_hidden_size=32,
+        num_steps=60,
+        warm_up_steps=10,
+        validate_every=20,
+    ),
+    "tour": PretrainConfig(encoder_options=_SMALL_PROBING, num_steps=2500),
+    "laptop": PretrainConfig(encoder_options=_SMALL_PROBING),
+    "paper": PretrainConfig(
+        encoder_options={"first_input": False, "normalize": False, "forget_bias": 0.0},
+        emulator_hidden_size=256,
+        loss="reverse-kl",
+        warm_up_loss=0.0,
+        num_steps=100_000,
+        learning_rate=1e-4,
+        warm_up_steps=0,
+        decay=False,
+        validate_every=1000,
+        patience=10,
+    ),
+}
+"""Named configs: the same code with other numbers."""

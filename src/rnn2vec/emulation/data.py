@@ -1,0 +1,81 @@
+"""RNNs and their rollouts, ready for training an emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from rnn2vec._errors import UsageError
+from rnn2vec._shapes import InputSequences, OutputSequences
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.base import Split
+from rnn2vec.zoo.store import Zoo
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """RNNs, and what they did on some of their own rollouts."""
+
+    rnns: RNNStack
+    """N RNNs."""
+    inputs: InputSequences
+    """What each RNN read, `(N, B, T, I)`."""
+    outputs: OutputSequences
+    """What each RNN answered, `(N, B, T, O)`."""
+    before_end: Bool[Tensor, "N B T"]
+    """The steps up to a sequence's end."""
+
+
+class SplitData:
+    """All snapshots of one split of a zoo, in memory.
+
+    Args:
+        zoo: the zoo.
+        split: which part of it.
+        device: where RNNs and rollouts go.
+
+    Raises:
+        UsageError: no snapshot is in the split.
+    """
+
+    def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu") -> None:
+        self.indices = zoo.split(split)
+        """Rows of the zoo that these snapshots are."""
+        if not len(self.indices):
+            raise UsageError(
+                f"{zoo.folder} has no RNN in its {split} split",
+                remedy="build a zoo of more runs: two have both a training and a validation task.",
+            )
+        self.family = zoo.family
+        self.rnns = zoo.rnns(self.indices).to(device)
+        self.codes = zoo.rollouts(self.indices)
+        self.steps = zoo.column("step")[self.indices]
+        """Updates that each snapshot had, `(N,)`."""
+        self.tasks = zoo.tasks(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @torch.no_grad()
+    def behaviour(self, rnns: Int[np.ndarray, " M"], rollouts: Int[np.ndarray, "M B"]) -> Behaviour:
+        """The chosen RNNs on the chosen rollouts; outputs are recomputed by the RNNs.
+
+        Args:
+            rnns: rows of this split.
+            rollouts: for each, numbers of stored rollouts.
+        """
+        chosen = torch.from_numpy(rnns)
+        codes = self.codes[chosen[:, None], torch.from_numpy(rollouts)]
+        stack = self.rnns.select(chosen.to(self.rnns.weights["readout.bias"].device))
+        inputs = self.family.rollout_inputs(codes).to(self.rnns.weights["readout.bias"].device)
+        outputs, _ = stack(inputs)
+        return Behaviour(stack, inputs, outputs, self.family.before_end(codes).to(inputs.device))
+
+    def first_rollouts(self, count: int) -> Behaviour:
+        """Every RNN on its first `count` rollouts."""
+        everyone = np.arange(len(self))
+        return self.behaviour(everyone, np.broadcast_to(np.arange(count), (len(self), count)).copy())

@@ -1,0 +1,45 @@
+"""Flattened weights (paper, Section 3): all weights as one long vector, into an MLP.
+
+Universal, but it must learn from examples that renumbered hidden units mean the same: train it with permutation
+augmentation.
+"""
+
+from __future__ import annotations
+
+from rnn2vec._shapes import Representation
+from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+
+class FlattenedWeights(WeightEncoder):
+    """An MLP on the flat weights.
+
+    Args:
+        spec: the architecture of the RNNs.
+        interface: not looked at; every encoder has it.
+        representation_size: entries of a representation.
+        unit_norm: whether representations are scaled to length 1.
+        hidden_size: width of the three hidden layers.
+    """
+
+    name = "flattened-weights"
+    augmentable = True
+
+    def __init__(
+        self,
+        spec: RNNSpec,
+        *,
+        interface: Interface,
+        representation_size: int = 16,
+        unit_norm: bool = True,
+        hidden_size: int = 128,
+    ) -> None:
+        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        self.layers = mlp(spec.num_parameters, hidden_size, hidden_size, hidden_size, representation_size)
+
+    def encode(self, rnns: RNNs) -> Representation:
+        """See `WeightEncoder.encode`."""
+        assert isinstance(rnns, RNNStack)
+        return self.layers(rnns.flatten())

@@ -1,0 +1,265 @@
+"""Probing (paper, Section 3, Figure 2): find out what an RNN does by asking it.
+
+In each of L steps M parallel probes go to the RNN, its M answers are read, and after the last step the reader's
+memory is the representation. With E_I, E_O as MLPs and E_R as an LSTM:
+
+    probes x_i = E_I(S_i)  non-interactive: S_i is learned, the same for every RNN
+           x_i = E_I(r_i)  interactive: r_i is what E_R remembers of the answers before
+    answers y_i = f(x_i),   r_{i+1} = E_R(E_O(y_i))
+
+Both kinds share one loop and differ in one line. It needs nothing but a `BlackBox`, so any weights, cell type and
+size will do as long as inputs and outputs are the same.
+
+Beyond the paper (`docs/probing.md` has the measurements; all can be switched off):
+
+- `first_input`: the first probe is the input with which real sequences begin. An RNN that never saw anything else
+  there answers nonsense otherwise.
+- `normalize`: answers are read as log-probabilities (or layer-normalized), not as raw logits, whose scale differs
+  between RNNs and grows in training.
+- `self_feeding` (interactive only): a probe starts as the RNN's own prediction. The proof of Proposition 3.3 does
+  just that: it appends the letter that the function allows, and reads off the language.
+- `forget_bias`: E_R starts out remembering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnn2vec._errors import UsageError
+from rnn2vec._shapes import InputStep, OutputStep, Representation
+from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+Memory = tuple[tuple[Tensor, Tensor], ...]
+"""`(hidden, cell)` of each layer of E_R, each `(N, hidden_size)`."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One step of the dialogue with N RNNs."""
+
+    probes: InputStep
+    """What was asked, `(N, M, I)`."""
+    responses: OutputStep
+    """What was answered, `(N, M, O)`, as the encoder reads it."""
+    memory: Float[Tensor, "N hidden"]
+    """What the encoder remembers after it."""
+
+
+class ProbingEncoder(WeightEncoder):
+    """The loop of both probing encoders.
+
+    Args:
+        spec: the RNNs' architecture; only its inputs and outputs matter.
+        interface: kinds of inputs and outputs, and the first input of a sequence.
+        representation_size: entries of a representation.
+        unit_norm: whether representations are scaled to length 1.
+        num_sequences: probing sequences that run side by side, M.
+        sequence_length: probes in each, L.
+        hidden_size: hidden units of each of the two layers of E_R, and width of what goes in and out of it.
+        mlp_size: hidden layer of E_I and E_O.
+        first_input: begin every probing sequence with the interface's first input, where it has one.
+        normalize: normalize the answers.
+        forget_bias: added to E_R's forget gates at the start.
+    """
+
+    interactive: bool
+
+    def __init__(
+        self,
+        spec: RNNSpec,
+        *,
+        interface: Interface,
+        representation_size: int = 16,
+        unit_norm: bool = True,
+        num_sequences: int = 8,
+        sequence_length: int = 22,
+        hidden_size: int = 256,
+        mlp_size: int = 128,
+        first_input: bool = True,
+        normalize: bool = True,
+        forget_bias: float = 1.0,
+    ) -> None:
+        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        self.num_sequences = num_sequences
+        self.sequence_length = sequence_length
+        self.hidden_size = hidden_size
+        self.normalize = normalize
+        begins = interface.first_input if first_input else None
+        self.first_probe = None if begins is None else torch.tensor(begins)
+        self.probe_maker = mlp(hidden_size, mlp_size, num_sequences * self.probe_size)  # E_I
+        self.answer_reader = mlp(num_sequences * spec.output_size, mlp_size, hidden_size)  # E_O
+        self.reader = nn.ModuleList(nn.LSTMCell(hidden_size, hidden_size) for _ in range(2))  # E_R
+        for cell in self.reader:
+            assert isinstance(cell, nn.LSTMCell)
+            with torch.no_grad():
+                cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
+        self.to_representation = nn.Linear(hidden_size, representation_size)
+
+    @property
+    def probe_size(self) -> int:
+        """Numbers that E_I makes for each probe."""
+        return self.spec.input_size
+
+    def check(self, rnns: RNNs) -> None:
+        """Check that the RNNs have the encoder's inputs and outputs; nothing else matters."""
+        box = self._as_box(rnns)
+        given = _sides(box.input_size, box.input_kind, box.output_size, box.output_kind)
+        kinds = self.interface
+        wanted = _sides(self.spec.input_size, kinds.input_kind, self.spec.output_size, kinds.output_kind)
+        if given != wanted:
+            raise UsageError(
+                f"the RNNs have {given}, but this {self.name} encoder was made for {wanted}",
+                remedy="take an encoder that was trained on RNNs with these inputs and outputs.",
+            )
+
+    def encode(self, rnns: RNNs) -> Representation:
+        """See `WeightEncoder.encode`; takes a `BlackBox` too."""
+        *_, last = self.dialogue(rnns)
+        return self.to_representation(last.memory)
+
+    def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
+        """Ask and read, step by step.
+
+        Args:
+            rnns: N RNNs.
+
+        Yields:
+            L exchanges.
+        """
+        box = self._as_box(rnns)
+        state: Any = box.initial_state(self.num_sequences)
+        memory = self._blank_memory(box.num_rnns)
+        responses: Tensor | None = None
+        for step in range(self.sequence_length):
+            probes = self._ask(step, memory[-1][0], responses)
+            outputs, state = box.step(probes, state)
+            responses = self._normalize(outputs)
+            memory = self._read(self.answer_reader(responses.flatten(1)), memory)
+            yield Exchange(probes, responses, memory[-1][0])
+
+    def _ask(self, step: int, memory: Tensor, responses: OutputStep | None) -> InputStep:
+        """The probes of one step, `(N, M, I)`."""
+        if step == 0 and self.first_probe is not None:
+            return self.first_probe.to(memory).expand(len(memory), self.num_sequences, -1)
+        made = self.probe_maker(self._source(step, memory)).unflatten(-1, (self.num_sequences, self.probe_size))
+        return self._to_probes(made, responses).expand(len(memory), -1, -1)
+
+    def _source(self, step: int, memory: Tensor) -> Tensor:
+        """What E_I makes the probes of a step from: `(N or 1, hidden_size)`."""
+        raise NotImplementedError
+
+    def _to_probes(self, made: Tensor, responses: OutputStep | None) -> Tensor:  # noqa: ARG002
+        """Probes in the RNN's input space from what E_I made."""
+        if self.interface.input_kind == "categorical":
+            return made.softmax(dim=-1)
+        low, high = self.interface.input_range
+        return low + (high - low) * made.sigmoid()
+
+    def _normalize(self, outputs: OutputStep) -> OutputStep:
+        if not self.normalize:
+            return outputs
+        if self.interface.output_kind == "categorical":
+            return outputs.log_softmax(dim=-1)
+        return nn.functional.layer_norm(outputs, outputs.shape[-1:])
+
+    def _read(self, read: Tensor, memory: Memory) -> Memory:
+        after: list[tuple[Tensor, Tensor]] = []
+        for cell, before in zip(self.reader, memory, strict=True):
+            read, carried = cell(read, before)
+            after.append((read, carried))
+        return tuple(after)
+
+    def _blank_memory(self, num_rnns: int) -> Memory:
+        zeros = self.to_representation.weight.new_zeros(num_rnns, self.hidden_size)
+        return ((zeros, zeros),) * len(self.reader)
+
+    def _as_box(self, rnns: RNNs) -> BlackBox:
+        if not isinstance(rnns, RNNStack):
+            return rnns
+        return StackBlackBox(rnns, input_kind=self.interface.input_kind, output_kind=self.interface.output_kind)
+
+
+def _sides(input_size: int, input_kind: str, output_size: int, output_kind: str) -> str:
+    return f"{input_size} {input_kind} inputs and {output_size} {output_kind} outputs"
+
+
+class NoninteractiveProbing(ProbingEncoder):
+    """Probing with learned sequences, the same for every RNN. See `ProbingEncoder` for the arguments."""
+
+    name = "noninteractive-probing"
+    interactive = False
+
+    def __init__(self, spec: RNNSpec, **options: Any) -> None:
+        super().__init__(spec, **options)
+        self.script = nn.Parameter(torch.randn(self.sequence_length, self.hidden_size))
+
+    def _source(self, step: int, memory: Tensor) -> Tensor:  # noqa: ARG002
+        return self.script[step : step + 1]
+
+
+class InteractiveProbing(ProbingEncoder):
+    """Probing in which each probe depends on the answers before. See `ProbingEncoder` for the other arguments.
+
+    Args:
+        spec: the RNNs' architecture; only its inputs and outputs matter.
+        self_feeding: mix the RNN's own prediction into each probe (categorical inputs like the outputs only).
+        **options: those of `ProbingEncoder`.
+
+    Raises:
+        UsageError: self-feeding is asked for where an output is no possible input.
+    """
+
+    name = "interactive-probing"
+    interactive = True
+
+    def __init__(self, spec: RNNSpec, *, self_feeding: bool | None = None, **options: Any) -> None:
+        interface: Interface = options["interface"]
+        possible = (
+            interface.input_kind == interface.output_kind == "categorical" and spec.input_size == spec.output_size
+        )
+        if self_feeding and not possible:
+            raise UsageError(
+                f"self_feeding with {spec.input_size} {interface.input_kind} inputs and "
+                f"{spec.output_size} {interface.output_kind} outputs",
+                remedy="it needs categorical outputs that are possible inputs: leave it out.",
+            )
+        self.self_feeding = possible if self_feeding is None else self_feeding
+        self._num_inputs = spec.input_size
+        super().__init__(spec, **options)
+        self.start = nn.Parameter(torch.zeros(self.hidden_size))
+        if self.self_feeding:
+            with torch.no_grad():
+                last = self.probe_maker[-1]
+                assert isinstance(last, nn.Linear)
+                last.bias.view(self.num_sequences, self.probe_size)[:, -1] = 2.0  # the gate starts at 0.88
+
+    @property
+    def probe_size(self) -> int:
+        """The probe, and with self-feeding a gate."""
+        return self._num_inputs + self.self_feeding
+
+    def _blank_memory(self, num_rnns: int) -> Memory:
+        blank = super()._blank_memory(num_rnns)
+        return self._read(self.start.expand(num_rnns, -1), blank)
+
+    def _source(self, step: int, memory: Tensor) -> Tensor:  # noqa: ARG002
+        return memory
+
+    def _to_probes(self, made: Tensor, responses: OutputStep | None) -> Tensor:
+        if not self.self_feeding:
+            return super()._to_probes(made, responses)
+        learned = super()._to_probes(made[..., :-1], None)
+        if responses is None:
+            return learned
+        gate = made[..., -1:].sigmoid()
+        return gate * responses.softmax(dim=-1) + (1 - gate) * learned
