@@ -1,1 +1,89 @@
-"""x."""
+"""rnn2vec: recurrent neural networks as vectors that say what the networks do.
+
+The public page: every public name, loaded when it is first used, so that `import rnn2vec` takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnn2vec import encoders, tasks
+    from rnn2vec._errors import DataError, Rnn2VecError, StorageError, UsageError
+    from rnn2vec.embedding.rnn2vec import Rnn2Vec
+    from rnn2vec.emulation.config import PretrainConfig
+    from rnn2vec.emulation.emulator import Emulator
+    from rnn2vec.emulation.pretrain import pretrain
+    from rnn2vec.encoders.base import WeightEncoder
+    from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
+    from rnn2vec.rnn.interface import Interface
+    from rnn2vec.rnn.spec import RNNSpec
+    from rnn2vec.rnn.stack import RNNStack
+    from rnn2vec.tasks.base import TaskFamily
+    from rnn2vec.zoo.build import build_zoo
+    from rnn2vec.zoo.config import ZooConfig
+    from rnn2vec.zoo.store import Zoo
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BlackBox": "rnn.blackbox",
+    "DataError": "_errors",
+    "Emulator": "emulation.emulator",
+    "FunctionBlackBox": "rnn.blackbox",
+    "Interface": "rnn.interface",
+    "ModuleBlackBox": "rnn.blackbox",
+    "PretrainConfig": "emulation.config",
+    "RNNSpec": "rnn.spec",
+    "RNNStack": "rnn.stack",
+    "Rnn2Vec": "embedding.rnn2vec",
+    "Rnn2VecError": "_errors",
+    "StackBlackBox": "rnn.blackbox",
+    "StorageError": "_errors",
+    "TaskFamily": "tasks.base",
+    "UsageError": "_errors",
+    "WeightEncoder": "encoders.base",
+    "Zoo": "zoo.store",
+    "ZooConfig": "zoo.config",
+    "build_zoo": "zoo.build",
+    "pretrain": "emulation.pretrain",
+}
+_MODULES = ("encoders", "tasks")
+
+__all__ = [
+    "BlackBox",
+    "DataError",
+    "Emulator",
+    "FunctionBlackBox",
+    "Interface",
+    "ModuleBlackBox",
+    "PretrainConfig",
+    "RNNSpec",
+    "RNNStack",
+    "Rnn2Vec",
+    "Rnn2VecError",
+    "StackBlackBox",
+    "StorageError",
+    "TaskFamily",
+    "UsageError",
+    "WeightEncoder",
+    "Zoo",
+    "ZooConfig",
+    "build_zoo",
+    "encoders",
+    "pretrain",
+    "tasks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"rnn2vec.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"rnn2vec.{name}")
+    raise AttributeError(f"module 'rnn2vec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

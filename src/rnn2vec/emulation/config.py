@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import UsageError, unknown_name
 
 Conditioning = Literal["first-step", "every-step"]
 
@@ -83,20 +83,11 @@ class PretrainConfig:
         return dataclasses.asdict(self)
 
 
-_SMALL_PROBING = {"hidden_size": 128}
-
 PRESETS: dict[str, PretrainConfig] = {
-    "tiny": PretrainConfig(
-        encoder_options={"hidden_size": 32, "sequence_length": 8},
-        emulator_hidden_size=32,
-        num_steps=60,
-        warm_up_steps=10,
-        validate_every=20,
-    ),
-    "tour": PretrainConfig(encoder_options=_SMALL_PROBING, num_steps=2500),
-    "laptop": PretrainConfig(encoder_options=_SMALL_PROBING),
+    "tiny": PretrainConfig(emulator_hidden_size=32, num_steps=60, warm_up_steps=10, validate_every=20),
+    "tour": PretrainConfig(num_steps=2500),
+    "laptop": PretrainConfig(),
     "paper": PretrainConfig(
-        encoder_options={"first_input": False, "normalize": False, "forget_bias": 0.0},
         emulator_hidden_size=256,
         loss="reverse-kl",
         warm_up_loss=0.0,
@@ -108,4 +99,31 @@ PRESETS: dict[str, PretrainConfig] = {
         patience=10,
     ),
 }
-"""Named configs: the same code with other numbers."""
+"""Named configs: the same code with other numbers. `preset` adds the encoder's own."""
+
+_PROBING_OPTIONS: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden_size": 32, "sequence_length": 8},
+    "tour": {"hidden_size": 128},
+    "laptop": {"hidden_size": 128},
+    "paper": {"first_input": False, "normalize": False, "forget_bias": 0.0},
+}
+
+
+def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
+    """The config of a preset for one encoder.
+
+    Args:
+        name: `tiny`, `tour`, `laptop` or `paper`.
+        encoder: the encoder's name.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    options: dict[str, Any] = {}
+    if encoder in {"noninteractive-probing", "interactive-probing"}:
+        options |= _PROBING_OPTIONS[name]
+    if name == "paper" and encoder == "interactive-probing":
+        options["self_feeding"] = False
+    return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options)

@@ -125,6 +125,21 @@ class RNNStack:
         stack.require_finite()
         return stack
 
+    @classmethod
+    def concatenate(cls, stacks: Sequence[RNNStack]) -> Self:
+        """One stack of all RNNs, in order.
+
+        Raises:
+            UsageError: none was given, or they differ in architecture.
+        """
+        specs = {stack.spec for stack in stacks}
+        if len(specs) != 1:
+            raise UsageError(
+                f"stacks of {len(specs)} architectures: {', '.join(map(str, specs))}", remedy="give stacks of one."
+            )
+        spec = specs.pop()
+        return cls(spec, {name: torch.cat([stack.weights[name] for stack in stacks]) for name in spec.parameter_shapes})
+
     def flatten(self) -> FlatWeights:
         """All weights as one matrix `(N, P)` in PyTorch's flat order."""
         return torch.cat([weight.flatten(1) for weight in self.weights.values()], dim=1)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.rnn.spec import CellName
 
 PAPER_SNAPSHOT_STEPS = (0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
@@ -92,3 +92,14 @@ PRESETS: dict[str, ZooConfig] = {
     "paper": ZooConfig(),
 }
 """Named configs: the same code with other numbers."""
+
+
+def preset(name: str) -> ZooConfig:
+    """The config of a preset.
+
+    Raises:
+        UsageError: there is no such preset; the text names the nearest.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return PRESETS[name]

@@ -218,7 +218,7 @@ class Zoo:
         """One row a snapshot: run, step, task columns, performance, losses, weight decay, seed, split."""
         if not self.manifest.shards:
             raise DataError(f"{self.folder} has no finished shard yet", remedy="let `rnn2vec zoo build` go on.")
-        return pa.concat_tables([self._shard(i).properties for i in range(len(self.manifest.shards))])
+        return pa.concat_tables([self.shard(i).properties for i in range(len(self.manifest.shards))])
 
     def column(self, name: str) -> np.ndarray:
         """One property of every snapshot, `(N,)`.
@@ -265,7 +265,7 @@ class Zoo:
         order: list[np.ndarray] = []
         for place in np.unique(places):
             mine = np.flatnonzero(places == place)
-            source = cast("Tensor", getattr(self._shard(int(place)), name))
+            source = cast("Tensor", getattr(self.shard(int(place)), name))
             parts.append(source[torch.from_numpy(rows[mine] - self._starts[place])])
             order.append(mine)
         if not parts:
@@ -273,7 +273,7 @@ class Zoo:
         back = np.argsort(np.concatenate(order), kind="stable")
         return torch.cat(parts)[torch.from_numpy(back)]
 
-    def _shard(self, place: int) -> Shard:
+    def shard(self, place: int) -> Shard:
         """A finished shard, verified when it is read for the first time."""
         if place not in self._shards:
             entry = self.manifest.shards[place]

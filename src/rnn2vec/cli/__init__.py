@@ -1,0 +1,55 @@
+"""The command line: a skin over the library. One file per verb; heavy libraries load when a verb runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rnn2vec._errors import Rnn2VecError
+from rnn2vec.cli.embed import Embed
+from rnn2vec.cli.pretrain import Pretrain
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.tour import Tour
+from rnn2vec.cli.verb import Verb
+from rnn2vec.cli.zoo import ZooVerbs
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Turn recurrent neural networks into vectors that say what the networks do. Start with: rnn2vec tour."""
+
+    verb: (
+        Annotated[Tour, tyro.conf.subcommand("tour")]
+        | Annotated[ZooVerbs, tyro.conf.subcommand("zoo")]
+        | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
+        | Annotated[Embed, tyro.conf.subcommand("embed")]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; return its exit code: 0 on success, 2 for a wrong call, 1 for anything else."""
+    parsed = tyro.cli(
+        CommandLine,
+        prog="rnn2vec",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+    )
+    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs) else parsed.verb
+    try:
+        result = verb.run(Terminal(quiet=verb.json))
+    except Rnn2VecError as error:
+        if verb.debug:
+            raise
+        print(f"rnn2vec: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("rnn2vec: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        return 130
+    if verb.json:
+        print(json.dumps(result, indent=1))  # noqa: T201
+    return 0

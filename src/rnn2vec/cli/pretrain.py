@@ -1,0 +1,80 @@
+"""`rnn2vec pretrain`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb, given
+from rnn2vec.emulation.config import preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Verb):
+    """Pre-train an encoder on a zoo, or go on with a run that was interrupted.
+
+    No labels are needed: an emulator that gets only the representation must imitate the RNN.
+    """
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+    out: Path
+    """Folder of the run: model, checkpoint and metrics."""
+    encoder: str = "interactive-probing"
+    """Name of the encoder."""
+    preset: str = "laptop"
+    """tiny, tour, laptop or paper: sizes and recipe, which the options below can change."""
+    steps: int | None = None
+    """Updates."""
+    batch_size: int | None = None
+    """RNNs per update."""
+    rollouts_per_rnn: int | None = None
+    """Rollouts of each RNN per update."""
+    learning_rate: float | None = None
+    """Highest learning rate."""
+    loss: str | None = None
+    """total-variation, forward-kl, reverse-kl, js, or mse."""
+    validate_every: int | None = None
+    """Updates between validations and checkpoints."""
+    patience: int | None = None
+    """Validations without a new best after which to stop."""
+    seed: int | None = None
+    """Everything random follows from it."""
+    device: str = "cpu"
+    """Where to train."""
+    tensorboard: bool = False
+    """Write TensorBoard events too, to OUT/tensorboard."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Pre-train, then say how good the best model is on unseen tasks."""
+        changes = given(
+            num_steps=self.steps,
+            batch_size=self.batch_size,
+            rollouts_per_rnn=self.rollouts_per_rnn,
+            learning_rate=self.learning_rate,
+            loss=self.loss,
+            validate_every=self.validate_every,
+            patience=self.patience,
+            seed=self.seed,
+        )
+        config = dataclasses.replace(preset(self.preset, self.encoder), **changes)
+
+        from rnn2vec.emulation.pretrain import pretrain
+        from rnn2vec.emulation.tracking import TensorBoard, read_metrics
+        from rnn2vec.zoo.store import Zoo
+
+        zoo = Zoo.open(self.zoo)
+        trackers = [TensorBoard(self.out / "tensorboard")] if self.tensorboard else []
+        with terminal.progress(f"pre-train {self.encoder}") as progress:
+            pretrain(zoo, config, self.out, device=self.device, progress=progress, trackers=trackers)
+        best = min(read_metrics(self.out), key=lambda line: line[f"validation/{config.loss}"])
+        terminal.say(
+            f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
+            f"({best[f'last/{config.loss}']:.4f} for their last snapshots), at step {best['step']:,}"
+        )
+        return {"run": str(self.out), "config": config.to_dict(), "best": best}

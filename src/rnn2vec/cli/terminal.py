@@ -1,0 +1,111 @@
+"""What the command line shows while it works: progress with the time that is left, on stderr.
+
+On a terminal, bars; elsewhere a plain line every few seconds, so that a log stays readable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Generator
+
+from rnn2vec._progress import Progress, silent
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+ManyProgress = Callable[[str, float, float, str], None]
+"""Progress of several things at once: `(which, done, total, what)`."""
+
+
+class Terminal:
+    """Talks to the person at the terminal.
+
+    Args:
+        quiet: say nothing but results (`--json`).
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Print a line of the result to stdout."""
+        if not self.quiet:
+            print(text, flush=True)  # noqa: T201
+
+    @contextlib.contextmanager
+    def progress(self, title: str) -> Generator[Progress]:
+        """Show one piece of work."""
+        with self.many() as report:
+            yield silent if self.quiet else lambda done, total, what: report(title, done, total, what)
+
+    @contextlib.contextmanager
+    def many(self) -> Generator[ManyProgress]:
+        """Show several pieces of work, a line each."""
+        if self.quiet:
+            yield lambda *_: None
+        elif sys.stderr.isatty():
+            with _bars() as report:
+                yield report
+        else:
+            yield _Lines().report
+
+
+@contextlib.contextmanager
+def _bars() -> Generator[ManyProgress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[what]}"),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(stderr=True), speed_estimate_period=120) as bars:
+
+        def report(which: str, done: float, total: float, what: str) -> None:
+            if which not in tasks:
+                tasks[which] = bars.add_task(which, total=total, what=what)
+            bars.update(tasks[which], completed=done, total=total, what=what)
+
+        yield report
+
+
+class _Lines:
+    """A line now and then for each piece of work."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, tuple[float, float]] = {}  # when, and how much had been done
+        self._said: dict[str, float] = {}
+
+    def report(self, which: str, done: float, total: float, what: str) -> None:
+        now = time.monotonic()
+        started, done_before = self._started.setdefault(which, (now, done))
+        is_over = done >= total
+        if not is_over and now - self._said.get(which, -_SECONDS_BETWEEN_LINES) < _SECONDS_BETWEEN_LINES:
+            return
+        if is_over and self._said.get(which) == float("inf"):
+            return
+        self._said[which] = float("inf") if is_over else now
+        share = done / total if total else 1.0
+        if is_over:
+            left = f"{duration(now - started)} in all"
+        elif done > done_before:
+            left = f"{duration((now - started) * (total - done) / (done - done_before))} left"
+        else:
+            left = "time left unknown yet"
+        print(f"{which}: {share:4.0%}, {left} ({what})", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,104 @@
+"""`rnn2vec tour`: the whole idea in one command, on two CPU cores, in minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn2vec._files import claim_folder, write_json
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import provenance
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb, given
+from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.config import preset as pretrain_preset
+from rnn2vec.zoo.config import preset as zoo_preset
+
+MARKER = "tour.json"
+ENCODERS = ("interactive-probing", "noninteractive-probing", "task-blind")
+"""Pre-trained side by side, the one that takes longest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tour(Verb):
+    """Build a small zoo, pre-train two probing encoders, and write a report: the whole idea in minutes.
+
+    Given again, it goes on where it was interrupted.
+    """
+
+    out: Path = Path("tour")
+    """Folder of the zoo, the runs and the report."""
+    runs: int | None = None
+    """RNNs to train; by default every language once."""
+    zoo_steps: int | None = None
+    """Updates of each RNN."""
+    pretrain_steps: int | None = None
+    """Updates of each encoder."""
+    workers: int = 2
+    """Encoders pre-trained at the same time, one core each."""
+    seed: int = 0
+    """Everything random follows from it."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Zoo, encoders, report; then say where it is, and three numbers."""
+        zoo_config = dataclasses.replace(
+            zoo_preset("tour"), seed=self.seed, **given(num_runs=self.runs, num_steps=self.zoo_steps)
+        )
+        configs = [
+            dataclasses.replace(
+                pretrain_preset("tour", encoder), seed=self.seed, **given(num_steps=self.pretrain_steps)
+            )
+            for encoder in ENCODERS
+        ]
+        claim_folder(self.out, marker=MARKER, kind="tour")
+        if not (self.out / MARKER).exists():
+            write_json(self.out / MARKER, {"provenance": provenance()})
+
+        from rnn2vec.report.page import write_tour_report
+        from rnn2vec.zoo.build import build_zoo
+
+        with terminal.progress(f"1/3 train {zoo_config.num_runs} RNNs") as progress:
+            zoo = build_zoo(zoo_config, self.out / "zoo", progress=progress)
+        runs = self._pretrain(configs, terminal)
+        report = self.out / "report.html"
+        with terminal.progress("3/3 report") as progress:
+            progress(0, 1, "embedding, emulating, drawing")
+            findings = write_tour_report(report, zoo, runs)
+            progress(1, 1, "done")
+        terminal.say(str(findings))
+        terminal.say(f"\nreport: {report}")
+        return {"report": str(report), **findings.to_dict()}
+
+    def _pretrain(self, configs: list[PretrainConfig], terminal: Terminal) -> dict[str, Path]:
+        """Pre-train every encoder, `workers` at a time; the runs' folders by encoder."""
+        from rnn2vec.execution.local import Piece, run_pieces
+
+        runs = {config.encoder: self.out / config.encoder for config in configs}
+        pieces = [
+            Piece(
+                config.encoder,
+                pretrain_piece,
+                {"zoo": self.out / "zoo", "config": config, "out": runs[config.encoder]},
+            )
+            for config in configs
+        ]
+        with terminal.many() as report:
+            run_pieces(
+                pieces,
+                workers=self.workers,
+                progress=lambda name, done, total, what: report(f"2/3 pre-train {name}", done, total, what),
+            )
+        return runs
+
+
+def pretrain_piece(zoo: Path, config: PretrainConfig, out: Path, progress: Progress = silent) -> None:
+    """Pre-train one encoder in a process of its own, on one thread."""
+    import torch
+
+    from rnn2vec.emulation.pretrain import pretrain
+    from rnn2vec.zoo.store import Zoo
+
+    torch.set_num_threads(1)
+    pretrain(Zoo.open(zoo), config, out, progress=progress)

@@ -1,0 +1,134 @@
+"""`rnn2vec zoo build | info | verify`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from rnn2vec._errors import DataError
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb, given
+from rnn2vec.rnn.spec import CellName
+from rnn2vec.zoo.config import preset
+
+if TYPE_CHECKING:
+    from rnn2vec.zoo.store import Zoo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build(Verb):
+    """Build a zoo of trained RNNs, or finish one that was interrupted.
+
+    Given again with the same options, it goes on where it was; damaged shards are made again.
+    """
+
+    family: tyro.conf.Positional[str]
+    """Task family, such as formal-languages."""
+    out: Path
+    """Folder of the zoo."""
+    preset: str = "laptop"
+    """tiny, tour, laptop or paper: sizes, all of which the options below can change."""
+    runs: int | None = None
+    """RNNs to train, one task each."""
+    steps: int | None = None
+    """Updates of each."""
+    cell: CellName | None = None
+    """Recurrent cell."""
+    hidden_size: int | None = None
+    """Hidden units per layer."""
+    layers: int | None = None
+    """Recurrent layers."""
+    episodes: int | None = None
+    """Episodes from which a snapshot's performance is estimated."""
+    rollouts: int | None = None
+    """Rollouts stored per snapshot."""
+    runs_per_shard: int | None = None
+    """Runs trained side by side and stored in one file: what an interruption may lose."""
+    backend: str | None = None
+    """auto, numba or torch."""
+    seed: int | None = None
+    """Everything random follows from it."""
+    device: str = "cpu"
+    """Where a torch backend trains."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Build, then show the zoo's card."""
+        changes = given(
+            num_runs=self.runs,
+            num_steps=self.steps,
+            cell=self.cell,
+            hidden_size=self.hidden_size,
+            num_layers=self.layers,
+            num_episodes=self.episodes,
+            num_rollouts=self.rollouts,
+            runs_per_shard=self.runs_per_shard,
+            backend=self.backend,
+            seed=self.seed,
+        )
+        config = dataclasses.replace(preset(self.preset), family=self.family, **changes)
+
+        from rnn2vec.zoo.build import build_zoo
+
+        with terminal.progress(f"build {self.out}") as progress:
+            zoo = build_zoo(config, self.out, device=self.device, progress=progress)
+        return _show(zoo, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info(Verb):
+    """Show what is in a zoo."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Show the zoo's card."""
+        from rnn2vec.zoo.store import Zoo
+
+        return _show(Zoo.open(self.zoo), terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify(Verb):
+    """Read a whole zoo and check checksums, shapes, weights and properties."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Check; problems are an error."""
+        from rnn2vec.zoo.store import Zoo
+        from rnn2vec.zoo.verify import verify
+
+        with terminal.progress(f"verify {self.zoo}") as progress:
+            problems = verify(Zoo.open(self.zoo), progress=progress)
+        if problems:
+            raise DataError(
+                f"{self.zoo} is not sound: {'; '.join(problems)}",
+                remedy="`rnn2vec zoo build` with its options and --out makes missing and damaged shards again.",
+            )
+        terminal.say(f"{self.zoo} is sound and complete")
+        return {"zoo": str(self.zoo), "problems": problems}
+
+
+def _show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
+    from rnn2vec.zoo.card import render, summarize
+
+    summary = summarize(zoo)
+    terminal.say(render(summary))
+    return summary
+
+
+@dataclass(frozen=True)
+class ZooVerbs:
+    """Build, look at and check model zoos."""
+
+    verb: (
+        Annotated[Build, tyro.conf.subcommand("build")]
+        | Annotated[Info, tyro.conf.subcommand("info")]
+        | Annotated[Verify, tyro.conf.subcommand("verify")]
+    )

@@ -1,0 +1,134 @@
+"""A pre-trained encoder, ready for any RNNs that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._files import claim_folder
+from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.checkpoints import Model
+from rnn2vec.rnn import files
+from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo.store import Zoo
+
+OneRNN = nn.Module | Mapping[str, Tensor] | str | Path
+"""A module, a state dict, or the path of a checkpoint file."""
+
+_SHIPPED = Path(__file__).parent / "pretrained"
+_RNNS_AT_ONCE = 256
+
+
+class Rnn2Vec:
+    """Turns RNNs into vectors.
+
+    Args:
+        model: an encoder with its emulator.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.encoder = model.encoder.eval()
+        self.emulator = model.emulator.eval()
+
+    @property
+    def spec(self) -> RNNSpec:
+        """The architecture that the encoder was trained on."""
+        return self.encoder.spec
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | Path) -> Rnn2Vec:
+        """Load an encoder.
+
+        Args:
+            name_or_folder: the name of one that comes with the package, or a folder that `save` or
+                `rnn2vec pretrain` wrote.
+
+        Raises:
+            UsageError: there is no such name or folder, or the folder holds no model.
+            DataError: its files are damaged.
+        """
+        folder = Path(name_or_folder)
+        if not folder.is_dir():
+            shipped = shipped_names()
+            if str(name_or_folder) not in shipped:
+                raise unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped)
+            folder = _SHIPPED / str(name_or_folder)
+        return cls(checkpoints.load_model(folder))
+
+    def save(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` to a new or empty folder, or over another model.
+
+        Raises:
+            UsageError: the folder holds something else.
+        """
+        folder = Path(folder)
+        claim_folder(folder, marker=checkpoints.CONFIG, kind="model")
+        checkpoints.save_model(folder, self._model)
+
+    @torch.no_grad()
+    def embed(
+        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], *, cell: CellName | None = None
+    ) -> Float32[np.ndarray, "N Z"]:
+        """One vector for each RNN, in the order given.
+
+        Args:
+            rnns: a stack, a zoo (all its snapshots), or one or more stacks, modules, state dicts or paths of
+                checkpoint files. Probing encoders take RNNs of different cells and sizes together.
+            cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
+
+        Raises:
+            UsageError: an RNN does not fit the encoder, or a checkpoint is none.
+            DataError: weights are NaN or infinite, or a file is damaged.
+        """
+        if isinstance(rnns, Zoo):
+            rnns = rnns.rnns(range(len(rnns)))
+        if isinstance(rnns, RNNStack):
+            rnns.require_finite()
+            return self._embed_stack(rnns)
+        if isinstance(rnns, (nn.Module, Mapping, str, Path)):
+            rnns = [rnns]
+        return self._embed_mixed([_as_stack(rnn, cell) for rnn in rnns])
+
+    def _embed_mixed(self, stacks: Sequence[RNNStack]) -> np.ndarray:
+        """RNNs of several architectures: a batch for each, then back into order."""
+        if not stacks:
+            raise UsageError("no RNN was given", remedy="give at least one.")
+        owners = np.repeat(np.arange(len(stacks)), [len(stack) for stack in stacks])
+        vectors = np.empty((len(owners), self.encoder.representation_size), dtype=np.float32)
+        for spec in dict.fromkeys(stack.spec for stack in stacks):
+            chosen = [number for number, stack in enumerate(stacks) if stack.spec == spec]
+            joined = RNNStack.concatenate([stacks[number] for number in chosen])
+            vectors[np.isin(owners, chosen)] = self._embed_stack(joined)
+        return vectors
+
+    def _embed_stack(self, stack: RNNStack) -> np.ndarray:
+        reference = next(self.encoder.parameters())
+        starts = range(0, len(stack), _RNNS_AT_ONCE)
+        parts = [self.encoder(stack.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
+        return torch.cat(parts).cpu().float().numpy()
+
+    def __repr__(self) -> str:
+        return f"Rnn2Vec({self.encoder.name}: {self.spec} -> {self.encoder.representation_size} numbers)"
+
+
+def shipped_names() -> list[str]:
+    """The pre-trained encoders that come with the package."""
+    return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
+
+
+def _as_stack(rnn: RNNStack | OneRNN, cell: CellName | None) -> RNNStack:
+    if isinstance(rnn, RNNStack):
+        return rnn
+    if isinstance(rnn, nn.Module):
+        return RNNStack.from_modules([rnn])
+    if isinstance(rnn, Mapping):
+        return RNNStack.from_state_dicts([rnn], cell=cell)
+    return files.load_rnn(Path(rnn), cell=cell)

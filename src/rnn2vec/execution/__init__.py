@@ -1,0 +1,1 @@
+"""Run independent pieces of work side by side."""
