@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from rnn2vec.rnn.spec import RNNSpec
+    from rnn2vec.rnn.stack import RNNStack
+    from rnn2vec.zoo.store import Zoo
 
 settings.register_profile("rnn2vec", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("rnn2vec")
@@ -22,3 +32,36 @@ def generator() -> torch.Generator:
 def without_type_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What users have: values that fit no annotation reach the library, and its own errors answer."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def random_rnns(generator: torch.Generator) -> Callable[..., RNNStack]:
+    """`random_rnns(spec, 3)`: a stack of RNNs with random weights of about the size that trained ones have."""
+    from rnn2vec.rnn.stack import RNNStack
+
+    def make(spec: RNNSpec, number: int = 3, dtype: torch.dtype = torch.float32) -> RNNStack:
+        flat = torch.rand(number, spec.num_parameters, generator=generator, dtype=dtype)
+        return RNNStack.from_flat(spec, 1.2 * flat - 0.6)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """12 runs x 2 snapshots of the paper's languages and LSTMs, hardly trained; all splits are there. Read only."""
+    from rnn2vec.zoo.build import build_zoo
+    from rnn2vec.zoo.config import PRESETS
+
+    config = dataclasses.replace(PRESETS["tiny"], num_runs=12, num_steps=60, backend="torch")
+    return build_zoo(config, tmp_path_factory.mktemp("tiny") / "zoo")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished pre-training run of interactive probing on `tiny_zoo`. Read only."""
+    from rnn2vec.emulation.config import preset
+    from rnn2vec.emulation.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    pretrain(tiny_zoo, dataclasses.replace(preset("tiny"), batch_size=16), folder)
+    return folder

@@ -37,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CommandLine,
         prog="rnn2vec",
         args=arguments,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs) else parsed.verb
     try:
         result = verb.run(Terminal(quiet=verb.json))
-    except Rnn2VecError as error:
+    except (Rnn2VecError, OSError) as error:
         if verb.debug:
             raise
         print(f"rnn2vec: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
+        return error.exit_code if isinstance(error, Rnn2VecError) else 1
     except KeyboardInterrupt:
         print("rnn2vec: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from rnn2vec._errors import DataError, Rnn2VecError
+from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 from rnn2vec.rnn.spec import CellName
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Embed(Verb):
     """Turn checkpoints of RNNs into vectors.
 
-    A checkpoint that cannot be read is named and left out; the others go on, and the exit code says so.
+    A checkpoint that cannot be read is named and left out; the others go on, and the exit code is 1.
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
@@ -40,6 +40,11 @@ class Embed(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed what can be read; report the rest."""
+        if not self.checkpoints:
+            raise UsageError("no checkpoint was given", remedy="name at least one checkpoint file, or a zoo.")
+        if self.out is not None:
+            _require_place(self.out)
+
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
         rnn2vec = Rnn2Vec.from_pretrained(self.model)
@@ -51,14 +56,23 @@ class Embed(Verb):
         elif vectors is not None and not self.json:
             for name, vector in zip(names, vectors.tolist(), strict=True):
                 terminal.say(jsonlib.dumps({"rnn": name, "vector": vector}))
+        result = {"rnns": names, "vectors": [] if vectors is None else vectors.tolist()}
+        if failures:
+            self._report(failures, result)
+        return result
+
+    def _report(self, failures: list[Rnn2VecError], result: dict[str, Any]) -> None:
+        """Name what was left out; an error in any case."""
+        if len(self.checkpoints) == 1:
+            raise failures[0]
         for failure in failures:
             print(f"left out: {failure}", file=sys.stderr)  # noqa: T201
-        if failures:
-            raise DataError(
-                f"{len(failures)} of {len(self.checkpoints)} checkpoints could not be embedded (see above)",
-                remedy="mend them or leave them out.",
-            )
-        return {"rnns": names, "vectors": [] if vectors is None else vectors.tolist()}
+        if self.json:  # what an error leaves unsaid: the vectors of the others
+            print(jsonlib.dumps({**result, "left_out": [failure.problem for failure in failures]}, indent=1))  # noqa: T201
+        raise DataError(
+            f"{len(failures)} of {len(self.checkpoints)} checkpoints could not be embedded (see above)",
+            remedy="mend them or leave them out.",
+        )
 
     def _read(self, rnn2vec: Rnn2Vec) -> tuple[list[str], list[RNNStack], list[Rnn2VecError]]:
         """Names and weights of the RNNs that fit the encoder, and what is wrong with the others."""
@@ -73,11 +87,13 @@ class Embed(Verb):
                 if (path / MANIFEST).is_file():
                     zoo = Zoo.open(path)
                     stack = zoo.rnns(range(len(zoo)))
+                    stack.require_finite()
                 else:
                     stack = load_rnn(path, cell=self.cell)
                 rnn2vec.encoder.check(stack)
             except Rnn2VecError as error:
-                failures.append(error)
+                problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
+                failures.append(type(error)(problem, remedy=error.remedy))
                 continue
             names += [str(path)] if len(stack) == 1 else [f"{path}#{number}" for number in range(len(stack))]
             stacks.append(stack)
@@ -96,3 +112,17 @@ class Embed(Verb):
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         write_atomically(self.out, buffer.getvalue())
+
+
+def _require_place(out: Path) -> None:
+    """A new file in a folder that is there, or a Parquet file to replace."""
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder", remedy="make it, or give another --out.")
+    if out.is_dir() or (out.exists() and not _is_parquet(out)):
+        what = "a folder" if out.is_dir() else "not a Parquet file"
+        raise UsageError(f"{out} exists and is {what}; it was not touched", remedy="give another --out.")
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"

@@ -9,7 +9,6 @@ from typing import Any
 
 from rnn2vec._files import claim_folder, write_json
 from rnn2vec._progress import Progress, silent
-from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
 from rnn2vec.emulation.config import PretrainConfig
@@ -31,7 +30,7 @@ class Tour(Verb):
     out: Path = Path("tour")
     """Folder of the zoo, the runs and the report."""
     runs: int | None = None
-    """RNNs to train; by default every language once."""
+    """RNNs to train; by default every language twice."""
     zoo_steps: int | None = None
     """Updates of each RNN."""
     pretrain_steps: int | None = None
@@ -52,16 +51,20 @@ class Tour(Verb):
             )
             for encoder in ENCODERS
         ]
+        from rnn2vec._provenance import provenance
+
         claim_folder(self.out, marker=MARKER, kind="tour")
         if not (self.out / MARKER).exists():
             write_json(self.out / MARKER, {"provenance": provenance()})
 
-        from rnn2vec.report.page import write_tour_report
         from rnn2vec.zoo.build import build_zoo
 
         with terminal.progress(f"1/3 train {zoo_config.num_runs} RNNs") as progress:
             zoo = build_zoo(zoo_config, self.out / "zoo", progress=progress)
         runs = self._pretrain(configs, terminal)
+
+        from rnn2vec.report.page import write_tour_report
+
         report = self.out / "report.html"
         with terminal.progress("3/3 report") as progress:
             progress(0, 1, "embedding, emulating, drawing")

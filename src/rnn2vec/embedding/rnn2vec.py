@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._errors import Rnn2VecError, UsageError, unknown_name
 from rnn2vec._files import claim_folder
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
@@ -59,7 +59,9 @@ class Rnn2Vec:
         if not folder.is_dir():
             shipped = shipped_names()
             if str(name_or_folder) not in shipped:
-                raise unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped)
+                error = unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped or ["none yet"])
+                remedy = f"{error.remedy} Or give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made."
+                raise UsageError(error.problem, remedy=remedy)
             folder = _SHIPPED / str(name_or_folder)
         return cls(checkpoints.load_model(folder))
 
@@ -95,7 +97,7 @@ class Rnn2Vec:
             return self._embed_stack(rnns)
         if isinstance(rnns, (nn.Module, Mapping, str, Path)):
             rnns = [rnns]
-        return self._embed_mixed([_as_stack(rnn, cell) for rnn in rnns])
+        return self._embed_mixed([_as_stack(rnn, cell, number) for number, rnn in enumerate(rnns)])
 
     def _embed_mixed(self, stacks: Sequence[RNNStack]) -> np.ndarray:
         """RNNs of several architectures: a batch for each, then back into order."""
@@ -124,11 +126,15 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def _as_stack(rnn: RNNStack | OneRNN, cell: CellName | None) -> RNNStack:
-    if isinstance(rnn, RNNStack):
-        return rnn
-    if isinstance(rnn, nn.Module):
-        return RNNStack.from_modules([rnn])
-    if isinstance(rnn, Mapping):
+def _as_stack(rnn: RNNStack | OneRNN, cell: CellName | None, number: int) -> RNNStack:
+    if isinstance(rnn, (str, Path)):
+        return files.load_rnn(Path(rnn), cell=cell)
+    try:
+        if isinstance(rnn, RNNStack):
+            rnn.require_finite()
+            return rnn
+        if isinstance(rnn, nn.Module):
+            return RNNStack.from_modules([rnn])
         return RNNStack.from_state_dicts([rnn], cell=cell)
-    return files.load_rnn(Path(rnn), cell=cell)
+    except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
+        raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error

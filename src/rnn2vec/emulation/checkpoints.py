@@ -99,9 +99,12 @@ def make_model(config: dict[str, Any], *, seed: int) -> Model:
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write `config.json` and `model.safetensors`."""
-    write_json(folder / CONFIG, model.config)
+    """Write `model.safetensors` and `config.json`.
+
+    The large file first: where the disk has no place for it, a model that was there before stays as it was.
+    """
     write_atomically(folder / MODEL, safetensors.torch.save(_weights(model)))
+    write_json(folder / CONFIG, model.config)
 
 
 def load_model(folder: Path) -> Model:
@@ -113,25 +116,49 @@ def load_model(folder: Path) -> Model:
     """
     if not (folder / CONFIG).is_file() or not (folder / MODEL).is_file():
         missing = CONFIG if not (folder / CONFIG).is_file() else MODEL
+        begun = (folder / RUN).is_file()
         raise UsageError(
-            f"{folder} is not a model: it has no {missing}",
-            remedy="give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made.",
+            f"{folder} is {'a run without a model yet' if begun else 'not a model'}: it has no {missing}",
+            remedy="go on with it up to its first validation: `rnn2vec pretrain` with the same options and --out."
+            if begun
+            else "give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made.",
         )
     config = read_json(folder / CONFIG)
-    version = config.get("format_version", 0) if isinstance(config, dict) else 0
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if not isinstance(version, int):
+        raise DataError(
+            f"{folder / CONFIG} names no format version", remedy="restore the file, or pre-train the model again."
+        )
     if version > FORMAT_VERSION:
         raise DataError(
             f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
             remedy="upgrade it: pip install --upgrade rnn2vec.",
         )
     try:
+        weights = safetensors.torch.load_file(folder / MODEL)
+        _require_fit(config, weights)
         model = make_model(config, seed=0)
-        _load_weights(model, safetensors.torch.load_file(folder / MODEL))
-    except (KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        _load_weights(model, weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = error.problem if isinstance(error, UsageError) else repr(error)
         raise DataError(
-            f"{folder} holds no readable model: {error}", remedy="restore its files, or pre-train it again."
+            f"{folder} holds no readable model: {reason}", remedy="restore its files, or pre-train it again."
         ) from error
     return model
+
+
+def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Compare names and shapes before the memory is taken that the config asks for.
+
+    Raises:
+        ValueError: they differ.
+    """
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in _weights(make_model(config, seed=0)).items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(expected.keys() | given.keys()):
+        if expected.get(name) != given.get(name):
+            raise ValueError(f"{name}: {CONFIG} asks for {expected.get(name)}, {MODEL} has {given.get(name)}")
 
 
 def save_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
@@ -168,7 +195,7 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise DataError(
-            f"{path} is damaged: {error}", remedy=f"delete {folder} and pre-train again; its zoo is not touched."
+            f"{path} is damaged: {error!r}", remedy=f"delete {folder} and pre-train again; its zoo is not touched."
         ) from error
     return standing
 
@@ -179,6 +206,9 @@ def _weights(model: Model) -> dict[str, Tensor]:
 
 
 def _load_weights(model: Model, weights: dict[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has NaN or infinite numbers")
     for prefix, module in (("encoder.", model.encoder), ("emulator.", model.emulator)):
         module.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rnn2vec._errors import UsageError, unknown_name
 
 Conditioning = Literal["first-step", "every-step"]
+_AT_LEAST_ONE = (
+    "representation_size",
+    "emulator_hidden_size",
+    "num_steps",
+    "batch_size",
+    "rollouts_per_rnn",
+    "validation_rollouts",
+    "validate_every",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +26,7 @@ class PretrainConfig:
     """How an encoder and its emulator are trained together. The defaults are what we recommend.
 
     Raises:
-        UsageError: a number out of range.
+        UsageError: a number out of range, or an unknown conditioning.
     """
 
     encoder: str = "interactive-probing"
@@ -64,11 +74,19 @@ class PretrainConfig:
     """Everything random follows from this."""
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "rollouts_per_rnn", "validation_rollouts", "validate_every"):
+        if self.conditioning not in get_args(Conditioning):
+            raise unknown_name("conditioning", self.conditioning, get_args(Conditioning))
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
-        if self.seed < 0:
-            raise UsageError(f"seed={self.seed}", remedy="give 0 or more.")
+        for name in ("learning_rate", "gradient_clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give a number above 0.")
+        for name in ("warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"patience={self.patience}", remedy="give at least 1, or leave it out.")
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of update `step`, counted from 0."""
@@ -85,7 +103,7 @@ class PretrainConfig:
 
 PRESETS: dict[str, PretrainConfig] = {
     "tiny": PretrainConfig(emulator_hidden_size=32, num_steps=60, warm_up_steps=10, validate_every=20),
-    "tour": PretrainConfig(num_steps=2500),
+    "tour": PretrainConfig(num_steps=1500),
     "laptop": PretrainConfig(),
     "paper": PretrainConfig(
         emulator_hidden_size=256,

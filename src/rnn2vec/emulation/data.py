@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split
@@ -40,6 +40,7 @@ class SplitData:
 
     Raises:
         UsageError: no snapshot is in the split.
+        DataError: weights are NaN or infinite.
     """
 
     def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu") -> None:
@@ -51,7 +52,7 @@ class SplitData:
                 remedy="build a zoo of more runs: two have both a training and a validation task.",
             )
         self.family = zoo.family
-        self.rnns = zoo.rnns(self.indices).to(device)
+        self.rnns = _finite(zoo.rnns(self.indices), f"{zoo.folder}, {split} split").to(device)
         self.codes = zoo.rollouts(self.indices)
         self.steps = zoo.column("step")[self.indices]
         """Updates that each snapshot had, `(N,)`."""
@@ -76,6 +77,17 @@ class SplitData:
         return Behaviour(stack, inputs, outputs, self.family.before_end(codes).to(inputs.device))
 
     def first_rollouts(self, count: int) -> Behaviour:
-        """Every RNN on its first `count` rollouts."""
+        """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""
+        count = min(count, self.codes.shape[1])
         everyone = np.arange(len(self))
         return self.behaviour(everyone, np.broadcast_to(np.arange(count), (len(self), count)).copy())
+
+
+def _finite(stack: RNNStack, where: str) -> RNNStack:
+    """The stack as it is: one RNN that is NaN would make the whole encoder NaN in one update."""
+    try:
+        stack.require_finite()
+    except DataError as error:
+        remedy = "`rnn2vec zoo verify` lists what is wrong; train those runs with a lower learning rate."
+        raise DataError(f"{where}: {error.problem}", remedy=remedy) from error
+    return stack

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from rnn2vec import encoders
-from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._errors import DataError, UsageError, unknown_name
 from rnn2vec._files import claim_folder, read_json, sha256_of, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator, torch_generator
 from rnn2vec.emulation import checkpoints, losses
-from rnn2vec.emulation.checkpoints import Model
+from rnn2vec.emulation.checkpoints import Model, Standing
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
-from rnn2vec.emulation.tracking import JsonLines, Metrics, Tracker
+from rnn2vec.emulation.tracking import JsonLines, Metrics, Tracker, append_line
 from rnn2vec.rnn import symmetry
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import MANIFEST, Zoo
@@ -55,16 +55,18 @@ def pretrain(
 
     Raises:
         UsageError: the folder holds something else, a name is unknown, or the zoo lacks a split.
-        DataError: zoo or checkpoint are damaged.
+        DataError: zoo or checkpoint are damaged, or the loss is no longer a number.
         StorageError: the disk is full; the last checkpoint is kept.
     """
     folder = Path(out)
     losses.distance(config.loss, zoo.family.interface.output_kind)
     if config.encoder not in encoders.ENCODERS:
         raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
+    _require_device(device)
+    trainer = _Trainer(zoo, config, folder, device)  # refuses what cannot be trained, before the folder is touched
     claim_folder(folder, marker=checkpoints.RUN, kind="run")
     _begin(folder, zoo, config)
-    trainer = _Trainer(zoo, config, folder, device)
+    trainer.resume()
     log = JsonLines(folder, resume_at=trainer.standing.step)
     started = time.monotonic()
     while not trainer.finished:
@@ -72,9 +74,8 @@ def pretrain(
         for tracker in (log, *trackers):
             tracker.log(trainer.standing.step, metrics)
         trainer.save()
-        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            entry = {"step": trainer.standing.step, "seconds": round(time.monotonic() - started, 3)}
-            file.write(json.dumps(entry) + "\n")
+        seconds = round(time.monotonic() - started, 3)
+        append_line(folder / "log.jsonl", {"step": trainer.standing.step, "seconds": seconds})
     progress(config.num_steps, config.num_steps, "done")
     return checkpoints.load_model(folder)
 
@@ -90,12 +91,17 @@ def _begin(folder: Path, zoo: Zoo, config: PretrainConfig) -> None:
         write_json(path, {**identity, "provenance": provenance()})
         return
     run = read_json(path)
-    if run.get("zoo") != identity["zoo"]:
+    if not isinstance(run, dict) or not all(isinstance(run.get(name), dict) for name in identity):
+        raise DataError(
+            f"{path} does not have the entries of a run", remedy="restore it, or give another --out for a new run."
+        )
+    if run["zoo"] != identity["zoo"]:
         raise UsageError(
-            f"{folder} holds a run on another zoo ({run.get('zoo', {}).get('folder')})",
+            f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "
+            "it was not touched",
             remedy="give that zoo to go on with it, or another --out for a new run.",
         )
-    old, new = run.get("config", {}), identity["config"]
+    old, new = run["config"], identity["config"]
     different = [
         f"{name} is {old.get(name)}, asked for {value}" for name, value in new.items() if old.get(name) != value
     ]
@@ -103,6 +109,23 @@ def _begin(folder: Path, zoo: Zoo, config: PretrainConfig) -> None:
         raise UsageError(
             f"{folder} holds a run of another config: {', '.join(different)}; it was not touched",
             remedy="give its options to go on with it, or another --out for a new run.",
+        )
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
+
+
+def _require_finite(numbers: Metrics, step: int) -> None:
+    bad = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value)]
+    if bad:
+        raise DataError(
+            f"after {step} updates {bad[0]}: training has diverged",
+            remedy="pre-train again with a lower learning rate, into another folder; the last checkpoint was kept.",
         )
 
 
@@ -139,8 +162,12 @@ class _Trainer:
         self._parts: tuple[nn.Module, ...] = (self._model.encoder.to(device), self._model.emulator.to(device))
         parameters = [parameter for part in self._parts for parameter in part.parameters()]
         self._optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-        self.standing = checkpoints.load_checkpoint(folder, self._model, self._optimizer)
+        self.standing = Standing()
         self._is_best = False
+
+    def resume(self) -> None:
+        """Go to where the folder's checkpoint is, if there is one."""
+        self.standing = checkpoints.load_checkpoint(self._folder, self._model, self._optimizer)
 
     @property
     def finished(self) -> bool:
@@ -156,8 +183,10 @@ class _Trainer:
         while standing.step < until:
             train_losses.append(self._update(standing.step))
             standing.step += 1
+            _require_finite({"train/loss": train_losses[-1]}, standing.step)
             progress(standing.step, config.num_steps, f"loss {np.mean(train_losses):.4f}")
         metrics = {"train/loss": float(np.mean(train_losses)), **self._validate()}
+        _require_finite(metrics, standing.step)
         loss = metrics[f"validation/{config.loss}"]
         self._is_best = standing.best is None or loss < standing.best
         if self._is_best:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, write_atomically
 
 METRICS = "metrics.jsonl"
@@ -15,6 +16,7 @@ Metrics = dict[str, float]
 """Flat: names such as `validation/total-variation`."""
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Hears every line of metrics."""
 
@@ -38,12 +40,11 @@ class JsonLines:
 
     def log(self, step: int, metrics: Metrics) -> None:
         """Append one line."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(canonical_json({"step": step, **metrics}) + "\n")
+        append_line(self._path, {"step": step, **metrics})
 
 
 class TensorBoard:
-    """Writes TensorBoard event files.
+    """Writes TensorBoard event files; the first is made with the first metrics, not before.
 
     Args:
         folder: where they go.
@@ -59,22 +60,46 @@ class TensorBoard:
             raise UsageError(
                 "TensorBoard is not installed", remedy="pip install 'rnn2vec[tensorboard]', or leave --tensorboard out."
             ) from error
-        self._writer = SummaryWriter(str(folder))
+        self._new_writer = functools.partial(SummaryWriter, str(folder))
+        self._writer: Any = None
 
     def log(self, step: int, metrics: Metrics) -> None:
         """Write one scalar per metric."""
+        if self._writer is None:
+            self._writer = self._new_writer()
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; a last line that was cut by a kill is left out."""
+    """The lines of a run's `metrics.jsonl`; a last line that was cut is left out.
+
+    Raises:
+        DataError: the file holds something else.
+    """
     path = folder / METRICS
-    return list(_whole_lines(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    try:
+        return list(_whole_lines(path.read_text(encoding="utf-8"))) if path.is_file() else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} does not hold lines of metrics: {error!r}",
+            remedy=f"restore it; or delete {folder} and pre-train again, its zoo is not touched.",
+        ) from error
+
+
+def append_line(path: Path, values: dict[str, Any]) -> None:
+    """Append one line of JSON, atomically: these files are short, and a full disk must not cut one.
+
+    Raises:
+        StorageError: the disk refused; the file is as it was.
+    """
+    before = path.read_bytes() if path.exists() else b""
+    write_atomically(path, before + canonical_json(values).encode() + b"\n")
 
 
 def _whole_lines(text: str) -> Iterator[dict[str, Any]]:
     for line in text.splitlines(keepends=True):
         if line.endswith("\n"):
-            yield json.loads(line)
+            values = json.loads(line)
+            yield {**values, "step": int(values["step"])}

@@ -10,7 +10,7 @@ memory is the representation. With E_I, E_O as MLPs and E_R as an LSTM:
 Both kinds share one loop and differ in one line. It needs nothing but a `BlackBox`, so any weights, cell type and
 size will do as long as inputs and outputs are the same.
 
-Beyond the paper (`docs/probing.md` has the measurements; all can be switched off):
+Beyond the paper, and each can be switched off:
 
 - `first_input`: the first probe is the input with which real sequences begin. An RNN that never saw anything else
   there answers nonsense otherwise.
@@ -70,6 +70,9 @@ class ProbingEncoder(WeightEncoder):
         first_input: begin every probing sequence with the interface's first input, where it has one.
         normalize: normalize the answers.
         forget_bias: added to E_R's forget gates at the start.
+
+    Raises:
+        UsageError: there is nothing to ask, or the interface's first input is of another size than the RNNs' inputs.
     """
 
     interactive: bool
@@ -94,7 +97,16 @@ class ProbingEncoder(WeightEncoder):
         self.sequence_length = sequence_length
         self.hidden_size = hidden_size
         self.normalize = normalize
+        if min(num_sequences, sequence_length) < 1:
+            raise UsageError(
+                f"num_sequences={num_sequences}, sequence_length={sequence_length}", remedy="give at least 1 of each."
+            )
         begins = interface.first_input if first_input else None
+        if begins is not None and len(begins) != spec.input_size:
+            raise UsageError(
+                f"the interface's first_input has {len(begins)} numbers, but the RNNs have {spec.input_size} inputs",
+                remedy="give the interface of these RNNs' family, or first_input=False.",
+            )
         self.first_probe = None if begins is None else torch.tensor(begins)
         self.probe_maker = mlp(hidden_size, mlp_size, num_sequences * self.probe_size)  # E_I
         self.answer_reader = mlp(num_sequences * spec.output_size, mlp_size, hidden_size)  # E_O

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ def load_rnn(path: Path, *, cell: CellName | None = None) -> RNNStack:
     try:
         return RNNStack.from_state_dicts([state_dict], cell=cell)
     except Rnn2VecError as error:
-        raise type(error)(f"{path}: {error.problem}", remedy=error.remedy) from error
+        raise type(error)(f"{path}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
@@ -51,13 +50,11 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can make the unpickler fail in any way: IndexError, AssertionError, ...
         raise _damaged(path, error) from error
-    except Exception as error:  # torch.load's unpickler has an exception class of its own, in a private module
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise _damaged(path, error) from error
-    return _state_dict_in(content, path)
+    state_dict = _state_dict_in(content, path)
+    _require_real_tensors(state_dict, path)
+    return state_dict
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
@@ -74,7 +71,19 @@ def _state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
     for candidate in (content, *nested):
         if isinstance(candidate, dict) and candidate and all(isinstance(value, Tensor) for value in candidate.values()):
             return {str(name): tensor for name, tensor in candidate.items()}
+    entries = f" with {', '.join(map(repr, list(content)[:8])) or 'no entries'}" if isinstance(content, dict) else ""
     raise UsageError(
-        f"{path} holds no state dict but {type(content).__name__}",
+        f"{path} holds no state dict but a {type(content).__name__}{entries}",
         remedy="save one: torch.save(module.state_dict(), path).",
     )
+
+
+def _require_real_tensors(state_dict: dict[str, Tensor], path: Path) -> None:
+    """A tensor may claim any size over a storage of a few bytes; copying it would take the memory that it claims."""
+    for name, tensor in state_dict.items():
+        is_plain = tensor.layout is torch.strided and not tensor.is_meta and not tensor.is_quantized
+        if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise DataError(
+                f"{path}: {name} {tuple(tensor.shape)} is not a plain tensor with as many numbers as it claims",
+                remedy="save plain tensors: {name: tensor.contiguous() for name, tensor in state_dict.items()}.",
+            )

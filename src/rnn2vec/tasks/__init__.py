@@ -6,6 +6,7 @@ family's name, the object a `TaskFamily` class.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +20,12 @@ _BUILT_IN: dict[str, type[TaskFamily]] = {FormalLanguages.name: FormalLanguages}
 
 def families() -> dict[str, type[TaskFamily]]:
     """Every task family by name: the built-in ones, and those that installed packages register."""
-    points = importlib.metadata.entry_points(group="rnn2vec.task_families")
-    return {**{point.name: point.load() for point in points}, **_BUILT_IN}
+    return {**{name: point.load() for name, point in _registered().items()}, **_BUILT_IN}
+
+
+def _registered() -> dict[str, importlib.metadata.EntryPoint]:
+    """What installed packages register, not loaded: one that is broken must not stand in the way of the others."""
+    return {point.name: point for point in importlib.metadata.entry_points(group="rnn2vec.task_families")}
 
 
 def build(name: str, options: Mapping[str, Any] | None = None) -> TaskFamily:
@@ -33,12 +38,14 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> TaskFamily:
     Raises:
         UsageError: there is no such family, or it has no such option.
     """
-    known = families()
-    if name not in known:
-        raise unknown_name("task family", name, known)
+    registered = _registered()
+    if name not in {*registered, *_BUILT_IN}:
+        raise unknown_name("task family", name, {*registered, *_BUILT_IN})
+    family: type[TaskFamily] = _BUILT_IN[name] if name in _BUILT_IN else registered[name].load()
     try:
-        return known[name](**(options or {}))
+        return family(**(options or {}))
     except TypeError as error:
+        options_there_are = ", ".join(field.name for field in dataclasses.fields(family) if field.init)
         raise UsageError(
-            f"options {dict(options or {})} of {name}: {error}", remedy="leave the unknown ones out."
+            f"options {dict(options or {})} of {name}: {error}", remedy=f"there are: {options_there_are}."
         ) from error

@@ -144,6 +144,15 @@ class TaskFamily(ABC):
     def examples(self, task: Task) -> Examples:
         """The training examples of a task."""
 
+    @property
+    @abstractmethod
+    def most_examples(self) -> int:
+        """The number of examples of the task that has most.
+
+        Batches are padded to it, whatever tasks train together: over another number of rows the sums are rounded in
+        another order, and a run would depend on its company.
+        """
+
     @abstractmethod
     def environment(
         self, tasks: Sequence[Task], num_episodes: int, generators: Sequence[np.random.Generator]

@@ -29,6 +29,8 @@ from rnn2vec.tasks.base import DealtTask, Environment, Examples, Property, Split
 from rnn2vec.tasks.blind import PrefixTree
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_FEWEST_LANGUAGES = 3  # one of each split
+_MOST_LANGUAGES = 100_000
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,14 @@ class FormalLanguages(TaskFamily):
         if self.smallest_offset > self.largest_offset:
             raise UsageError(
                 f"offsets from {self.smallest_offset} to {self.largest_offset}", remedy="give the smaller one first."
+            )
+        num_languages = (self.largest_offset - self.smallest_offset + 1) ** (self.alphabet_size - 1)
+        if not _FEWEST_LANGUAGES <= num_languages <= _MOST_LANGUAGES:
+            raise UsageError(
+                f"{num_languages:,} languages over {self.alphabet_size} letters with offsets from "
+                f"{self.smallest_offset} to {self.largest_offset}",
+                remedy=f"{_FEWEST_LANGUAGES} to {_MOST_LANGUAGES:,} can be split and dealt: change the alphabet or "
+                "the range of offsets.",
             )
         for language in self.languages:
             if self.largest_n(language) < language.n_min:
@@ -169,7 +179,8 @@ class FormalLanguages(TaskFamily):
     def splits(self, seed: int) -> dict[Split, list[Language]]:
         """The languages of each split: OOD by rule; of the others a seeded 160 in 191 train, the rest validate."""
         ood = [one for one in self.languages if sum(map(abs, one.offsets)) <= self._ood_radius]
-        others = [one for one in self.languages if one not in ood]
+        unusual = set(ood)
+        others = [one for one in self.languages if one not in unusual]
         order = numpy_generator(seed, "formal-languages", "split").permutation(len(others))
         num_train = min(round(len(others) * 160 / 191), len(others) - 1)
         shuffled = [others[i] for i in order]
@@ -218,6 +229,11 @@ class FormalLanguages(TaskFamily):
         for row, string in zip(tokens, strings, strict=True):
             row[1 : len(string) + 1] = [LETTERS.index(letter) for letter in string]
         return tokens
+
+    @property
+    def most_examples(self) -> int:
+        """Strings of the language that has most."""
+        return max(self.largest_n(language) - language.n_min + 1 for language in self.languages)
 
     def examples(self, task: Task) -> Examples:
         """Predict each next token of each string; all n are equally likely."""

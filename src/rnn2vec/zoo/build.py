@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -68,10 +69,10 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
     total = float(config.num_runs * config.num_steps)
     for number in range(manifest.num_shards):
         runs = range(number * config.runs_per_shard, min((number + 1) * config.runs_per_shard, config.num_runs))
-        report = functools.partial(_report, progress, manifest, number)
-        report(0)
         if number in finished:
             continue
+        report = functools.partial(_report, progress, manifest, number)
+        report(0)
         started = time.monotonic()
         shard = _build_shard(config, family, spec, backend, runs, dealt, report)
         manifest = manifest.with_shard(write_shard(folder, number, shard, family.name))
@@ -102,8 +103,17 @@ def _begin(folder: Path, config: ZooConfig, spec: RNNSpec, family: TaskFamily) -
             f"{folder} holds a zoo of another config: {different}; it was not touched",
             remedy="give its options to finish it, or another --out for a new zoo.",
         )
+    _remove_leftovers(folder)
     intact = tuple(entry for entry in manifest.shards if damage(folder, entry) is None)
     return dataclasses.replace(manifest, shards=intact)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a killed build; those of a process that still runs stay."""
+    for path in (*folder.glob(".*.tmp"), *folder.glob("shards/.*.tmp")):
+        writer = path.name.split(".")[-2]  # see `write_atomically`
+        if not Path("/proc", writer).exists():
+            path.unlink(missing_ok=True)
 
 
 def _build_shard(
@@ -196,5 +206,5 @@ def _property_table(
 
 
 def _log(folder: Path, **entry: float) -> None:
-    with (folder / "build.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    with contextlib.suppress(OSError), (folder / "build.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")  # a full disk is the next shard's to report: this one is safe

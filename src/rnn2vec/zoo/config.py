@@ -61,8 +61,13 @@ class ZooConfig:
                 f"num_rollouts={self.num_rollouts} of num_episodes={self.num_episodes}",
                 remedy="the stored rollouts are the first episodes: give at least as many episodes.",
             )
-        if self.seed < 0:
-            raise UsageError(f"seed={self.seed}", remedy="give 0 or more.")
+        if len(self.learning_rates) != 3:
+            raise UsageError(
+                f"learning_rates={self.learning_rates}", remedy="give three: at the start, half-way and at the end."
+            )
+        for name in ("seed", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -87,7 +92,7 @@ class ZooConfig:
 
 PRESETS: dict[str, ZooConfig] = {
     "tiny": ZooConfig(num_runs=16, num_steps=200, num_rollouts=20, num_episodes=100, runs_per_shard=8),
-    "tour": ZooConfig(num_runs=216, num_steps=1000, num_rollouts=100, num_episodes=200, runs_per_shard=24),
+    "tour": ZooConfig(num_runs=432, num_steps=1000, num_rollouts=100, num_episodes=200, runs_per_shard=24),
     "laptop": ZooConfig(num_runs=512, num_steps=4000),
     "paper": ZooConfig(),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -10,6 +10,7 @@ from rnn2vec._shapes import InputStep, OutputStep
 from rnn2vec.tasks.base import Environment
 
 
+@runtime_checkable
 class Stepper(Protocol):
     """N things that step side by side: a stack, a black box, an emulator that imitates them."""
 

@@ -12,6 +12,8 @@ pickled; checksums are verified when a shard is first read.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import safetensors.torch
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 
 from rnn2vec import tasks
@@ -124,7 +126,9 @@ class Manifest:
         content = read_json(path)
         version = content.get("format_version") if isinstance(content, dict) else None
         if not isinstance(version, int):
-            raise DataError(f"{path} names no format version", remedy="restore the file, or build the zoo again.")
+            raise DataError(
+                f"{path} names no format version", remedy="restore the file, or build the zoo again in another folder."
+            )
         if version > FORMAT_VERSION:
             raise DataError(
                 f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
@@ -138,10 +142,11 @@ class Manifest:
                 provenance=content["provenance"],
                 shards=tuple(ShardEntry(**shard) for shard in content["shards"]),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, UsageError) as error:
+            reason = error.problem if isinstance(error, UsageError) else repr(error)
             raise DataError(
-                f"{path} does not have the entries of a zoo's manifest: {error!r}",
-                remedy="restore the file, or build the zoo again.",
+                f"{path} does not have the entries of a zoo's manifest: {reason}",
+                remedy="restore the file, or build the zoo again in another folder.",
             ) from error
 
 
@@ -170,7 +175,9 @@ def damage(folder: Path, entry: ShardEntry) -> str | None:
         path = folder / name
         if not path.is_file():
             return f"{path} is missing"
-        if sha256_of(path.read_bytes()) != entry.checksums[suffix]:
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if checksum != entry.checksums.get(suffix):
             return f"{path} is truncated or altered: its checksum is not the one in {MANIFEST}"
     return None
 
@@ -213,12 +220,16 @@ class Zoo:
         """Whether every shard is there."""
         return len(self.manifest.shards) == self.manifest.num_shards
 
-    @property
+    @functools.cached_property
     def properties(self) -> pa.Table:
-        """One row a snapshot: run, step, task columns, performance, losses, weight decay, seed, split."""
+        """One row a snapshot: run, step, task columns, performance, losses, weight decay, seed, split.
+
+        Raises:
+            DataError: no shard is finished, or one is damaged.
+        """
         if not self.manifest.shards:
             raise DataError(f"{self.folder} has no finished shard yet", remedy="let `rnn2vec zoo build` go on.")
-        return pa.concat_tables([self.shard(i).properties for i in range(len(self.manifest.shards))])
+        return pa.concat_tables([self.shard(i).properties for i in range(len(self.manifest.shards))]).combine_chunks()
 
     def column(self, name: str) -> np.ndarray:
         """One property of every snapshot, `(N,)`.
@@ -233,7 +244,7 @@ class Zoo:
 
     def tasks(self, indices: Sequence[int] | np.ndarray) -> list[Task]:
         """The task of each chosen snapshot."""
-        table = self.properties.select(list(self.family.task_columns)).take(np.asarray(indices))
+        table = self.properties.select(list(self.family.task_columns)).take(self._rows(indices))
         rows = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
         return [tuple(map(float, row)) for row in rows]
 
@@ -257,9 +268,7 @@ class Zoo:
         return self._gather(indices, "rollouts")
 
     def _gather(self, indices: Sequence[int] | np.ndarray, name: str) -> Tensor:
-        rows = np.asarray(indices, dtype=np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise UsageError(f"snapshots {rows.min()}..{rows.max()} of {len(self)}", remedy="count from 0.")
+        rows = self._rows(indices)
         places = np.searchsorted(self._starts, rows, side="right") - 1
         parts: list[Tensor] = []
         order: list[np.ndarray] = []
@@ -273,8 +282,23 @@ class Zoo:
         back = np.argsort(np.concatenate(order), kind="stable")
         return torch.cat(parts)[torch.from_numpy(back)]
 
+    def _rows(self, indices: Sequence[int] | np.ndarray) -> Int64[np.ndarray, " M"]:
+        """Numbers of snapshots as an array, checked."""
+        rows = np.asarray(indices if len(indices) else np.empty(0, dtype=np.int64))
+        if rows.dtype.kind not in "iu":  # a mask would pass as the numbers 0 and 1
+            raise UsageError(f"snapshots given as {rows.dtype}", remedy="give their numbers; `where` finds them.")
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise UsageError(
+                f"snapshots {rows.min()}..{rows.max()} of a zoo of {len(self)}", remedy=f"give 0 to {len(self) - 1}."
+            )
+        return rows.astype(np.int64)
+
     def shard(self, place: int) -> Shard:
-        """A finished shard, verified when it is read for the first time."""
+        """A finished shard, verified when it is read for the first time.
+
+        Raises:
+            DataError: a file of it is missing, damaged, or holds something else than the manifest says.
+        """
         if place not in self._shards:
             entry = self.manifest.shards[place]
             wrong = damage(self.folder, entry)
@@ -283,8 +307,26 @@ class Zoo:
                     wrong,
                     remedy=f"`rnn2vec zoo build` with this zoo's options and --out {self.folder} makes it again.",
                 )
-            paths = {suffix: self.folder / name for suffix, name in entry.file_names.items()}
-            tensors = safetensors.torch.load_file(paths["safetensors"])
-            table = pq.read_table(paths["parquet"])
-            self._shards[place] = Shard(tensors["weights"], tensors["rollouts"], table)
+            self._shards[place] = self._load(entry)
         return self._shards[place]
+
+    def _load(self, entry: ShardEntry) -> Shard:
+        paths = {suffix: self.folder / name for suffix, name in entry.file_names.items()}
+        try:
+            tensors = safetensors.torch.load_file(paths["safetensors"])  # memory-mapped, not copied
+            shard = Shard(tensors["weights"], tensors["rollouts"], pq.read_table(paths["parquet"]))
+        except (safetensors.SafetensorError, pa.ArrowException, KeyError) as error:
+            raise _not_a_shard(paths["safetensors"], repr(error)) from error
+        sizes = (*shard.weights.shape, len(shard.rollouts), shard.properties.num_rows)
+        expected = (entry.num_rnns, self.spec.num_parameters, entry.num_rnns, entry.num_rnns)
+        if sizes != expected:
+            raise _not_a_shard(paths["safetensors"], f"weights, rollouts and rows of {sizes}, expected {expected}")
+        return shard
+
+
+def _not_a_shard(path: Path, reason: str) -> DataError:
+    """An error for files that are what the manifest promised to the bit, and still no shard of it."""
+    return DataError(
+        f"{path} and the .parquet beside it are not a shard of this zoo: {reason}",
+        remedy="whoever made the zoo wrote it wrongly: get or build it again.",
+    )

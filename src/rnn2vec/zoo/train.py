@@ -51,22 +51,21 @@ def train_runs(
     examples = [family.examples(task) for task in tasks]
     generators = [numpy_generator(config.seed, "run", run, "batches") for run in runs]
     state = TrainingState.start(_initial_weights(config, spec, runs))
-    padded = pad_examples(examples)
+    padded = pad_examples(examples, family.most_examples)
     decay = np.full(len(runs), config.weight_decay)
     for snapshot_step in config.snapshot_steps:
         while state.step < snapshot_step:
             count = min(STEPS_PER_CALL, snapshot_step - state.step)
             rates = np.array([config.learning_rate(step) for step in range(state.step, state.step + count)])
-            batches = draw_batches(examples, count, config.batch_size, generators)
+            batches = draw_batches(examples, family.most_examples, count, config.batch_size, generators)
             backend.train(spec, padded, state, batches, rates, decay)
             yield state.step
         losses = state.losses.copy() if state.step else np.full(len(runs), np.nan)
         yield TrainedSnapshots(state.step, state.weights.copy(), losses)
 
 
-def pad_examples(examples: Sequence[Examples]) -> RunExamples:
-    """The examples of several tasks as one array; padding rows repeat a task's first example."""
-    most = max(len(one.inputs) for one in examples)
+def pad_examples(examples: Sequence[Examples], most: int) -> RunExamples:
+    """The examples of several tasks, at most `most` each, as one array; padding rows repeat a task's first example."""
 
     def pad(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, np.repeat(rows[:1], most - len(rows), axis=0)])
@@ -77,14 +76,24 @@ def pad_examples(examples: Sequence[Examples]) -> RunExamples:
 
 
 def draw_batches(
-    examples: Sequence[Examples], num_steps: int, batch_size: int, generators: Sequence[np.random.Generator]
+    examples: Sequence[Examples],
+    most: int,
+    num_steps: int,
+    batch_size: int,
+    generators: Sequence[np.random.Generator],
 ) -> Batches:
     """Draw batches of `batch_size` examples for each run, as weighted rows (see `backends.base`).
 
     Where no task has more examples than a batch, equal draws are merged: row e is example e, its weight the share of
     the batch that drew it. This is the same loss and gradient.
+
+    Args:
+        examples: those of each run's task.
+        most: examples of the family's task that has most: rows of a merged batch.
+        num_steps: batches.
+        batch_size: draws in each.
+        generators: one for each run.
     """
-    most = max(len(one.inputs) for one in examples)
     drawn = np.stack(
         [
             generator.choice(len(one.inputs), size=(num_steps, batch_size), p=one.weights)

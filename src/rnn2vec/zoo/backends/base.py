@@ -13,7 +13,7 @@ than the batch, each drawn one is a row of weight 1/32.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, UInt8
@@ -66,6 +66,7 @@ class TrainingState:
         return cls(weights.copy(), np.zeros_like(weights), np.zeros_like(weights), np.zeros(len(weights)))
 
 
+@runtime_checkable
 class Backend(Protocol):
     """Trains N runs of one architecture side by side."""
 

@@ -26,7 +26,8 @@ class NumbaBackend:
     name = "numba"
 
     def __init__(self, num_threads: int | None = None) -> None:
-        self._num_threads = num_threads or len(os.sched_getaffinity(0))
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
+        self._num_threads = num_threads or usable or 1
 
     def supports(self, spec: RNNSpec) -> bool:
         """LSTMs, where Numba is installed."""

@@ -1,7 +1,7 @@
 """Training one LSTM in cache: forward, backward and AdamW for S steps, compiled for one size.
 
 The kernel of the Numba backend, alone in its file because Numba's on-disk cache notices edits only here. What
-makes it fast, each measured (`docs/zoo.md`):
+makes it fast:
 
 - Sizes are compile-time constants (closure variables): loops unroll and vectorize.
 - A model's weights, moments and activations stay in the L2 cache for hundreds of steps: one thread per model.
@@ -163,6 +163,80 @@ def _adamw(w, m, v, g, learning_rate, decay, step, size):
         w[k] = keep * w[k] - rate * m[k] / (np.sqrt(v[k]) * root + epsilon)
 
 
+@numba.njit(inline="always")
+def _matrix(w, start, rows, columns):
+    """A view of a group's next matrix in the flat weights or their gradients."""
+    return w[start : start + rows * columns].reshape(rows, columns)
+
+
+@numba.njit(inline="always")
+def _look_up(gates, table, w, bias, batch_tokens, T, R, V, G):
+    """Input part of layer 0: row v of the table is what token v contributes."""
+    for token in range(V):
+        for k in range(G):
+            table[token, k] = w[token * G + k] + (bias[k] + bias[G + k])
+    for t in range(T):
+        for r in range(R):
+            gates[t, r, :] = table[batch_tokens[r, t]]
+
+
+@numba.njit(inline="always")
+def _project(flat_gates, below, w_ih, bias, table, rows, G):
+    """Input part of an upper layer: one product over all steps."""
+    np.dot(below, w_ih, flat_gates)
+    for k in range(G):
+        table[0, k] = bias[k] + bias[G + k]
+    for row in range(rows):
+        for k in range(G):
+            flat_gates[row, k] += table[0, k]
+
+
+@numba.njit(inline="always")
+def _read_out(logits, top, w_out, bias, rows, O):
+    np.dot(top, w_out, logits)
+    for row in range(rows):
+        for k in range(O):
+            logits[row, k] += bias[k]
+
+
+@numba.njit(inline="always")
+def _sum_rows(total, matrix, rows, columns):
+    total[:] = matrix.dtype.type(0.0)
+    for row in range(rows):
+        for k in range(columns):
+            total[k] += matrix[row, k]
+
+
+@numba.njit(inline="always")
+def _scatter(g_table, gates, batch_tokens, T, R, G):
+    """Backward of `_look_up`: a token's gradient is the sum over where it stood."""
+    g_table[:] = gates.dtype.type(0.0)
+    for t in range(T):
+        for r in range(R):
+            token = batch_tokens[r, t]
+            for k in range(G):
+                g_table[token, k] += gates[t, r, k]
+
+
+@numba.njit(inline="always")
+def _run(gates, cells, tanh_cells, hidden_states, w_hh, recurrent_part, T, R, H):
+    """Forward through time: gates are the input part before, the activated gates after."""
+    for t in range(T):
+        np.dot(hidden_states[t], w_hh, recurrent_part)
+        _activate(gates[t], recurrent_part, R, H)
+        _advance(gates[t], cells[t], cells[t + 1], tanh_cells[t], hidden_states[t + 1], R, H)
+
+
+@numba.njit(inline="always")
+def _run_back(gates, cells, tanh_cells, d_hidden, d_next, d_cell, w_hh, T, R, H):
+    """Back through time: gates are their own pre-activation gradients after."""
+    d_cell[:] = gates.dtype.type(0.0)
+    d_next[:] = gates.dtype.type(0.0)
+    for t in range(T - 1, -1, -1):
+        _retreat(gates[t], cells[t], tanh_cells[t], d_hidden[t], d_next, d_cell, R, H)
+        np.dot(gates[t], w_hh.T, d_next)
+
+
 @functools.cache
 def lstm_trainer(
     layers: int, hidden: int, tokens: int, outputs: int, rows: int, steps: int, double: bool
@@ -182,7 +256,7 @@ def lstm_trainer(
         A compiled function, see `train` inside. It releases the GIL.
     """
     L, H, V, O, R, T = layers, hidden, tokens, outputs, rows, steps
-    G = 4 * H
+    G, TR = 4 * H, T * R
     real = np.float64 if double else np.float32
     upper = V * G  # where each group of the kernel's weights begins
     recurrent = upper + (L - 1) * H * G
@@ -203,103 +277,52 @@ def lstm_trainer(
         hidden_states = np.zeros((L, T + 1, R, H), dtype=real)  # entry 0 is the initial state
         cells = np.zeros((L, T + 1, R, H), dtype=real)
         tanh_cells = np.empty((L, T, R, H), dtype=real)
-        d_hidden = np.empty((T, R, H), dtype=real)
-        d_cell = np.empty((R, H), dtype=real)
-        recurrent_part = np.empty((R, G), dtype=real)
-        d_next = np.empty((R, H), dtype=real)
-        logits = np.empty((T * R, O), dtype=real)
+        d_hidden, d_next, d_cell = np.empty((T, R, H), real), np.empty((R, H), real), np.empty((R, H), real)
+        recurrent_part, logits = np.empty((R, G), dtype=real), np.empty((TR, O), dtype=real)
         table = np.empty((V, G), dtype=real)
-        batch_tokens = np.empty((R, T), dtype=np.int64)
-        batch_targets = np.empty((R, T), dtype=np.int64)
-        w_out = w[readout:readout_bias].reshape(H, O)
-        g_out = g[readout:readout_bias].reshape(H, O)
+        batch_tokens, batch_targets = np.empty((R, T), dtype=np.int64), np.empty((R, T), dtype=np.int64)
+        w_out, g_out = _matrix(w, readout, H, O), _matrix(g, readout, H, O)
         loss = 0.0
         for s in range(rows.shape[0]):
             for r in range(R):
-                for t in range(T):
-                    batch_tokens[r, t] = tokens[rows[s, r], t]
-                    batch_targets[r, t] = targets[rows[s, r], t]
+                batch_tokens[r, :] = tokens[rows[s, r]]
+                batch_targets[r, :] = targets[rows[s, r]]
 
             for layer in range(L):
                 bias = w[biases + layer * 2 * G : biases + (layer + 1) * 2 * G]
-                w_hh = w[recurrent + layer * H * G : recurrent + (layer + 1) * H * G].reshape(H, G)
+                w_hh = _matrix(w, recurrent + layer * H * G, H, G)
                 if layer == 0:
-                    for token in range(V):
-                        for k in range(G):
-                            table[token, k] = w[token * G + k] + (bias[k] + bias[G + k])
-                    for t in range(T):
-                        for r in range(R):
-                            gates[0, t, r, :] = table[batch_tokens[r, t]]
+                    _look_up(gates[0], table, w, bias, batch_tokens, T, R, V, G)
                 else:
-                    w_ih = w[upper + (layer - 1) * H * G : upper + layer * H * G].reshape(H, G)
-                    below = hidden_states[layer - 1, 1:].reshape(T * R, H)
-                    flat_gates = gates[layer].reshape(T * R, G)
-                    np.dot(below, w_ih, flat_gates)
-                    for k in range(G):
-                        table[0, k] = bias[k] + bias[G + k]
-                    for row in range(T * R):
-                        for k in range(G):
-                            flat_gates[row, k] += table[0, k]
-                for t in range(T):
-                    np.dot(hidden_states[layer, t], w_hh, recurrent_part)
-                    _activate(gates[layer, t], recurrent_part, R, H)
-                    _advance(
-                        gates[layer, t],
-                        cells[layer, t],
-                        cells[layer, t + 1],
-                        tanh_cells[layer, t],
-                        hidden_states[layer, t + 1],
-                        R,
-                        H,
-                    )
+                    w_ih = _matrix(w, upper + (layer - 1) * H * G, H, G)
+                    below = hidden_states[layer - 1, 1:].reshape(TR, H)
+                    _project(gates[layer].reshape(TR, G), below, w_ih, bias, table, TR, G)
+                _run(gates[layer], cells[layer], tanh_cells[layer], hidden_states[layer], w_hh, recurrent_part, T, R, H)
 
-            top = hidden_states[L - 1, 1:].reshape(T * R, H)
-            np.dot(top, w_out, logits)
-            for row in range(T * R):
-                for k in range(O):
-                    logits[row, k] += w[readout_bias + k]
+            top = hidden_states[L - 1, 1:].reshape(TR, H)
+            _read_out(logits, top, w_out, w[readout_bias:], TR, O)
             loss = _cross_entropy(logits.reshape(T, R, O), batch_targets, row_weights[s], T, R, O)
-
             np.dot(top.T, logits, g_out)
-            for k in range(O):
-                g[readout_bias + k] = logits[:, k].sum()
-            np.dot(logits, w_out.T, d_hidden.reshape(T * R, H))
+            _sum_rows(g[readout_bias:], logits, TR, O)
+            np.dot(logits, w_out.T, d_hidden.reshape(TR, H))
 
-            for back in range(L):
-                layer = L - 1 - back
-                w_hh = w[recurrent + layer * H * G : recurrent + (layer + 1) * H * G].reshape(H, G)
-                g_hh = g[recurrent + layer * H * G : recurrent + (layer + 1) * H * G].reshape(H, G)
+            for layer in range(L - 1, -1, -1):
+                w_hh = _matrix(w, recurrent + layer * H * G, H, G)
+                _run_back(gates[layer], cells[layer], tanh_cells[layer], d_hidden, d_next, d_cell, w_hh, T, R, H)
+                d_gates = gates[layer].reshape(TR, G)  # by now the gradients of the pre-activations
+                before = hidden_states[layer, :T].reshape(TR, H)
+                np.dot(before.T, d_gates, _matrix(g, recurrent + layer * H * G, H, G))
                 g_bias = g[biases + layer * 2 * G : biases + (layer + 1) * 2 * G]
-                d_cell[:] = real(0.0)
-                d_next[:] = real(0.0)
-                for t in range(T - 1, -1, -1):
-                    _retreat(gates[layer, t], cells[layer, t], tanh_cells[layer, t], d_hidden[t], d_next, d_cell, R, H)
-                    if t > 0:
-                        np.dot(gates[layer, t], w_hh.T, d_next)
-                flat_gates = gates[layer].reshape(T * R, G)  # by now the gradients of the pre-activations
-                np.dot(hidden_states[layer, :T].reshape(T * R, H).T, flat_gates, g_hh)
-                g_bias[:] = real(0.0)
                 if layer > 0:
-                    w_ih = w[upper + (layer - 1) * H * G : upper + layer * H * G].reshape(H, G)
-                    g_ih = g[upper + (layer - 1) * H * G : upper + layer * H * G].reshape(H, G)
-                    np.dot(hidden_states[layer - 1, 1:].reshape(T * R, H).T, flat_gates, g_ih)
-                    np.dot(flat_gates, w_ih.T, d_hidden.reshape(T * R, H))
-                    for row in range(T * R):
-                        for k in range(G):
-                            g_bias[k] += flat_gates[row, k]
+                    below = hidden_states[layer - 1, 1:].reshape(TR, H)
+                    np.dot(below.T, d_gates, _matrix(g, upper + (layer - 1) * H * G, H, G))
+                    np.dot(d_gates, _matrix(w, upper + (layer - 1) * H * G, H, G).T, d_hidden.reshape(TR, H))
+                    _sum_rows(g_bias[:G], d_gates, TR, G)
                 else:
-                    g_table = g[:upper].reshape(V, G)
-                    g_table[:] = real(0.0)
-                    for t in range(T):
-                        for r in range(R):
-                            token = batch_tokens[r, t]
-                            for k in range(G):
-                                g_table[token, k] += gates[0, t, r, k]
-                    for token in range(V):
-                        for k in range(G):
-                            g_bias[k] += g_table[token, k]
-                for k in range(G):
-                    g_bias[G + k] = g_bias[k]
+                    g_table = _matrix(g, 0, V, G)
+                    _scatter(g_table, gates[0], batch_tokens, T, R, G)
+                    _sum_rows(g_bias[:G], g_table, V, G)
+                g_bias[G:] = g_bias[:G]
 
             _adamw(w, m, v, g, learning_rates[s], decay, updates + s + 1, size)
         return loss

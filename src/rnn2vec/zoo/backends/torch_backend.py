@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from rnn2vec._errors import UsageError
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import one_hot
@@ -35,12 +36,19 @@ class TorchBackend:
 
     Args:
         device: where, such as `"cpu"` or `"cuda"`.
+
+    Raises:
+        UsageError: this machine, or this build of torch, has no such device.
     """
 
     name = "torch"
 
     def __init__(self, device: str = "cpu") -> None:
-        self._device = torch.device(device)
+        try:
+            self._device = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
 
     def supports(self, spec: RNNSpec) -> bool:  # noqa: ARG002
         """Every architecture."""

@@ -1,0 +1,1 @@
+"""Looking at representations: maps, dialogues, performance under emulation, and the comparison with the floor."""
