@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from rnn2vec.rnn.stack import RNNStack
     from rnn2vec.zoo.store import Zoo
 
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def _checked_modules() -> list[str]:
+    """Every module whose shapes and types are checked in tests: all but the kernels, which Numba must see bare."""
+    files = (SOURCE / "rnn2vec").rglob("*.py")
+    names = (".".join(file.relative_to(SOURCE).with_suffix("").parts) for file in files)
+    return [name for name in names if not name.endswith((".__init__", "_kernels"))]
+
+
+# An int will do for a float, as everywhere in Python.
+_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+jaxtyping.install_import_hook(_checked_modules(), _CHECKER)
 settings.register_profile("rnn2vec", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("rnn2vec")
 torch.set_num_threads(1)

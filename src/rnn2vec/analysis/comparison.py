@@ -46,7 +46,7 @@ class FloorComparison:
     @property
     def is_below_floor(self) -> bool:
         """Whether the encoder is at least 10 % below the floor, at the upper end of the interval too."""
-        return max(self.ratio, *(self.interval or ())) <= CLEARLY_BELOW
+        return max([self.ratio, *(self.interval or ())]) <= CLEARLY_BELOW
 
 
 def compare_with_floor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -145,7 +146,7 @@ def _seconds(log: Path, *, is_running_total: bool) -> float | None:
     entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]
     if not is_running_total:
         return sum(entries)
-    last_of_each_start = [now for now, after in zip(entries, [*entries[1:], 0.0], strict=True) if after < now]
+    last_of_each_start = [now for now, after in itertools.pairwise([*entries, 0.0]) if after < now]
     return sum(last_of_each_start)
 
 

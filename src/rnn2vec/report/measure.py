@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import read_json
-from rnn2vec._progress import Progress
+from rnn2vec._files import read_json, sha256_of
+from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.analysis.comparison import FloorComparison, compare_with_floor
 from rnn2vec.analysis.performance import PerformanceComparison, act, compare_performance
@@ -29,7 +29,7 @@ from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.floor import closed_form_floor
 from rnn2vec.report.findings import Headline, TourFindings
 from rnn2vec.zoo.rollouts import Stepper
-from rnn2vec.zoo.store import Zoo
+from rnn2vec.zoo.store import MANIFEST, Zoo
 
 INTERACTIVE, STATIC, BLIND = "interactive-probing", "noninteractive-probing", "task-blind"
 CLOSED_FORM = "closed-form"
@@ -107,7 +107,7 @@ class TourResults:
     findings: TourFindings
 
 
-def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress) -> TourResults:
+def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> TourResults:
     """Measure what the tour's page shows.
 
     Args:
@@ -116,9 +116,10 @@ def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress) -> TourResul
         progress: told of the parts done.
 
     Raises:
-        UsageError: a run is missing, or there is no floor to compare with.
+        UsageError: a run is missing or on another zoo, or there is no floor to compare with.
     """
     loaded = {name: load_run(name, Path(folder)) for name, folder in runs.items()}
+    _require_same_zoo(zoo, loaded)
     missing = {INTERACTIVE, STATIC} - loaded.keys()
     if missing:
         raise UsageError(f"no run of {' and '.join(sorted(missing))}", remedy="pre-train both probing encoders first.")
@@ -160,6 +161,17 @@ def load_run(name: str, folder: Path) -> Run:
     if not (folder / checkpoints.RUN).is_file() or model.encoder.name != name:
         raise UsageError(f"{folder} holds no run of {name}", remedy=f"pre-train {name} into it.")
     return Run(name, folder, read_json(folder / checkpoints.RUN), tracking.read_metrics(folder), model)
+
+
+def _require_same_zoo(zoo: Zoo, runs: Mapping[str, Run]) -> None:
+    """On another zoo, the languages that are unseen here may be those that a run was trained on."""
+    manifest = sha256_of((zoo.folder / MANIFEST).read_bytes())
+    for run in runs.values():
+        if run.description["zoo"]["manifest"] != manifest:
+            raise UsageError(
+                f"{run.folder} was pre-trained on another zoo than {zoo.folder}",
+                remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+            )
 
 
 def _floors(unseen: SplitData, behaviour: Behaviour, blind: Run | None) -> dict[str, Float[np.ndarray, " N"]]:

@@ -41,7 +41,7 @@ def write_tour_report(
         progress: told of the parts done.
 
     Raises:
-        UsageError: a run is missing or of another encoder, or no task of the zoo is unseen.
+        UsageError: a run is missing, of another encoder or on another zoo, or no task of the zoo is unseen.
         DataError: files of the zoo or of a run are damaged.
         StorageError: the disk refused the page.
     """

@@ -25,7 +25,7 @@ class PrefixTree:
         num_tokens: how many different tokens there are.
     """
 
-    def __init__(self, languages: Sequence[UInt8[np.ndarray, "E T"]], num_tokens: int) -> None:
+    def __init__(self, languages: Sequence[UInt8[np.ndarray, "_ T"]], num_tokens: int) -> None:
         self._num_tokens = num_tokens
         self._counts: dict[bytes, dict[int, np.ndarray]] = {}
         self._predictions: dict[bytes, np.ndarray] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,6 @@ class ZooConfig:
     """Everything random follows from this and the number of the run."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rates", tuple(self.learning_rates))
         for name in ("num_runs", "num_steps", "batch_size", "num_rollouts", "num_episodes", "runs_per_shard"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
@@ -84,6 +84,11 @@ class ZooConfig:
         start, middle, end = self.learning_rates
         share = 2 * step / self.num_steps
         return start + share * (middle - start) if share < 1 else middle + (share - 1) * (end - middle)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ZooConfig:
+        """The config that `to_dict` wrote; JSON knows lists only."""
+        return cls(**{**values, "learning_rates": tuple(values["learning_rates"])})
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready values."""

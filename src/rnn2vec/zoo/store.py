@@ -136,7 +136,7 @@ class Manifest:
             )
         try:
             return cls(
-                config=ZooConfig(**content["config"]),
+                config=ZooConfig.from_dict(content["config"]),
                 spec=RNNSpec(**content["specs"][0]),
                 ood_rule=content["ood_rule"],
                 provenance=content["provenance"],
