@@ -67,12 +67,16 @@ class Tour(Verb):
 
         report = self.out / "report.html"
         with terminal.progress("3/3 report") as progress:
-            progress(0, 1, "embedding, emulating, drawing")
-            findings = write_tour_report(report, zoo, runs)
-            progress(1, 1, "done")
+            findings = write_tour_report(report, zoo, runs, command=self._command(), progress=progress)
         terminal.say(str(findings))
         terminal.say(f"\nreport: {report}")
         return {"report": str(report), **findings.to_dict()}
+
+    def _command(self) -> str:
+        """What makes this report again."""
+        numbers = {"runs": self.runs, "zoo-steps": self.zoo_steps, "pretrain-steps": self.pretrain_steps}
+        options = [f"--{name} {value}" for name, value in given(**numbers).items()]
+        return " ".join(["rnn2vec tour", *options, f"--seed {self.seed}"])
 
     def _pretrain(self, configs: list[PretrainConfig], terminal: Terminal) -> dict[str, Path]:
         """Pre-train every encoder, `workers` at a time; the runs' folders by encoder."""

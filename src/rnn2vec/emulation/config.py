@@ -37,8 +37,8 @@ class PretrainConfig:
     """Entries of a representation."""
     emulator_hidden_size: int = 128
     """Hidden units of each of the emulator's two layers."""
-    conditioning: Conditioning = "first-step"
-    """Where the representation enters the emulator."""
+    conditioning: Conditioning = "every-step"
+    """Where the representation enters the emulator: `first-step` (the paper's) or `every-step`."""
     loss: str = "total-variation"
     """What is minimized and validated: `total-variation`, `forward-kl`, `reverse-kl`, `js`, or `mse`."""
     warm_up_loss: float = 0.5
@@ -60,7 +60,7 @@ class PretrainConfig:
     """Whether the learning rate then falls linearly to 0."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay."""
-    gradient_clip: float = 0.1
+    gradient_clip: float = 1.0
     """Largest norm of the gradient, for the encoder and for the emulator apart."""
     augment: bool = True
     """Renumber hidden units at random for encoders to which that makes a difference."""
@@ -107,6 +107,8 @@ PRESETS: dict[str, PretrainConfig] = {
     "laptop": PretrainConfig(),
     "paper": PretrainConfig(
         emulator_hidden_size=256,
+        conditioning="first-step",
+        gradient_clip=0.1,
         loss="reverse-kl",
         warm_up_loss=0.0,
         num_steps=100_000,

@@ -1,0 +1,89 @@
+"""What the README tells a reader to type, typed: its code runs and its commands exist, at a size for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnn2vec.cli import main
+from rnn2vec.emulation import config as pretrain_config
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo import config as zoo_config
+from rnn2vec.zoo.store import Zoo
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """The README's rnn2vec commands, as lists of arguments."""
+    lines = [line.split("  #")[0] for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("rnn2vec ")]
+
+
+@pytest.fixture
+def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets of the real names with next to no work in them."""
+    for name in ("laptop", "tour"):
+        small = dataclasses.replace(zoo_config.PRESETS["tiny"], num_runs=6, num_steps=10, backend="torch")
+        monkeypatch.setitem(zoo_config.PRESETS, name, small)
+        few = dataclasses.replace(pretrain_config.PRESETS[name], num_steps=2)
+        monkeypatch.setitem(pretrain_config.PRESETS, name, few)
+
+
+@pytest.mark.usefixtures("small_presets")
+def test_the_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert commands(), "the README shows commands"
+    for arguments in commands():
+        if arguments[0] == "embed":
+            save_checkpoints(tmp_path)
+        expanded = [str(path) for argument in arguments for path in (sorted(tmp_path.glob(argument)) or [argument])]
+        assert main(expanded) == 0, arguments
+    assert (tmp_path / "vectors.parquet").is_file()
+
+
+def save_checkpoints(folder: Path) -> None:
+    """Two of the zoo's RNNs as a training script would have saved them."""
+    (folder / "checkpoints").mkdir()
+    rnns: RNNStack = Zoo.open(folder / "zoos" / "fl").rnns([0, 1])
+    for number, module in enumerate(rnns.to_modules()):
+        torch.save(module.state_dict(), folder / "checkpoints" / f"{number}.pt")
+
+
+def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tour").mkdir()
+    (tmp_path / "tour" / "interactive-probing").symlink_to(tiny_run)
+    for block in blocks("python"):
+        names: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), names)
+        vectors, outputs = names["vectors"], names["outputs"]
+        assert vectors.shape == (3, 16)  # pyright: ignore[reportAttributeAccessIssue]
+        assert outputs.shape == (3, 10, 7, 6)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), flags=re.MULTILINE)
+    assert "tour" in targets
+    for target in targets:
+        assert re.search(rf"^{target}\b.*:", makefile, flags=re.MULTILINE), target
+
+
+def test_pages_that_the_readme_links_to_exist() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
