@@ -58,8 +58,10 @@ def test_a_state_dict_may_lie_where_training_scripts_put_it(
 
 
 @pytest.mark.parametrize("name", ["rnn.safetensors", "rnn.pt"])
-def test_the_rnn_does_what_the_module_did(tmp_path: Path, make_nets: MakeNets, name: str) -> None:
-    net, inputs = make_nets(SPEC, 1, torch.float32)[0], torch.randn(2, 7, 3)
+def test_the_rnn_does_what_the_module_did(
+    tmp_path: Path, make_nets: MakeNets, draw: Callable[..., Tensor], name: str
+) -> None:
+    net, inputs = make_nets(SPEC, 1, torch.float32)[0], draw(2, 7, 3, dtype=torch.float32)
     stack = load_rnn(_save(net.state_dict(), tmp_path / name))
 
     assert stack.spec == SPEC
@@ -116,9 +118,7 @@ def test_shapes_that_fit_no_cell_name_the_file(tmp_path: Path, state_dict: dict[
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_no_numbers_name_the_file(
-    tmp_path: Path, state_dict: dict[str, Tensor], value: float
-) -> None:
+def test_weights_that_are_no_numbers_name_the_file(tmp_path: Path, state_dict: dict[str, Tensor], value: float) -> None:
     state_dict["core.bias_ih_l1"][3] = value
     path = _save(state_dict, tmp_path / "diverged.pt")
     with pytest.raises(DataError, match=r"diverged\.pt: .*NaN or infinite numbers in rnn\.bias_ih_l1\n.*earlier"):
@@ -140,7 +140,7 @@ def test_a_file_that_would_run_code_does_not(tmp_path: Path) -> None:
     assert not (tmp_path / "it-ran").exists()
 
 
-def test_a_whole_module_is_no_state_dict(tmp_path: Path, make_nets: MakeNets) -> None:
+def test_a_whole_module_is_no_state_dict(tmp_path: Path) -> None:
     path = _save({"net": nn.Linear(2, 2)}, tmp_path / "module.pt")
     with pytest.raises(DataError, match=r"module\.pt cannot be read(.|\n)*state_dict\(\)"):
         load_rnn(path)

@@ -17,7 +17,12 @@ numbers = st.floats(-1e6, 1e6)
 kinds = st.sampled_from(get_args(Kind))
 
 
-@given(input_kind=kinds, output_kind=kinds, first=st.none() | st.lists(numbers, min_size=1), ends=st.tuples(numbers, numbers))
+@given(
+    input_kind=kinds,
+    output_kind=kinds,
+    first=st.none() | st.lists(numbers, min_size=1),
+    ends=st.tuples(numbers, numbers),
+)
 def test_it_comes_back_from_json_as_it_was(
     input_kind: Kind, output_kind: Kind, first: list[float] | None, ends: tuple[float, float]
 ) -> None:

@@ -140,9 +140,8 @@ def load_model(folder: Path) -> Model:
         model = make_model(config, seed=0)
         _load_weights(model, weights)
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = error.problem if isinstance(error, UsageError) else repr(error)
         raise DataError(
-            f"{folder} holds no readable model: {reason}", remedy="restore its files, or pre-train it again."
+            f"{folder} holds no readable model: {_reason(error)}", remedy="restore its files, or pre-train it again."
         ) from error
     return model
 
@@ -158,7 +157,14 @@ def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected.keys() | given.keys()):
         if expected.get(name) != given.get(name):
-            raise ValueError(f"{name}: {CONFIG} asks for {expected.get(name)}, {MODEL} has {given.get(name)}")
+            asked, there = expected.get(name, "nothing"), given.get(name, "nothing")
+            raise ValueError(f"{name}: {CONFIG} asks for {asked}, {MODEL} has {there}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UsageError):
+        return error.problem
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def save_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
@@ -195,7 +201,8 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise DataError(
-            f"{path} is damaged: {error!r}", remedy=f"delete {folder} and pre-train again; its zoo is not touched."
+            f"{path} is damaged: {_reason(error)}",
+            remedy=f"delete {folder} and pre-train again; its zoo is not touched.",
         ) from error
     return standing
 

@@ -64,6 +64,8 @@ class PretrainConfig:
     """Largest norm of the gradient, for the encoder and for the emulator apart."""
     augment: bool = True
     """Renumber hidden units at random for encoders to which that makes a difference."""
+    augment_signs: bool = False
+    """Flip the signs of hidden units at random too, for encoders to which that makes a difference."""
     validation_rollouts: int = 10
     """Rollouts of each RNN of unseen tasks, for validation."""
     validate_every: int = 250
@@ -79,10 +81,9 @@ class PretrainConfig:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
-        for name in ("learning_rate", "gradient_clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name}={getattr(self, name)}", remedy="give a number above 0.")
-        for name in ("warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
+        if not 0 < self.gradient_clip < math.inf:
+            raise UsageError(f"gradient_clip={self.gradient_clip}", remedy="give a number above 0.")
+        for name in ("learning_rate", "warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
         if self.patience is not None and self.patience < 1:
@@ -103,7 +104,7 @@ class PretrainConfig:
 
 PRESETS: dict[str, PretrainConfig] = {
     "tiny": PretrainConfig(emulator_hidden_size=32, num_steps=60, warm_up_steps=10, validate_every=20),
-    "tour": PretrainConfig(num_steps=1500),
+    "tour": PretrainConfig(num_steps=1200),
     "laptop": PretrainConfig(),
     "paper": PretrainConfig(
         emulator_hidden_size=256,
@@ -128,6 +129,13 @@ _PROBING_OPTIONS: dict[str, dict[str, Any]] = {
     "paper": {"first_input": False, "normalize": False, "forget_bias": 0.0},
 }
 
+_TRANSFORMER_OPTIONS: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden_size": 16, "mlp_size": 32, "num_layers": 2},
+    "tour": {"hidden_size": 64, "mlp_size": 256, "num_layers": 3},
+    "laptop": {"hidden_size": 64, "mlp_size": 256, "num_layers": 3},
+    "paper": {},
+}
+
 
 def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
     """The config of a preset for one encoder.
@@ -144,6 +152,8 @@ def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
     options: dict[str, Any] = {}
     if encoder in {"noninteractive-probing", "interactive-probing"}:
         options |= _PROBING_OPTIONS[name]
+    if encoder == "parameter-transformer":
+        options |= _TRANSFORMER_OPTIONS[name]
     if name == "paper" and encoder == "interactive-probing":
         options["self_feeding"] = False
     return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options)

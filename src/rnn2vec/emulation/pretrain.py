@@ -234,10 +234,15 @@ class _Trainer:
         return self._train.behaviour(rnns, rollouts)
 
     def _augmented(self, rnns: RNNStack, step: int) -> RNNStack:
-        if not (self._config.augment and self._model.encoder.augmentable):
-            return rnns
-        generator = torch_generator(self._config.seed, "augment", step)
-        return RNNStack(rnns.spec, symmetry.permute_randomly(rnns.spec, rnns.weights, generator))
+        """The same functions with other weights, for encoders to which that makes a difference."""
+        config, encoder, weights = self._config, self._model.encoder, rnns.weights
+        if config.augment and encoder.augmentable:
+            generator = torch_generator(config.seed, "augment", step)
+            weights = symmetry.permute_randomly(rnns.spec, weights, generator)
+        if config.augment_signs and encoder.sign_augmentable:
+            generator = torch_generator(config.seed, "augment signs", step)
+            weights = symmetry.flip_randomly(rnns.spec, weights, generator)
+        return RNNStack(rnns.spec, weights)
 
     def _validate(self) -> Metrics:
         """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""

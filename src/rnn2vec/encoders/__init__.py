@@ -7,9 +7,12 @@ from typing import Any
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._seeding import seeded_modules
 from rnn2vec.encoders.base import TaskBlindEncoder, WeightEncoder
+from rnn2vec.encoders.dws import DWSNet
+from rnn2vec.encoders.dws_complete import CompleteDWSNet
 from rnn2vec.encoders.flattened import FlattenedWeights
 from rnn2vec.encoders.probing import InteractiveProbing, NoninteractiveProbing
 from rnn2vec.encoders.statistics import LayerwiseStatistics
+from rnn2vec.encoders.transformer import ParameterTransformer
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 
@@ -18,6 +21,9 @@ ENCODERS: dict[str, type[WeightEncoder]] = {
     for encoder in (
         LayerwiseStatistics,
         FlattenedWeights,
+        ParameterTransformer,
+        DWSNet,
+        CompleteDWSNet,
         NoninteractiveProbing,
         InteractiveProbing,
         TaskBlindEncoder,

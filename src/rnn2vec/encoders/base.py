@@ -34,6 +34,8 @@ class WeightEncoder(nn.Module, ABC):
     """The name in the registry."""
     augmentable: ClassVar[bool] = False
     """Whether renumbered hidden units look new to it, so that training gains from permutation augmentation."""
+    sign_augmentable: ClassVar[bool] = False
+    """Whether hidden units with flipped signs look new to it, so that training gains from sign augmentation."""
 
     def __init__(
         self, spec: RNNSpec, *, interface: Interface, representation_size: int = 16, unit_norm: bool = True

@@ -26,6 +26,7 @@ class FlattenedWeights(WeightEncoder):
 
     name = "flattened-weights"
     augmentable = True
+    sign_augmentable = True
 
     def __init__(
         self,

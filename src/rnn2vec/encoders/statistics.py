@@ -42,6 +42,7 @@ class LayerwiseStatistics(WeightEncoder):
     """
 
     name = "layerwise-statistics"
+    sign_augmentable = True
 
     def __init__(
         self,

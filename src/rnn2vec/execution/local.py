@@ -8,20 +8,22 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any, cast
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+from typing import Any
 
 from rnn2vec._errors import Rnn2VecError, UsageError
 
+_SECONDS_BETWEEN_LOOKS = 0.05
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Report = tuple[str, float, float, str]
 """`(piece, done, total, what)`."""
-Reports = Any
-"""A manager's queue of reports, None after the last; a proxy, which is no `queue.Queue`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Piece:
     """Called with the arguments and `progress`; must be importable by name."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments."""
+
+
+class _Line:
+    """A worker's line to its parent; set when the worker begins."""
+
+    reports: SimpleQueue[Report]
+    failed: Event
+
+
+_LINE = _Line()
 
 
 class WorkerError(Rnn2VecError):
@@ -64,20 +76,20 @@ def run_pieces(
     if len(set(names)) < len(names):
         raise UsageError(f"two pieces of one name among {', '.join(names)}", remedy="name each differently.")
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
-        reports, failed = manager.Queue(), manager.Event()
-        with _listening(reports, progress):
-            futures = {piece.name: pool.submit(_run, piece, reports, failed, os.getpid()) for piece in pieces}
-            finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            try:
-                for future in finished:
-                    future.result()  # raises what the first failed piece raised
-            except BrokenProcessPool as error:
-                raise WorkerError(
-                    f"a process was killed while {', '.join(names)} ran",
-                    remedy="most often memory ran out: take fewer workers and give the same command again.",
-                ) from error
-            return {name: future.result() for name, future in futures.items()}
+    reports, failed = context.SimpleQueue(), context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports, failed))
+    with _one_thread_each(), _listening(reports, progress), pool:
+        futures = {piece.name: pool.submit(_run, piece) for piece in pieces}
+        finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+        try:
+            for future in finished:
+                future.result()  # raises what the first failed piece raised
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                f"a process was killed while {', '.join(names)} ran",
+                remedy="most often memory ran out: take fewer workers and give the same command again.",
+            ) from error
+        return {name: future.result() for name, future in futures.items()}
 
 
 @contextlib.contextmanager
@@ -92,35 +104,55 @@ def _one_thread_each() -> Generator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _run(piece: Piece, reports: Reports, failed: Any, parent: int) -> Any:
+def _begin(reports: SimpleQueue[Report], failed: Event) -> None:
+    """What a worker does first."""
+    _LINE.reports, _LINE.failed = reports, failed
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """A parent that was killed cannot stop its workers, and idle ones would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run(piece: Piece) -> Any:
     """One piece, in its worker."""
-
-    def progress(done: float, total: float, what: str) -> None:
-        if os.getppid() != parent:  # the parent was killed: do not go on unheard
-            os._exit(1)
-        reports.put((piece.name, done, total, what))
-
-    if failed.is_set():  # the pool keeps a few pieces in its queue where they cannot be cancelled
+    if _LINE.failed.is_set():  # the pool keeps a few pieces in its queue where they cannot be cancelled
         return None
     try:
-        return piece.function(**piece.arguments, progress=progress)
+        return piece.function(
+            **piece.arguments, progress=lambda done, total, what: _LINE.reports.put((piece.name, done, total, what))
+        )
     except BaseException:
-        failed.set()
+        _LINE.failed.set()
         raise
 
 
 @contextlib.contextmanager
-def _listening(reports: Reports, progress: Callable[[str, float, float, str], None]) -> Generator[None]:
+def _listening(reports: SimpleQueue[Report], progress: Callable[[str, float, float, str], None]) -> Generator[None]:
     """While it lasts, pass reports on from a thread; at the end, all that were made have been."""
+    over = threading.Event()
+
+    def pass_on(to: Callable[[str, float, float, str], None]) -> None:
+        while not (over.is_set() and reports.empty()):
+            if reports.empty():
+                over.wait(_SECONDS_BETWEEN_LOOKS)
+            else:
+                to(*reports.get())
 
     def listen() -> None:
-        while (report := cast("Report | None", reports.get())) is not None:
-            progress(*report)
+        try:
+            pass_on(progress)
+        finally:
+            pass_on(lambda *_: None)  # after an error too: workers would wait at a full pipe
 
     with ThreadPoolExecutor(1) as thread:
         listener = thread.submit(listen)
         try:
             yield
         finally:
-            reports.put(None)
+            over.set()
     listener.result()

@@ -166,9 +166,9 @@ class FormalLanguages(TaskFamily):
 
     @functools.cached_property
     def _ood_radius(self) -> int:
-        """The largest sum of absolute offsets at which OOD languages are at most an eighth of all (at least 0)."""
+        """The largest sum of absolute offsets within which at most an eighth of all languages is; never none."""
         sums = np.array([sum(map(abs, language.offsets)) for language in self.languages])
-        fitting = [radius for radius in range(sums.max() + 1) if (sums <= radius).mean() <= 1 / 8]
+        fitting = [radius for radius in range(sums.min(), sums.max() + 1) if (sums <= radius).mean() <= 1 / 8]
         return max(fitting, default=int(sums.min()))
 
     @property

@@ -88,7 +88,8 @@ class ZooConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ZooConfig:
         """The config that `to_dict` wrote; JSON knows lists only."""
-        return cls(**{**values, "learning_rates": tuple(values["learning_rates"])})
+        fields: dict[str, Any] = {**values, "learning_rates": tuple(values["learning_rates"])}
+        return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready values."""

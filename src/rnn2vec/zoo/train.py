@@ -104,7 +104,7 @@ def draw_batches(
         return Batches(drawn.astype(np.int32), np.full(drawn.shape, 1 / batch_size, dtype=np.float32))
     counts = (drawn[..., None] == np.arange(most)).sum(axis=2)
     rows = np.broadcast_to(np.arange(most, dtype=np.int32), counts.shape)
-    return Batches(np.ascontiguousarray(rows), (counts / batch_size).astype(np.float32))
+    return Batches(rows.copy(), (counts / batch_size).astype(np.float32))
 
 
 def _initial_weights(config: ZooConfig, spec: RNNSpec, runs: Sequence[int]) -> Float32[np.ndarray, "N P"]:

@@ -1,0 +1,165 @@
+"""DWSNet for recurrent networks (Navon et al. 2023; Zhou et al. 2023; paper, Section 3 and Appendix C).
+
+Every layer commutes with renumbering hidden units, and a mean over each tensor at the end makes the representation
+invariant to it. `TERMS` is the paper's layer, with the index slips of its printed formula put right; it gives the
+paper's parameter counts exactly (1,279,736 for its formal-language LSTMs). `docs/encoders.md` shows the same table.
+
+It is not the whole of what a layer could do: see `dws_complete`.
+
+With ReLU only *between* layers, as published, the mean follows upon a linear layer, and the mean of a linear
+equivariant layer depends on the means of its sources alone. The last layer is computed from those: the same numbers
+for a hundredth of the work, and also the statement that this layer sees no single weight any more.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from rnn2vec._shapes import Representation
+from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.encoders.equivariant import (
+    EquivariantLinear,
+    Feature,
+    Identities,
+    Place,
+    Term,
+    Terms,
+    View,
+    gates_as_channels,
+)
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+TERMS: dict[str, dict[Place, str]] = {
+    # j counts the units of layer l, k those of the layer below (for W_hh of the same layer); `*` is a mean.
+    # The readout is W_ih and b_ih of the layer above the last. Terms of tensors that there are not drop out.
+    "W_ih[l]": {
+        "entry": "W_ih[l][j,k]",
+        "column": "W_ih[l][*,k]  W_ih[l-1][k,*]  b_ih[l-1][k]  W_hh[l-1][k,*]  b_hh[l-1][k]  W_hh[l-1][*,k]",
+        "row": "W_ih[l][j,*]  b_ih[l][j]  W_hh[l][j,*]  b_hh[l][j]  W_hh[l][*,j]  W_ih[l+1][*,j]",
+    },
+    "b_ih[l]": {
+        "row": "W_ih[l][j,*]  b_ih[l][j]  W_hh[l][j,*]  b_hh[l][j]  W_hh[l][*,j]  W_ih[l+1][*,j]",
+    },
+    "W_hh[l]": {
+        "entry": "W_hh[l][j,k]",
+        "column": "W_hh[l][*,k]  W_hh[l][k,*]  b_hh[l][k]  W_ih[l][k,*]  b_ih[l][k]",
+        "row": "W_hh[l][j,*]  b_hh[l][j]  W_hh[l][*,j]  W_ih[l+1][*,j] unless readout",
+    },
+    "b_hh[l]": {
+        "row": "W_hh[l][j,*]  b_hh[l][j]  W_hh[l][*,j]  W_ih[l+1][*,j] unless readout",
+    },
+}
+"""The terms of the layer; besides, the mean of every tensor goes everywhere."""
+
+_TERM = re.compile(r"(?P<kind>\w+)\[l(?P<shift>[+-]1)?\]\[(?P<indices>[jk*,]+)\](?P<unless> unless readout)?")
+_KINDS = {"W_ih": "weight_ih", "b_ih": "bias_ih", "W_hh": "weight_hh", "b_hh": "bias_hh"}
+_VIEWS: dict[str, View] = {
+    "j,k": "itself",
+    "j": "itself",
+    "k": "itself",
+    "j,*": "mean over columns",
+    "k,*": "mean over columns",
+    "*,j": "mean over rows",
+    "*,k": "mean over rows",
+}
+
+
+def even(spec: RNNSpec, tensor: str) -> Feature:
+    """The feature map of a tensor where signs are not looked at."""
+    return Feature(tensor, "e" * len(spec.parameter_shapes[tensor]))
+
+
+def terms(spec: RNNSpec) -> dict[Feature, Terms]:
+    """`TERMS` written out for an architecture."""
+    means = tuple(Term(even(spec, tensor), "mean") for tensor in spec.parameter_shapes)
+    table: dict[Feature, Terms] = {}
+    for layer in range(spec.num_layers + 1):
+        for target, places in TERMS.items():
+            tensor = _tensor(spec, target.removesuffix("[l]"), layer)
+            if tensor is not None:
+                written_out: dict[Place, tuple[Term, ...]] = {"everywhere": means}
+                for place, text in places.items():
+                    written_out[place] = _terms(spec, text, layer)
+                table[even(spec, tensor)] = written_out
+    return table
+
+
+def _terms(spec: RNNSpec, text: str, layer: int) -> tuple[Term, ...]:
+    """The terms of one place for one layer; those that the RNN has no tensor for drop out."""
+    found: list[Term] = []
+    for match in _TERM.finditer(text):
+        source_layer = layer + int(match["shift"] or 0)
+        tensor = _tensor(spec, match["kind"], source_layer)
+        is_left_out = match["unless"] and source_layer == spec.num_layers
+        if tensor is not None and not is_left_out:
+            found.append(Term(even(spec, tensor), _VIEWS[match["indices"]]))
+    return tuple(found)
+
+
+def _tensor(spec: RNNSpec, kind: str, layer: int) -> str | None:
+    """PyTorch's name of a tensor of the table, None where the RNN has none."""
+    if layer == spec.num_layers and kind.endswith("ih"):
+        return "readout.weight" if kind == "W_ih" else "readout.bias"
+    return f"rnn.{_KINDS[kind]}_l{layer}" if 0 <= layer < spec.num_layers else None
+
+
+class DWSNet(WeightEncoder):
+    """Equivariant layers on the weights, a mean over each tensor, and an MLP.
+
+    Args:
+        spec: the architecture of the RNNs.
+        interface: not looked at; every encoder has it.
+        representation_size: entries of a representation.
+        unit_norm: whether representations are scaled to length 1.
+        channels: features of each weight.
+        num_layers: equivariant layers.
+        mlp_size: hidden layer of the MLP.
+    """
+
+    name = "dwsnet"
+    sign_augmentable = True
+
+    def __init__(
+        self,
+        spec: RNNSpec,
+        *,
+        interface: Interface,
+        representation_size: int = 16,
+        unit_norm: bool = True,
+        channels: int = 48,
+        num_layers: int = 4,
+        mlp_size: int = 128,
+    ) -> None:
+        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        table = terms(spec)
+        widths = [spec.num_gates] + [channels] * (num_layers - 1)
+        counts = [dict.fromkeys(table, width) for width in widths]
+        self.identities = nn.ModuleList(Identities(spec, count) for count in counts)
+        self.layers = nn.ModuleList(
+            EquivariantLinear(table, count, channels, is_biased=lambda *_: True) for count in counts
+        )
+        self.to_representation = mlp(len(table) * channels, mlp_size, representation_size)
+
+    def encode(self, rnns: RNNs) -> Representation:
+        """See `WeightEncoder.encode`."""
+        assert isinstance(rnns, RNNStack)
+        features = self.features(rnns)
+        for identities, layer in zip(self.identities[:-1], self.layers[:-1], strict=True):
+            features = {target: target_map.relu() for target, target_map in layer(identities(features)).items()}
+        last = self.layers[-1]
+        assert isinstance(last, EquivariantLinear)
+        means = last.means(self.identities[-1](features))
+        return self.to_representation(torch.cat(list(means.values()), dim=-1))
+
+    def features(self, stack: RNNStack) -> dict[Feature, Tensor]:
+        """What goes into the first layer: gates are features; the readout, which has none, is repeated."""
+        gates = stack.spec.num_gates
+        return {
+            even(stack.spec, name): weight.expand(*weight.shape[:-1], gates)
+            for name, weight in gates_as_channels(stack).items()
+        }

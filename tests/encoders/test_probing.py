@@ -1,0 +1,284 @@
+"""Probing: what is asked, of whom, and what is learned from it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rnn2vec import encoders
+from rnn2vec._errors import UsageError
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+BOTH = ["noninteractive-probing", "interactive-probing"]
+SPEC = RNNSpec(cell="gru", input_size=4, hidden_size=5, num_layers=2, output_size=4)
+TILES = RNNSpec(cell="lstm", input_size=3, hidden_size=5, num_layers=1, output_size=4)
+RANGE = Interface(output_kind="categorical", first_input=(0.0, 0.0, 0.0), input_range=(-0.42, 2.82))
+SIZES: dict[str, Any] = {"input_size": 4, "output_size": 4}
+KINDS: dict[str, Any] = {"input_kind": "categorical", "output_kind": "categorical"}
+MakeEncoder = Callable[..., WeightEncoder]
+MakeRNNs = Callable[..., RNNStack]
+
+
+def _probes(encoder: WeightEncoder, rnns: RNNStack | BlackBox) -> Tensor:
+    """All that was asked, `(N, L, M, I)`."""
+    assert isinstance(encoder, ProbingEncoder)
+    return torch.stack([exchange.probes for exchange in encoder.dialogue(rnns)], dim=1)
+
+
+def _as_function(stack: RNNStack) -> FunctionBlackBox:
+    """One RNN as a Python function that knows nothing of torch outside."""
+
+    def step(vector: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        with torch.no_grad():
+            outputs, state = stack.step(torch.from_numpy(vector)[None, None], state)
+        return outputs[0, 0].numpy(), state
+
+    return FunctionBlackBox(step, lambda: stack.initial_state(1), **SIZES, **KINDS)
+
+
+# -- whom ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_stack_and_black_boxes_of_the_same_rnns_get_the_same_vectors(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder, stack = small_encoder(name, SPEC).double(), random_rnns(SPEC, 3, torch.float64)
+    expected = encoder(stack)
+
+    together = encoder(StackBlackBox(stack, **KINDS))
+    modules = [encoder(ModuleBlackBox(module, **SIZES, **KINDS)) for module in stack.to_modules()]
+    functions = [encoder(_as_function(stack.select([number]))) for number in range(3)]
+    for given in (together, torch.cat(modules), torch.cat(functions)):
+        torch.testing.assert_close(given, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_any_cell_and_size_will_do(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    encoder = small_encoder(name, SPEC)
+    for cell, hidden_size, num_layers in (("lstm", 3, 1), ("rnn_tanh", 9, 3), ("rnn_relu", 2, 1)):
+        spec = RNNSpec(cell=cell, input_size=4, hidden_size=hidden_size, num_layers=num_layers, output_size=4)
+        assert encoder(random_rnns(spec, 2)).shape == (2, 16)
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("change", [{"input_size": 5}, {"output_size": 3}])
+def test_other_inputs_or_outputs_are_refused(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str, change: dict[str, int]
+) -> None:
+    other = RNNSpec(**{**SPEC.to_dict(), **change})
+    words = rf"{other.input_size} categorical inputs and {other.output_size} categorical outputs, but this {name}"
+    with pytest.raises(UsageError, match=rf"the RNNs have {words} .* 4 categorical inputs and 4 .*\n.*these inputs"):
+        small_encoder(name, SPEC)(random_rnns(other, 2))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_black_box_of_another_kind_is_refused(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    box = StackBlackBox(random_rnns(SPEC), input_kind="continuous", output_kind="categorical")
+    with pytest.raises(UsageError, match=r"the RNNs have 4 continuous inputs .* made for 4 categorical inputs"):
+        small_encoder(name, SPEC)(box)
+
+
+# -- what is asked ---------------------------------------------------------------------------------
+
+
+def test_static_probes_are_the_same_for_every_rnn_and_interactive_ones_are_not(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs
+) -> None:
+    stack = random_rnns(SPEC, 4)
+    static = _probes(small_encoder("noninteractive-probing", SPEC), stack)
+    interactive = _probes(small_encoder("interactive-probing", SPEC), stack)
+
+    assert torch.equal(static, static[:1].expand_as(static))
+    assert torch.equal(interactive[:, 0], interactive[:1, 0].expand(4, -1, -1))  # nothing is known yet
+    for step in range(1, 5):
+        differences = torch.cdist(interactive[:, step].flatten(1), interactive[:, step].flatten(1)) + torch.eye(4)
+        assert differences.min() > 1e-6
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_dialogue_has_l_exchanges_of_m_probes(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    encoder = small_encoder(name, SPEC, num_sequences=3, sequence_length=7, hidden_size=10)
+    assert isinstance(encoder, ProbingEncoder)
+    exchanges = list(encoder.dialogue(random_rnns(SPEC, 2)))
+
+    assert len(exchanges) == 7
+    for exchange in exchanges:
+        assert exchange.probes.shape == exchange.responses.shape == (2, 3, 4)
+        assert exchange.memory.shape == (2, 10)
+        torch.testing.assert_close(exchange.responses.exp().sum(dim=-1), torch.ones(2, 3))  # log-probabilities
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_answers_are_those_of_the_rnn_to_the_probes(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder, stack = small_encoder(name, SPEC, normalize=False), random_rnns(SPEC, 2)
+    assert isinstance(encoder, ProbingEncoder)
+    answers = torch.stack([exchange.responses for exchange in encoder.dialogue(stack)], dim=2)
+    torch.testing.assert_close(answers, stack(_probes(encoder, stack).transpose(1, 2))[0])
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_first_probe_is_how_sequences_begin(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    stack = random_rnns(SPEC, 2)
+    bos = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    assert torch.equal(_probes(small_encoder(name, SPEC), stack)[:, 0], bos.expand(2, 3, 4))
+    assert not torch.equal(_probes(small_encoder(name, SPEC, first_input=False), stack)[:, 0], bos.expand(2, 3, 4))
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("options", [{}, {"first_input": False}])
+def test_tokens_are_probed_on_the_simplex(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str, options: dict[str, Any]
+) -> None:
+    encoder = _exaggerated(small_encoder(name, SPEC, **options))
+    probes = _probes(encoder, random_rnns(SPEC, 3))
+    assert (probes >= 0).all()
+    torch.testing.assert_close(probes.sum(dim=-1), torch.ones(3, 5, 3))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_continuous_probes_reach_the_ends_of_the_input_range_and_no_further(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    probes = _probes(_exaggerated(small_encoder(name, TILES, interface=RANGE)), random_rnns(TILES, 3))
+    assert probes.min() >= -0.42
+    assert probes.max() <= 2.82
+    assert probes.min() < -0.4
+    assert probes.max() > 2.8
+    assert torch.equal(probes[:, 0], torch.zeros(3, 3, 3))
+
+
+def _exaggerated(encoder: WeightEncoder) -> WeightEncoder:
+    """The same encoder with extreme probes."""
+    assert isinstance(encoder, ProbingEncoder)
+    with torch.no_grad():
+        for parameter in encoder.probe_maker.parameters():
+            parameter.mul_(20)
+    return encoder
+
+
+# -- self-feeding ----------------------------------------------------------------------------------
+
+
+def test_self_feeding_begins_with_the_rnns_own_prediction(random_rnns: MakeRNNs, small_encoder: MakeEncoder) -> None:
+    stack = random_rnns(SPEC, 3)
+    encoder = small_encoder("interactive-probing", SPEC)
+    assert isinstance(encoder, ProbingEncoder)
+    exchanges = list(encoder.dialogue(stack))
+    for before, after in itertools.pairwise(exchanges):
+        away = (after.probes - before.responses.exp()).abs().sum(dim=-1) / 2
+        assert away.max() < 0.3  # the gate starts at about 0.88
+
+
+def test_self_feeding_can_be_switched_off(random_rnns: MakeRNNs, small_encoder: MakeEncoder) -> None:
+    stack = random_rnns(SPEC, 3)
+    encoder = small_encoder("interactive-probing", SPEC, self_feeding=False)
+    assert encoder(stack).shape == (3, 16)
+    assert len(_probes(encoder, stack)[0]) == 5
+
+
+def test_a_closed_gate_asks_as_without_self_feeding(random_rnns: MakeRNNs, small_encoder: MakeEncoder) -> None:
+    """With the gate at 0, a probe is the learned one alone: the RNN's prediction leaves no trace in it."""
+    encoder = small_encoder("interactive-probing", SPEC)
+    assert isinstance(encoder, ProbingEncoder)
+    last = encoder.probe_maker[-1]
+    with torch.no_grad():
+        last.bias.view(3, 5)[:, -1] = -1e4
+        last.weight.zero_()
+    probes = _probes(encoder, random_rnns(SPEC, 3))
+    learned = last.bias.view(3, 5)[:, :-1].softmax(dim=-1)
+    torch.testing.assert_close(probes[:, 1:], learned.expand(3, 4, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("spec", "interface"),
+    [
+        (TILES, RANGE),
+        (SPEC, Interface(input_kind="categorical", output_kind="continuous")),
+        (SPEC, Interface(input_kind="continuous", output_kind="categorical")),
+        (TILES, Interface(input_kind="categorical", output_kind="categorical")),
+    ],
+)
+def test_self_feeding_is_refused_where_an_output_is_no_input(spec: RNNSpec, interface: Interface) -> None:
+    with pytest.raises(UsageError, match=r"self_feeding with \d .* inputs and \d .* outputs\n.*leave it out"):
+        encoders.build("interactive-probing", spec, interface=interface, self_feeding=True)
+    assert encoders.build("interactive-probing", spec, interface=interface, hidden_size=4)  # by itself, it does without
+
+
+# -- learning --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("options", [{}, {"first_input": False}, {"normalize": False}])
+def test_gradients_reach_every_parameter(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str, options: dict[str, Any]
+) -> None:
+    encoder = small_encoder(name, SPEC, **options)
+    encoder(random_rnns(SPEC, 4))[:, ::2].sum().backward()
+    gradients = {key: parameter.grad for key, parameter in encoder.named_parameters()}
+
+    assert {key for key, gradient in gradients.items() if gradient is None or not gradient.any()} == set()
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients.values())
+    if name == "noninteractive-probing":  # a row of the script per step; BOS takes the first one's place
+        used = gradients["script"].any(dim=1)
+        assert used.tolist() == [options.get("first_input") is False, True, True, True, True]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_gradients_pass_through_continuous_rnns(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    spec = RNNSpec(cell="lstm", input_size=3, hidden_size=5, num_layers=1, output_size=4)
+    encoder = small_encoder(name, spec, interface=Interface())
+    encoder(random_rnns(spec, 4))[:, 0].sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_one_probe_is_a_dialogue_too(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    stack = random_rnns(SPEC, 3)
+    free = small_encoder(name, SPEC, sequence_length=1, first_input=False)
+    free(stack)[:, 0].sum().backward()
+    assert all(parameter.grad is not None for parameter in free.parameters())
+
+    fixed = small_encoder(name, SPEC, sequence_length=1)  # BOS is all that it asks: nothing to learn about asking
+    fixed(stack)[:, 0].sum().backward()
+    unused = {key.split(".")[0] for key, parameter in fixed.named_parameters() if parameter.grad is None}
+    assert unused == {"probe_maker"} | ({"script"} if name == "noninteractive-probing" else set())
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_reader_starts_out_remembering(small_encoder: MakeEncoder, name: str) -> None:
+    plain = small_encoder(name, SPEC, forget_bias=0.0).state_dict()
+    remembering = small_encoder(name, SPEC, forget_bias=1.0).state_dict()
+    for layer in range(2):
+        raised = remembering[f"reader.{layer}.bias_hh"] - plain[f"reader.{layer}.bias_hh"]
+        torch.testing.assert_close(raised, torch.tensor([0.0, 1.0, 0.0, 0.0]).repeat_interleave(10))
+
+
+# -- refused ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("option", ["num_sequences", "sequence_length"])
+def test_without_probes_there_is_no_encoder(small_encoder: MakeEncoder, name: str, option: str) -> None:
+    with pytest.raises(UsageError, match=rf"{option}=0(.|\n)*at least 1"):
+        small_encoder(name, SPEC, **{option: 0})
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_interface_of_another_family_is_refused(small_encoder: MakeEncoder, name: str) -> None:
+    with pytest.raises(UsageError, match=r"first_input has 3 numbers, but the RNNs have 4 inputs\n.*first_input=False"):
+        small_encoder(name, SPEC, interface=RANGE)
+    assert small_encoder(name, SPEC, interface=RANGE, first_input=False)

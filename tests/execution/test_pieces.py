@@ -1,0 +1,190 @@
+"""Pieces of work side by side: their order, what happens when one fails, and that nothing said is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._progress import Progress
+from rnn2vec.execution.local import Piece, WorkerError, run_pieces
+
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def note(folder: Path, name: str, seconds: float, progress: Progress) -> str:
+    (folder / name).touch()
+    time.sleep(seconds)
+    progress(1, 1, name)
+    return name.upper()
+
+
+def fail(folder: Path, progress: Progress) -> None:  # noqa: ARG001
+    (folder / "failing").touch()
+    raise DataError("the piece is broken", remedy="mend it.")
+
+
+def talk(number: int, progress: Progress) -> None:
+    for done in range(number + 1):
+        progress(done, number, "talking")
+
+
+def die(progress: Progress) -> None:  # noqa: ARG001
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def threads(progress: Progress) -> dict[str, str | None]:  # noqa: ARG001
+    return {name: os.environ.get(name) for name in VARIABLES}
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+def _notes(folder: Path, *names: str, seconds: float = 0.0) -> list[Piece]:
+    return [Piece(name, note, {"folder": folder, "name": name, "seconds": seconds}) for name in names]
+
+
+def test_one_worker_runs_pieces_in_the_order_given(tmp_path: Path) -> None:
+    heard: list[str] = []
+    pieces = _notes(tmp_path, "c", "a", "b")
+    results = run_pieces(pieces, workers=1, progress=lambda *report: heard.append(report[0]))
+    assert list(results.items()) == [("c", "C"), ("a", "A"), ("b", "B")]
+    assert heard == ["c", "a", "b"]
+
+
+def test_results_have_the_order_given_whichever_is_ready_first(tmp_path: Path) -> None:
+    slow, fast = _notes(tmp_path, "slow", seconds=0.5), _notes(tmp_path, "fast")
+    assert list(run_pieces([*slow, *fast], workers=2, progress=_ignore)) == ["slow", "fast"]
+
+
+def test_no_piece_begins_after_one_has_failed(tmp_path: Path) -> None:
+    """Not even those that already wait in the pool's own queue, which cannot be cancelled."""
+    broken = Piece("broken", fail, {"folder": tmp_path})
+    with pytest.raises(DataError, match=r"the piece is broken\n  -> mend it"):
+        run_pieces([broken, *_notes(tmp_path, "a", "b", "c")], workers=1, progress=_ignore)
+    assert [path.name for path in tmp_path.iterdir()] == ["failing"]
+
+
+def test_everything_that_was_said_is_heard_in_order() -> None:
+    heard: list[tuple[str, float, float, str]] = []
+    pieces = [Piece("long", talk, {"number": 200}), Piece("short", talk, {"number": 3})]
+    run_pieces(pieces, workers=2, progress=lambda *report: heard.append(report))
+    for name, number in (("long", 200), ("short", 3)):
+        assert [report[1:] for report in heard if report[0] == name] == [
+            (done, number, "talking") for done in range(number + 1)
+        ]
+
+
+def test_a_listener_that_fails_is_not_ignored(tmp_path: Path) -> None:
+    def deaf(*_: Any) -> None:
+        raise RuntimeError("cannot hear")
+
+    talks = Piece("talks", talk, {"number": 3000})  # more than a pipe holds: nobody may wait for the listener
+    with pytest.raises(RuntimeError, match="cannot hear"):
+        run_pieces([talks, *_notes(tmp_path, "a")], workers=1, progress=deaf)
+    assert (tmp_path / "a").exists()
+
+
+def test_what_a_failing_piece_and_its_neighbours_said_is_heard(tmp_path: Path) -> None:
+    heard: list[str] = []
+    pieces = [Piece("broken", fail, {"folder": tmp_path}), *_notes(tmp_path, "slow", seconds=1.0)]
+    with pytest.raises(DataError, match="the piece is broken"):
+        run_pieces(pieces, workers=2, progress=lambda *report: heard.append(report[0]))
+    assert heard == (["slow"] if (tmp_path / "slow").exists() else [])
+
+
+def test_a_killed_worker_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(WorkerError, match=r"a process was killed while doomed ran\n  -> most often memory ran out"):
+        run_pieces([Piece("doomed", die)], workers=1, progress=_ignore)
+    assert WorkerError.exit_code == 1
+
+
+def test_workers_have_one_thread_and_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    assert run_pieces([Piece("a", threads)], workers=1, progress=_ignore)["a"] == dict.fromkeys(VARIABLES, "1")
+    assert dict(os.environ) == before
+    with pytest.raises(WorkerError):
+        run_pieces([Piece("doomed", die)], workers=1, progress=_ignore)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_some_workers_are_needed(workers: int) -> None:
+    with pytest.raises(UsageError, match=rf"workers={workers}\n.*at least 1"):
+        run_pieces([], workers=workers, progress=_ignore)
+
+
+def test_results_by_name_need_different_names(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"two pieces of one name among a, b, a\n.*differently"):
+        run_pieces(_notes(tmp_path, "a", "b", "a"), workers=1, progress=_ignore)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_run_gives_nothing() -> None:
+    assert run_pieces([], workers=1, progress=_ignore) == {}
+
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import forever
+from rnn2vec.execution.local import Piece, run_pieces
+if __name__ == "__main__":
+    pieces = [Piece("a", forever.run, {"beat": Path(sys.argv[2])}), Piece("b", forever.once)]
+    run_pieces(pieces, workers=2, progress=lambda *_: None)
+"""
+_PIECE = """
+import os, time
+def run(beat, progress):
+    while True:
+        beat.write_text(str(os.getpid()))
+        time.sleep(0.05)
+def once(progress):
+    pass
+"""
+
+
+def _processes(marker: Path) -> list[str]:
+    """Those whose environment names the marker, zombies left out."""
+    found: list[str] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(marker).encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text())
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
+    """Neither the worker that is busy and says nothing, nor the idle one, nor any helper of theirs."""
+    (tmp_path / "forever.py").write_text(_PIECE)
+    (tmp_path / "parent.py").write_text(_PARENT)
+    beat = tmp_path / "beat"
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py", tmp_path, beat],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "RNN2VEC_TEST": str(tmp_path)},
+    )
+    _wait_for(lambda: beat.exists() and len(_processes(tmp_path)) >= 3)
+    parent.kill()
+    parent.wait()
+    _wait_for(lambda: not _processes(tmp_path))
+
+
+def _wait_for(reached: Any, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)

@@ -1,0 +1,342 @@
+"""One suite for every backend: what it computes is what `torch.nn.LSTM` and `torch.optim.AdamW` compute.
+
+Bounds in float32 are measured ones with some room; see the constants.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rnn2vec._errors import UsageError
+from rnn2vec.rnn.convert import RecurrentModule
+from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.zoo import backends
+from rnn2vec.zoo.backends.base import Batches, RunExamples, TrainingState
+from rnn2vec.zoo.backends.numba_backend import NumbaBackend
+from rnn2vec.zoo.backends.torch_backend import TorchBackend
+from rnn2vec.zoo.train import draw_batches, pad_examples
+
+SMALL = FormalLanguages(alphabet_size=2, smallest_offset=-1, largest_offset=1, n_max=3, sequence_length=9)
+BACKENDS = {"torch": TorchBackend(), "numba": NumbaBackend(num_threads=1)}
+BATCH_SIZE = 16
+
+GRADIENT_BOUND = {True: 1e-9, False: 1e-6}
+"""By whether it is float64. Measured in float32: torch 1.4e-7, numba 8.7e-7 (depths 1-3, hidden sizes 8-64)."""
+WEIGHT_BOUND = {1: 5e-6, 50: 5e-5}
+"""In float32, by steps. Measured here: 1.1e-6 and 6.7e-6. Larger sizes reach 2.1e-3 after 50 steps (torch: 1.4e-4):
+Adam divides by the gradient's own size, so where a gradient is nearly 0, its rounding error moves the weight."""
+
+every_backend = pytest.mark.parametrize("backend", list(BACKENDS))
+every_precision = pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+
+
+@dataclass
+class Problem:
+    """Runs to train, the same arrays for whoever trains them."""
+
+    spec: RNNSpec
+    examples: RunExamples
+    batches: Batches
+    weights: np.ndarray
+    rates: np.ndarray
+    decay: np.ndarray
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        family: FormalLanguages = SMALL,
+        cell: CellName = "lstm",
+        layers: int = 2,
+        hidden: int = 8,
+        steps: int = 1,
+        runs: int = 3,
+        merged: bool = True,
+        batch_size: int = BATCH_SIZE,
+        double: bool = True,
+    ) -> Problem:
+        sizes = {"input_size": family.input_size, "output_size": family.output_size}
+        spec = RNNSpec(cell=cell, hidden_size=hidden, num_layers=layers, **sizes)
+        numbers = np.random.default_rng(5)
+        bound = hidden**-0.5
+        weights = numbers.uniform(-bound, bound, (runs, spec.num_parameters)).astype(np.float32)
+        examples = [family.examples(one.task) for one in family.deal(runs, 0)]
+        most = family.most_examples
+        # `draw_batches` merges equal draws where a batch is no smaller than the number of examples.
+        generators = [np.random.default_rng(run) for run in range(runs)]
+        batches = draw_batches(examples, most if merged else batch_size + 1, steps, batch_size, generators)
+        return cls(
+            spec,
+            pad_examples(examples, most),
+            batches,
+            weights.astype(np.float64) if double else weights,
+            np.linspace(0.01, 0.003, steps),
+            np.linspace(0, 0.1, runs),
+        )
+
+    def start(self) -> TrainingState:
+        return TrainingState.start(self.weights)
+
+    def trained(self, backend: str) -> TrainingState:
+        state = self.start()
+        BACKENDS[backend].train(self.spec, self.examples, state, self.batches, self.rates, self.decay)
+        return state
+
+    def steps(self, chosen: slice) -> Problem:
+        batches = Batches(
+            *(np.ascontiguousarray(part[:, chosen]) for part in (self.batches.rows, self.batches.weights))
+        )
+        return dataclasses.replace(self, batches=batches, rates=self.rates[chosen])
+
+    def only(self, *runs: int) -> Problem:
+        chosen = list(runs)
+        return dataclasses.replace(
+            self,
+            examples=RunExamples(self.examples.inputs[chosen], self.examples.targets[chosen]),
+            batches=Batches(self.batches.rows[chosen], self.batches.weights[chosen]),
+            weights=self.weights[chosen],
+            decay=self.decay[chosen],
+        )
+
+
+@dataclass
+class Reference:
+    """What plain PyTorch makes of a problem, in float64, a run at a time."""
+
+    weights: np.ndarray
+    first_gradient: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem) -> Reference:
+        parts = [cls._run(problem, run) for run in range(len(problem.weights))]
+        return cls(*(np.stack(values) for values in zip(*parts, strict=True)))
+
+    @staticmethod
+    def _run(problem: Problem, run: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        flat = torch.from_numpy(problem.weights[run : run + 1].astype(np.float64))
+        (net,) = RNNStack.from_flat(problem.spec, flat).to_modules()
+        assert isinstance(net, RecurrentModule)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1.0, weight_decay=float(problem.decay[run]))
+        gradient, loss = torch.zeros(1), torch.zeros(1)
+        for step, rate in enumerate(problem.rates):
+            optimizer.param_groups[0]["lr"] = float(rate)
+            optimizer.zero_grad()
+            loss = Reference._loss(net, problem, run, step)
+            loss.backward()
+            if step == 0:
+                gradient = _flat([one.grad for one in net.parameters()])
+            optimizer.step()
+        return _flat(list(net.parameters())).numpy(), gradient.numpy(), np.array(loss.item())
+
+    @staticmethod
+    def _loss(net: nn.Module, problem: Problem, run: int, step: int) -> torch.Tensor:
+        rows, row_weights = problem.batches.rows[run, step], problem.batches.weights[run, step]
+        inputs = torch.from_numpy(problem.examples.inputs[run, rows]).long()
+        targets = torch.from_numpy(problem.examples.targets[run, rows]).long()
+        logits, _ = net(nn.functional.one_hot(inputs, problem.spec.input_size).double())
+        losses = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(dim=1)
+        return losses @ torch.from_numpy(row_weights).double()
+
+
+def _flat(tensors: list[Any]) -> torch.Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def _error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference, relative to the largest number."""
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def _same_bytes(first: TrainingState, second: TrainingState) -> bool:
+    return all(
+        getattr(first, name).tobytes() == getattr(second, name).tobytes()
+        for name in ("weights", "first_moments", "second_moments", "losses")
+    )
+
+
+# -- equal to PyTorch ------------------------------------------------------------------------------
+
+
+@every_backend
+@every_precision
+def test_gradients_are_those_of_torch(backend: str, double: bool) -> None:
+    """Adam's first moment after one step is a tenth of the gradient."""
+    problem = Problem.make(double=double)
+    gradient = problem.trained(backend).first_moments / 0.1
+    assert _error(gradient, Reference.of(problem).first_gradient) < GRADIENT_BOUND[double]
+
+
+@every_backend
+@every_precision
+@pytest.mark.parametrize("steps", [1, 50])
+def test_weights_and_losses_are_those_of_torch_and_its_adamw(backend: str, double: bool, steps: int) -> None:
+    problem = Problem.make(steps=steps, double=double)
+    state, reference = problem.trained(backend), Reference.of(problem)
+    bound = 1e-9 if double else WEIGHT_BOUND[steps]
+    assert _error(state.weights, reference.weights) < bound
+    assert np.abs(state.losses - reference.losses).max() < bound
+    assert state.step == steps
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_other_depths_are_those_of_torch(layers: int) -> None:
+    """Numba's are in the recipe tier: each size is compiled for seconds."""
+    problem = Problem.make(steps=5, layers=layers)
+    assert _error(problem.trained("torch").weights, Reference.of(problem).weights) < 1e-9
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn_tanh", "rnn_relu"])
+def test_the_torch_backend_trains_every_cell_as_torch_does(cell: CellName) -> None:
+    problem = Problem.make(cell=cell, steps=5)
+    assert _error(problem.trained("torch").weights, Reference.of(problem).weights) < 1e-9
+
+
+@pytest.mark.slow
+@every_backend
+@every_precision
+@pytest.mark.parametrize(("layers", "hidden"), [(1, 8), (2, 32), (3, 64)])
+def test_the_papers_languages_at_other_sizes(backend: str, double: bool, layers: int, hidden: int) -> None:
+    problem = Problem.make(family=FormalLanguages(), layers=layers, hidden=hidden, steps=50, runs=2, double=double)
+    state, reference = problem.trained(backend), Reference.of(problem)
+    gradient = problem.steps(slice(1)).trained(backend).first_moments / 0.1
+    assert _error(gradient, reference.first_gradient) < GRADIENT_BOUND[double]
+    assert _error(state.weights, reference.weights) < (1e-9 if double else 1e-2)
+    assert np.abs(state.losses - reference.losses).max() < (1e-9 if double else 1e-3)
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+@every_backend
+def test_merged_rows_are_the_same_batch(backend: str) -> None:
+    """4 drawn rows of weight 1/4, or one row for each example with weights count/4."""
+    merged, drawn = (Problem.make(steps=5, batch_size=4, merged=is_merged) for is_merged in (True, False))
+    assert (drawn.batches.weights == 1 / 4).all()
+    assert (merged.batches.weights != 1 / 4).any()
+    assert _error(merged.trained(backend).weights, drawn.trained(backend).weights) < 1e-9
+
+
+@every_backend
+@every_precision
+def test_rows_of_weight_0_do_not_matter(backend: str, double: bool) -> None:
+    """Padding: whatever stands in rows that no draw refers to."""
+    problem = Problem.make(steps=5, double=double)
+    unused = problem.batches.weights.max(axis=1) == 0
+    assert unused.any()
+    assert not unused.all()
+    others = copy.deepcopy(problem)
+    others.examples.inputs[unused] = 1 - (others.examples.inputs[unused] == 1)
+    others.examples.targets[unused] = 0
+    assert _same_bytes(problem.trained(backend), others.trained(backend))
+
+
+@every_backend
+def test_used_rows_do_matter(backend: str) -> None:
+    problem = Problem.make(steps=5)
+    others = copy.deepcopy(problem)
+    others.examples.targets[:, 0] = 0
+    assert not _same_bytes(problem.trained(backend), others.trained(backend))
+
+
+# -- runs, steps and numbers -----------------------------------------------------------------------
+
+
+@every_backend
+def test_training_in_two_calls_is_training_in_one(backend: str) -> None:
+    problem = Problem.make(steps=50, double=False)
+    state = problem.start()
+    for part in (problem.steps(slice(20)), problem.steps(slice(20, None))):
+        BACKENDS[backend].train(part.spec, part.examples, state, part.batches, part.rates, part.decay)
+    assert state.step == 50
+    assert _same_bytes(state, problem.trained(backend))
+
+
+@every_backend
+def test_a_run_becomes_the_same_in_any_company(backend: str) -> None:
+    problem = Problem.make(steps=50, double=False)
+    together = problem.trained(backend)
+    for company in ((1,), (2, 1)):
+        state = problem.only(*company).trained(backend)
+        assert state.weights[-1].tobytes() == together.weights[1].tobytes()
+
+
+@every_backend
+def test_a_run_that_diverges_is_seen_and_is_alone_with_it(backend: str) -> None:
+    problem = Problem.make(steps=5, double=False)
+    sound = problem.trained(backend)
+    problem.weights[1, 0] = np.nan
+    state = problem.trained(backend)
+    assert np.isnan(state.losses).tolist() == [False, True, False]
+    assert np.isnan(state.weights[1]).any()
+    assert state.weights[[0, 2]].tobytes() == sound.weights[[0, 2]].tobytes()
+
+
+@every_backend
+@every_precision
+def test_the_type_of_the_numbers_stays(backend: str, double: bool) -> None:
+    state = Problem.make(double=double).trained(backend)
+    assert {state.weights.dtype, state.first_moments.dtype, state.second_moments.dtype} == {
+        np.dtype(np.float64 if double else np.float32)
+    }
+
+
+def test_threads_change_nothing() -> None:
+    problem = Problem.make(steps=5, double=False)
+    state = problem.start()
+    NumbaBackend(num_threads=3).train(
+        problem.spec, problem.examples, state, problem.batches, problem.rates, problem.decay
+    )
+    assert _same_bytes(state, problem.trained("numba"))
+
+
+# -- choosing one ----------------------------------------------------------------------------------
+
+
+def _spec(cell: CellName) -> RNNSpec:
+    return RNNSpec(cell=cell, input_size=4, hidden_size=8, num_layers=2, output_size=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "picked"),
+    [
+        ("auto", "lstm", "numba"),
+        ("auto", "gru", "torch"),
+        ("auto", "rnn_tanh", "torch"),
+        ("torch", "lstm", "torch"),
+        ("numba", "lstm", "numba"),
+    ],
+)
+def test_auto_is_the_fastest_that_can(name: str, cell: CellName, picked: str) -> None:
+    assert backends.pick(name, _spec(cell)).name == picked
+
+
+def test_another_device_is_for_torch() -> None:
+    assert backends.pick("auto", _spec("lstm"), device="meta").name == "torch"
+
+
+@pytest.mark.parametrize(("cell", "device"), [("gru", "cpu"), ("lstm", "meta")])
+def test_numba_says_what_it_needs(cell: CellName, device: str) -> None:
+    with pytest.raises(UsageError, match=rf"'numba' does not train {cell} .* on {device}\n.*--backend torch"):
+        backends.pick("numba", _spec(cell), device=device)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(UsageError, match=rf"torch cannot use device '{device}' here: .*\n.*take cpu"):
+        backends.pick("auto", _spec("lstm"), device=device)
+
+
+def test_an_unknown_backend_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"unknown backend 'nunba'\n.*did you mean 'numba'\?"):
+        backends.pick("nunba", _spec("lstm"))

@@ -1,0 +1,142 @@
+"""`verify` reads everything and says all that is wrong; the card says what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from rnn2vec._errors import DataError
+from rnn2vec.zoo.card import render, summarize
+from rnn2vec.zoo.store import Manifest, Shard, Zoo, write_shard
+from rnn2vec.zoo.verify import verify
+
+
+def _rewrite(folder: Path, number: int, change: Callable[[Shard], Shard]) -> Zoo:
+    """A shard with another content and the right checksums, as a faulty tool would write it."""
+    zoo = Zoo.open(folder)
+    entry = write_shard(folder, number, change(zoo.shard(number)), "formal-languages")
+    zoo.manifest.with_shard(dataclasses.replace(entry, num_rnns=zoo.manifest.shards[number].num_rnns)).write(folder)
+    return Zoo.open(folder)
+
+
+def _with_column(shard: Shard, name: str, values: object) -> Shard:
+    table = shard.properties
+    column = pa.array(values)
+    return dataclasses.replace(shard, properties=table.set_column(table.column_names.index(name), name, column))
+
+
+def test_a_sound_zoo_has_no_problems_and_every_shard_is_read(zoo: Zoo) -> None:
+    told: list[tuple[float, float, str]] = []
+    assert verify(zoo, progress=lambda *report: told.append(report)) == []
+    assert told == [(0, 3, "shard 1"), (1, 3, "shard 2"), (2, 3, "shard 3"), (3, 3, "done")]
+
+
+def test_what_changed_since_it_was_read_is_found(copy: Path) -> None:
+    zoo = Zoo.open(copy)
+    assert verify(zoo) == []
+    zoo.rnns(range(15))
+    (copy / "shards/00000.parquet").write_bytes(b"PAR1")
+    assert len(verify(zoo)) == 1
+
+
+def test_all_problems_are_told_and_a_missing_shard_is_one(copy: Path) -> None:
+    zoo = Zoo.open(copy)
+    (copy / "shards/00000.parquet").unlink()
+    file = copy / "shards/00001.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    dataclasses.replace(zoo.manifest, shards=zoo.manifest.shards[:2]).write(copy)
+    first, second, third = verify(Zoo.open(copy))
+    assert first == f"{copy}/shards/00000.parquet is missing"
+    assert second.startswith(f"{copy}/shards/00001.safetensors is truncated or altered")
+    assert third == "shard 2 is not built yet"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda shard: dataclasses.replace(shard, weights=shard.weights * torch.nan),
+            "RNN 0 has NaN or infinite weights",
+        ),
+        (lambda shard: _with_column(shard, "performance", [1.5] * 6), "a performance is not between 0 and 1"),
+        (lambda shard: _with_column(shard, "performance", [np.nan] * 6), "a performance is not between 0 and 1"),
+        (lambda shard: _with_column(shard, "run", [0] * 6), "are not those that the config deals"),
+        (lambda shard: _with_column(shard, "offset_b", [9.0] * 6), "are not those that the config deals"),
+        (lambda shard: _with_column(shard, "split", ["ood"] * 6), "are not those that the config deals"),
+        (
+            lambda shard: dataclasses.replace(shard, properties=shard.properties.drop_columns(["step", "split"])),
+            "its properties lack split, step",
+        ),
+    ],
+)
+def test_a_content_that_cannot_be_is_found(copy: Path, change: Callable[[Shard], Shard], words: str) -> None:
+    (problem,) = verify(_rewrite(copy, 1, change))
+    assert problem.startswith("shard 1: ")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shard: dataclasses.replace(shard, weights=shard.weights[:, 1:]),
+        lambda shard: dataclasses.replace(shard, weights=shard.weights[1:]),
+        lambda shard: dataclasses.replace(shard, rollouts=shard.rollouts[1:]),
+        lambda shard: dataclasses.replace(shard, properties=shard.properties.slice(1)),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_shard_of_other_sizes_is_no_shard(copy: Path, change: Callable[[Shard], Shard]) -> None:
+    zoo = _rewrite(copy, 1, change)
+    (problem,) = verify(zoo)
+    assert "00001.safetensors and the .parquet beside it are not a shard of this zoo" in problem
+    assert "expected (6, 1142, 6, 6)" in problem
+    with pytest.raises(DataError, match=r"not a shard of this zoo(.|\n)*get or build it again"):
+        zoo.rnns([8])
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "parquet"])
+def test_files_of_no_format_with_the_right_checksums_are_no_shard(copy: Path, suffix: str) -> None:
+    (copy / f"shards/00001.{suffix}").write_bytes(b"nonsense")
+    manifest = json.loads((copy / "zoo.json").read_text())
+    manifest["shards"][1]["checksums"][suffix] = hashlib.sha256(b"nonsense").hexdigest()
+    (copy / "zoo.json").write_text(json.dumps(manifest))
+    (problem,) = verify(Zoo.open(copy))
+    assert "are not a shard of this zoo" in problem
+
+
+# -- the card --------------------------------------------------------------------------------------
+
+
+def test_the_card_says_what_is_in_a_zoo(zoo: Zoo) -> None:
+    summary = json.loads(json.dumps(summarize(zoo)))
+    assert {name: summary[name] for name in ("rnns", "runs", "runs_planned", "steps", "seed", "backend")} == {
+        "rnns": 15, "runs": 5, "runs_planned": 5, "steps": 120, "seed": 0, "backend": "numba",
+    }  # fmt: skip
+    assert (summary["architecture"], summary["parameters"]) == ("lstm 2x8, 6 inputs, 6 outputs", 1142)
+    assert sum(summary["tasks"].values()) == 5
+    assert [snapshot["step"] for snapshot in summary["snapshots"]] == [0, 100, 120]
+    for snapshot in summary["snapshots"]:
+        chosen = zoo.where(step=snapshot["step"])
+        assert snapshot["validation_loss"] == round(zoo.column("validation_loss")[chosen].mean(), 4)
+
+
+def test_a_person_can_read_it(zoo: Zoo) -> None:
+    text = render(summarize(zoo))
+    assert f"{zoo.folder}: 15 RNNs" in text
+    assert "runs          5, 120 steps each, seed 0" in text
+    assert "OOD: the sum of absolute offsets is at most 2" in text
+    assert max(map(len, text.splitlines())) <= 100 + len(str(zoo.folder))
+
+
+def test_an_unfinished_zoo_says_how_much_was_planned(copy: Path) -> None:
+    manifest = Manifest.read(copy)
+    dataclasses.replace(manifest, shards=manifest.shards[:1]).write(copy)
+    assert "runs          2 of 5 planned, 120 steps each" in render(summarize(Zoo.open(copy)))
