@@ -154,6 +154,17 @@ def test_an_encoder_of_another_architecture_names_both(tmp_path: Path, random_rn
 # -- forms -----------------------------------------------------------------------------------------
 
 
+def test_people_get_a_line_for_each_and_machines_one_document(
+    good: list[str], tiny_run: Path, capsys: Captured
+) -> None:
+    assert main(["embed", *good, "--model", str(tiny_run)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["rnn"] for line in lines] == good
+    assert main(["embed", *good, "--model", str(tiny_run), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"rnns": good, "vectors": [line["vector"] for line in lines]}
+
+
 def test_zoos_and_checkpoints_keep_their_order(
     good: list[str], tiny_zoo: Zoo, tiny_run: Path, capsys: Captured
 ) -> None:
@@ -182,12 +193,9 @@ def test_the_cell_can_be_given(random_rnns: MakeRNNs, tiny_run: Path, tmp_path: 
 
 
 def test_without_checkpoints_there_is_nothing_to_do(tiny_run: Path, capsys: Captured) -> None:
-    try:
-        code = main(["embed", "--model", str(tiny_run)])
-    except SystemExit as leaving:
-        code = leaving.code
+    code, message = _refused(["embed", "--model", str(tiny_run)], capsys)
     assert code == 2
-    assert capsys.readouterr().err
+    assert message == "rnn2vec: no checkpoint was given\n  -> name at least one checkpoint file, or a zoo.\n"
 
 
 @pytest.mark.parametrize(

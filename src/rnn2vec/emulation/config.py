@@ -104,7 +104,7 @@ class PretrainConfig:
 
 PRESETS: dict[str, PretrainConfig] = {
     "tiny": PretrainConfig(emulator_hidden_size=32, num_steps=60, warm_up_steps=10, validate_every=20),
-    "tour": PretrainConfig(num_steps=1200),
+    "tour": PretrainConfig(num_steps=1500),
     "laptop": PretrainConfig(),
     "paper": PretrainConfig(
         emulator_hidden_size=256,

@@ -126,7 +126,7 @@ class RNNStack:
         return stack
 
     @classmethod
-    def concatenate(cls, stacks: Sequence[RNNStack]) -> Self:
+    def concatenate(cls, stacks: Sequence[RNNStack]) -> RNNStack:
         """One stack of all RNNs, in order.
 
         Raises:
