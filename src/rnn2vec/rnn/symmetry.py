@@ -66,9 +66,9 @@ def permute_neurons(
     rows = (columns.unsqueeze(1) + offsets[:, None]).flatten(1)  # the same units in every gate: (N, G)
 
     permuted = dict(weights)
-    for name in _computing(layer):
+    for name in computing(layer):
         permuted[name] = _take(permuted[name], rows, axis=1)
-    for name in _reading(spec, layer):
+    for name in reading(spec, layer):
         permuted[name] = _take(permuted[name], columns, axis=2)
     return permuted
 
@@ -175,12 +175,12 @@ def _check_layer(spec: RNNSpec, layer: int) -> None:
         raise UsageError(f"layer {layer} of an RNN with {spec.num_layers} layers", remedy="count layers from 0.")
 
 
-def _computing(layer: int) -> tuple[str, ...]:
+def computing(layer: int) -> tuple[str, ...]:
     """The tensors with a row for each hidden unit of a layer and each gate."""
     return tuple(f"rnn.{part}_l{layer}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
 
 
-def _reading(spec: RNNSpec, layer: int) -> tuple[str, str]:
+def reading(spec: RNNSpec, layer: int) -> tuple[str, str]:
     """The tensors with a column for each hidden unit of a layer."""
     reader = f"rnn.weight_ih_l{layer + 1}" if layer + 1 < spec.num_layers else "readout.weight"
     return f"rnn.weight_hh_l{layer}", reader
@@ -201,9 +201,9 @@ def _multiplied(
     spec: RNNSpec, weights: Mapping[str, Tensor], layer: int, *, rows: Float[Tensor, "N G"], columns: Tensor
 ) -> dict[str, Tensor]:
     multiplied = dict(weights)
-    for name in _computing(layer):
+    for name in computing(layer):
         multiplied[name] = multiplied[name] * (rows if multiplied[name].dim() == 2 else rows.unsqueeze(2))
-    for name in _reading(spec, layer):
+    for name in reading(spec, layer):
         multiplied[name] = multiplied[name] * columns.unsqueeze(1)
     return multiplied
 

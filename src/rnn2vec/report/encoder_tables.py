@@ -1,0 +1,63 @@
+"""What was measured of encoders as Markdown tables, for the documentation and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rnn2vec.analysis.encoder_table import EncoderRow
+from rnn2vec.analysis.invariance import UNMOVED, Movement
+
+
+def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]]) -> str:
+    """A table for each state of the encoders: a row for each encoder, a column for each change of the weights.
+
+    Args:
+        tables: by state; each as `rnn2vec.analysis.invariance.invariance_table` makes it.
+    """
+    parts: list[str] = []
+    for title, table in tables.items():
+        parts.append(
+            f"**{title}**: how far each change of the weights moves representations, as the median share of the "
+            "distance to another RNN; 0 where no RNN moved by more than rounding."
+        )
+        rows = [[name, *map(_movement, row.values())] for name, row in table.items()]
+        parts.append(_table(["", *next(iter(table.values()))], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:
+    """Two tables: growth with the RNNs' hidden size, and what encoders are moved by.
+
+    Args:
+        rows: by encoder, as `rnn2vec.analysis.encoder_table.encoder_table` makes them.
+    """
+    grown = {name: row.growth for name, row in rows.items() if row.growth is not None}
+    sizes = next(iter(grown.values())).hidden_sizes
+    growth = _table(
+        ["parameters", *(f"N = {size}" for size in sizes), "grow with N to the"],
+        [[name, *(f"{one:,}" for one in row.parameters), f"{row.exponent:.2f}"] for name, row in grown.items()],
+    )
+    apart = _table(
+        ["moved by", "permutation", "same statistics, other behaviour", "same behaviour, other weights"],
+        [
+            [name, _movement(row.permuted), _share(row.same_statistics), _share(row.same_behaviour)]
+            for name, row in rows.items()
+        ],
+    )
+    note = "Movements are median shares of the distance between any two RNNs; 0 is rounding."
+    return f"{growth}\n\n{note}\n\n{apart}\n"
+
+
+def _movement(movement: Movement) -> str:
+    return "0" if movement.is_unmoved else _share(movement.median)
+
+
+def _share(value: float) -> str:
+    if value < UNMOVED:
+        return "0"
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

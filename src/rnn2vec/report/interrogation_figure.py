@@ -1,0 +1,132 @@
+"""Figures of the theory: calls needed with and without interaction, and accuracy against calls.
+
+Static pictures for the documentation, hence matplotlib and SVG: plotly's pages need a browser to run them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from rnn2vec._files import write_atomically
+from rnn2vec.interrogation.rnn_experiment import Curve, RNNResults
+from rnn2vec.interrogation.theory import GapRow
+from rnn2vec.report.figures import PALETTES
+
+_LOOK = PALETTES["light"]
+_WITH, _WITHOUT = _LOOK.series[:2]
+_DASHES = (6, 1), (3, 1.5), (1, 1)
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "rnn2vec",  # the same results give the same file
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "figure.facecolor": _LOOK.ground,
+    "axes.facecolor": _LOOK.ground,
+    "axes.edgecolor": _LOOK.grid,
+    "axes.labelcolor": _LOOK.ink,
+    "axes.grid": True,
+    "grid.color": _LOOK.grid,
+    "grid.linewidth": 0.6,
+    "text.color": _LOOK.ink,
+    "xtick.color": _LOOK.faint,
+    "ytick.color": _LOOK.faint,
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def draw_calls_needed(rows: Sequence[GapRow], path: Path) -> None:
+    """Calls needed against k, interactive and not, a panel for each M, with the proven and the printed bounds.
+
+    Args:
+        rows: the measurements.
+        path: the SVG to write.
+    """
+    offsets = sorted({row.M for row in rows})
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(2.6 * len(offsets) + 0.6, 4.3))
+        panels = figure.subplots(1, len(offsets), sharey=True, squeeze=False)[0]
+        for panel, M in zip(panels, offsets, strict=True):
+            _draw_panel(panel, sorted((row for row in rows if row.M == M), key=lambda row: row.k))
+            panel.set_title(f"M = {M} offsets", fontsize=10)
+            panel.set_xlabel("letters k")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panels[0].set_ylabel("calls in the worst case")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="lower center", ncols=3, frameon=False, fontsize=8.5)
+        figure.tight_layout(rect=(0, 0.19, 1, 1))
+        _save(figure, path)
+
+
+def _draw_panel(panel: Axes, rows: Sequence[GapRow]) -> None:
+    panel.set_yscale("log")
+    letters = [row.k for row in rows]
+
+    def line(values: Sequence[float | None], name: str, colour: str, **look: Any) -> None:
+        shown = [(k, value) for k, value in zip(letters, values, strict=True) if value is not None and value > 0]
+        panel.plot(*zip(*shown, strict=True) if shown else ([], []), label=name, color=colour, **look)
+
+    proven = {"linewidth": 1.8}
+    bound = {"linewidth": 1.2, "linestyle": (0, (4, 2))}
+    printed = {"linewidth": 1.4, "linestyle": (0, (1, 1.5)), "alpha": 0.75}
+    found = {"linestyle": "none", "marker": "o", "markersize": 5}
+    dearer = {"linewidth": 0.8, "marker": "_", "markersize": 6}
+    line([row.constructed_probes for row in rows], "fixed probes, optimum (proven)", _WITHOUT, **proven)
+    line([row.solved_probes for row in rows], "fixed probes, minimum found by solver", _WITHOUT, **found)
+    line([row.at_least for row in rows], "corrected bound $M^{k-2}(M-1)$", _WITHOUT, **bound)
+    line(
+        [row.printed_noninteractive for row in rows],
+        "printed bound $M^{k-1}-M^2$ (false where above)",
+        _LOOK.ink,
+        **printed,
+    )
+    line([row.bisection for row in rows], "interactive, optimum (proven)", _WITH, **proven)
+    line([row.solved_interactive for row in rows], "interactive, minimum found by search", _WITH, **found)
+    line([row.literal for row in rows], "autoregressive, literal $(M+1)(k-1)$", _WITH, **dearer, alpha=0.9)
+    line([row.skipping for row in rows], "autoregressive, skipping $(M-1)(k-1)$", _WITH, **dearer, alpha=0.5)
+
+
+def draw_accuracy(results: RNNResults, path: Path) -> None:
+    """Accuracy against number of calls, of the classical and of the learned interrogator.
+
+    Args:
+        results: the measurements.
+        path: the SVG to write.
+    """
+    curves: list[tuple[str, Curve | None, dict[str, Any]]] = [
+        ("classical: Bayes, knows the languages", results.classical, {"color": _WITH}),
+        ("learned: language named right", results.learned, {"color": _WITHOUT}),
+    ]
+    for (name, curve), dashes in zip(results.learned_offsets.items(), itertools.cycle(_DASHES), strict=False):
+        curves.append((f"learned: {name}", curve, {"color": _WITHOUT, "alpha": 0.55, "linestyle": (0, dashes)}))
+    ticks = [1, 2, 5, 10, 20, 40, 80, 160]
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 4.2))
+        panel = figure.subplots()
+        panel.set(xscale="log", xlabel="calls (steps of the RNN)", ylabel="share of RNNs", ylim=(0, 1.03))
+        for name, curve, look in curves:
+            if curve is not None:
+                panel.plot(curve.calls, curve.accuracy, label=name, linewidth=1.6, marker="o", markersize=2.5, **look)
+        panel.axhline(1 / 216, color=_LOOK.faint, linewidth=0.9, linestyle=(0, (4, 2)), label="guessing: 1 in 216")
+        panel.set_xticks(ticks, [str(tick) for tick in ticks])
+        panel.minorticks_off()
+        figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8.5)
+        figure.tight_layout(rect=(0, 0.13, 1, 1))
+        _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    write_atomically(path, b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n")
