@@ -31,7 +31,7 @@ class NumbaBackend:
 
     def supports(self, spec: RNNSpec) -> bool:
         """LSTMs, where Numba is installed."""
-        return spec.cell == "lstm" and importlib.util.find_spec("numba") is not None
+        return importlib.util.find_spec("numba") is not None
 
     def train(
         self,
@@ -43,28 +43,22 @@ class NumbaBackend:
         weight_decay: Float64[np.ndarray, " N"],
     ) -> None:
         """See `Backend.train`."""
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+        from rnn2vec.zoo.backends.numba_kernels import trainer  # noqa: PLC0415
 
-        from rnn2vec.zoo.backends.numba_kernels import kernel_order, lstm_trainer  # noqa: PLC0415
-
-        order = kernel_order(spec)
-        trainer = lstm_trainer(
-            spec.num_layers,
-            spec.hidden_size,
-            spec.input_size,
-            spec.output_size,
-            batches.rows.shape[2],
-            examples.inputs.shape[2],
-            state.weights.dtype == np.float64,
+        real = state.weights.dtype
+        train_all = trainer(
+            spec, batches.rows.shape[2], examples.inputs.shape[2], frames=False, double=real == np.float64
         )
-        row_weights = batches.weights.astype(state.weights.dtype, copy=False)
+        row_weights = batches.weights.astype(real, copy=False)
 
         def train_run(run: int) -> None:
-            arrays = (state.weights[run], state.first_moments[run], state.second_moments[run])
-            packed = [np.ascontiguousarray(array[order]) for array in arrays]
-            state.losses[run] = trainer(
-                *packed,
+            state.losses[run] = train_all(
+                state.weights[run],
+                state.first_moments[run],
+                state.second_moments[run],
                 examples.inputs[run],
+                np.empty((0, 0), np.int32),
+                np.empty(0, real),
                 examples.targets[run],
                 batches.rows[run],
                 row_weights[run],
@@ -72,9 +66,7 @@ class NumbaBackend:
                 weight_decay[run],
                 state.step,
             )
-            for array, changed in zip(arrays, packed, strict=True):
-                array[order] = changed
 
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self._num_threads) as pool:
+        with ThreadPoolExecutor(self._num_threads) as pool:
             list(pool.map(train_run, range(len(state.weights))))
         state.step += len(learning_rates)
