@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 from torch import Tensor
 
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
@@ -37,7 +37,7 @@ class DealtTask:
 
 
 @dataclass(frozen=True)
-class Examples:
+class TokenExamples:
     """All training examples of one task that are to be told apart, with how often each is drawn.
 
     A training batch is a list of row numbers. So that one kernel serves all tasks, rows may be padded with
@@ -50,6 +50,48 @@ class Examples:
     """Which output is right after each input token."""
     weights: Float[np.ndarray, " E"]
     """Probability of each example, summing to 1."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class FrameExamples:
+    """Equally likely examples that are images, of which a task shows each step of its sequences some pixels.
+
+    All tasks of a family share the images; see `zoo.backends.base.RunFrames` for how they are read.
+    """
+
+    images: UInt8[np.ndarray, "E K"]
+    """The images, K bytes each."""
+    labels: UInt8[np.ndarray, " E"]
+    """The class of each: the right output at every step."""
+    values: Float32[np.ndarray, " 256"]
+    """The input that each byte stands for."""
+    pixel_map: Int32[np.ndarray, "T I"]
+    """Which byte feeds each input feature at each step; K for a pixel outside of the image, K + 1 for an input of 0."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def weights(self) -> Float[np.ndarray, " E"]:
+        """Probability of each example."""
+        return np.full(len(self), 1 / len(self))
+
+
+Examples = TokenExamples | FrameExamples
+"""The examples of one task; one family has one kind."""
+
+
+@dataclass(frozen=True)
+class LossExamples:
+    """On what the losses of a snapshot are measured."""
+
+    train: Examples | None
+    """Examples that the RNN was trained on; None where the loss of its last batch will do."""
+    validation: Examples
+    """Examples that it was not trained on, or all there are where a task has no others."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +150,8 @@ class TaskFamily(ABC):
 
     name: ClassVar[str]
     """The name in the registry, and in zoos."""
+    weight_decays: ClassVar[tuple[float, ...]] = (1e-4,)
+    """AdamW's weight decay in this family; of several, each run draws one."""
     task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     """Names of the task parameters, as columns of the property table."""
 
@@ -144,6 +188,15 @@ class TaskFamily(ABC):
     def examples(self, task: Task) -> Examples:
         """The training examples of a task."""
 
+    def loss_examples(self, task: Task, number: int) -> LossExamples:  # noqa: ARG002
+        """On what the losses of a snapshot are measured. By default, exactly: on all examples of the task.
+
+        Args:
+            task: the snapshot's task.
+            number: how many examples to take of more than can all be read.
+        """
+        return LossExamples(None, self.examples(task))
+
     @property
     @abstractmethod
     def most_examples(self) -> int:
@@ -160,8 +213,13 @@ class TaskFamily(ABC):
         """The environment for N RNNs, one task and one generator each, with `num_episodes` episodes each."""
 
     @abstractmethod
-    def rollout_inputs(self, codes: Tensor) -> InputSequences:
-        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts."""
+    def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:
+        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts.
+
+        Args:
+            codes: rollouts of N RNNs, in the family's compact code.
+            tasks: the task of each RNN.
+        """
 
     @abstractmethod
     def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
@@ -171,9 +229,9 @@ class TaskFamily(ABC):
     def describe(self, task: Task) -> str:
         """A task as a human reads it, such as `a^n b^(n+1)`."""
 
-    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"]:
-        """Which steps of stored rollouts count when a sequence ends early: those up to its end. All, by default."""
-        return torch.ones(self.rollout_inputs(codes).shape[:3], dtype=torch.bool)
+    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"] | None:  # noqa: ARG002
+        """Which steps of stored rollouts count when a sequence ends early: those up to its end. None for all."""
+        return None
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"] | None:  # noqa: ARG002
         """The best prediction that knows the family's tasks but not which one it faces.
@@ -194,3 +252,20 @@ class TaskFamily(ABC):
 def one_hot(tokens: Tensor, num_tokens: int) -> Float[Tensor, "..."]:
     """Token numbers of any shape as points of the simplex, in a new last axis."""
     return torch.nn.functional.one_hot(tokens.long(), num_tokens).float()
+
+
+def read_frames(
+    images: UInt8[Tensor, "N B K"], values: Float[Tensor, " 256"], pixel_map: Int[Tensor, "N T I"]
+) -> InputSequences:
+    """Images as sequences of inputs, each RNN's through its own map (see `FrameExamples`).
+
+    Args:
+        images: B images for each of N RNNs.
+        values: the input that each byte stands for.
+        pixel_map: which byte feeds each input feature.
+    """
+    n, b, _ = images.shape
+    known = values[images.int()]
+    outside, blank = values[0].expand(n, b, 1), values.new_zeros(n, b, 1)
+    feeds = pixel_map.flatten(1)[:, None].expand(-1, b, -1).long()
+    return torch.cat([known, outside, blank], dim=-1).gather(-1, feeds).unflatten(-1, pixel_map.shape[1:])

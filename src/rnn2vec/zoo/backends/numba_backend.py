@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float64
 
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.zoo.backends.base import Batches, RunExamples, TrainingState
+from rnn2vec.zoo.backends.base import Batches, RunExamples, RunTokens, TrainingState
 
 
 class NumbaBackend:
@@ -29,9 +30,9 @@ class NumbaBackend:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
         self._num_threads = num_threads or usable or 1
 
-    def supports(self, spec: RNNSpec) -> bool:
-        """LSTMs, where Numba is installed."""
-        return spec.cell == "lstm" and importlib.util.find_spec("numba") is not None
+    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:
+        """LSTMs that read tokens, where Numba is installed."""
+        return inputs == "categorical" and spec.cell == "lstm" and importlib.util.find_spec("numba") is not None
 
     def train(
         self,
@@ -47,6 +48,7 @@ class NumbaBackend:
 
         from rnn2vec.zoo.backends.numba_kernels import kernel_order, lstm_trainer  # noqa: PLC0415
 
+        assert isinstance(examples, RunTokens)
         order = kernel_order(spec)
         trainer = lstm_trainer(
             spec.num_layers,
