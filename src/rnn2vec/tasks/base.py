@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 from torch import Tensor
 
+from rnn2vec._errors import DataError
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
 
@@ -106,18 +107,39 @@ class Property:
     """What a predictor of it minimizes."""
     categories: tuple[float, ...] | None = None
     """The values that each column can take, for the cross-entropies."""
+    scale: float = 1.0
+    """What a number is divided by, so that it is of the size of 1."""
 
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
         """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
 
         Args:
             table: arrays `(N,)` by column name.
+
+        Raises:
+            DataError: a value is none of the categories.
         """
         columns = np.stack([np.asarray(table[column]) for column in self.columns], axis=1)
         if self.categories is None:
-            return columns.astype(np.float32)
+            return (columns / self.scale).astype(np.float32)
         hot = columns[:, :, None] == np.asarray(self.categories)
+        if not hot.any(axis=2).all():
+            strange = columns[~hot.any(axis=2)][0]
+            raise DataError(
+                f"the property {self.name!r} is {strange:g} in an RNN, which is none of {self.categories}",
+                remedy="predict another property, or leave such RNNs out.",
+            )
         return hot.reshape(len(columns), -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class AngleProperty(Property):
+    """An angle in degrees as a direction: its cosine and its sine, without a jump at 360."""
+
+    def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
+        """Cosines, then sines, of each column."""
+        radians = np.radians(np.stack([np.asarray(table[column]) for column in self.columns], axis=1))
+        return np.concatenate([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
 
 
 class Environment(ABC):
@@ -152,6 +174,8 @@ class TaskFamily(ABC):
     """The name in the registry, and in zoos."""
     weight_decays: ClassVar[tuple[float, ...]] = (1e-4,)
     """AdamW's weight decay in this family; of several, each run draws one."""
+    probing_length: ClassVar[int] = 22
+    """Probes per sequence that suffice to tell the family's RNNs apart; the paper's choice where there is one."""
     task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     """Names of the task parameters, as columns of the property table."""
 
@@ -245,8 +269,12 @@ class TaskFamily(ABC):
         return None
 
     def options(self) -> dict[str, Any]:
-        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` is an equal one."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` does the same.
+
+        Fields with `metadata={"local": True}` are this machine's business and left out.
+        """
+        fields = [field for field in dataclasses.fields(self) if field.init and not field.metadata.get("local")]
+        return {field.name: getattr(self, field.name) for field in fields}
 
 
 def one_hot(tokens: Tensor, num_tokens: int) -> Float[Tensor, "..."]:
