@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float64
 
+from rnn2vec.execution.cores import usable_cores
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, TrainingState
@@ -28,8 +28,7 @@ class NumbaBackend:
     name = "numba"
 
     def __init__(self, num_threads: int | None = None) -> None:
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
-        self._num_threads = num_threads or usable or 1
+        self._num_threads = num_threads or usable_cores()
 
     def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
         """Every cell and both kinds of examples, up to 3 layers of 128 units, where Numba is installed."""

@@ -1,0 +1,105 @@
+"""What snapshots do: rollouts, performance, and losses on examples.
+
+RNNs act and are scored in small groups, a group on each core. Single-threaded groups side by side are faster than one
+group on all cores: its steps are too small to be shared, and two threads that wait for each other lose more time than
+they save as soon as anything else runs on the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.execution.cores import usable_cores
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily
+from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_cross_entropy
+from rnn2vec.zoo.config import ZooConfig
+from rnn2vec.zoo.rollouts import roll_out
+from rnn2vec.zoo.train import pad_examples
+
+_RNNS_TOGETHER = 8
+"""With 1000 episodes each, their states still fit into the cache."""
+
+_Result = TypeVar("_Result")
+
+
+def act(
+    config: ZooConfig, family: TaskFamily, stack: RNNStack, runs: Sequence[int], tasks: Sequence[Task], step: int
+) -> tuple[Tensor, Float[np.ndarray, " N"]]:
+    """Let RNNs act in their tasks, each with a random stream of its own.
+
+    Args:
+        config: the zoo's, with the number of episodes and the seed.
+        family: the task family.
+        stack: N snapshots.
+        runs: the run of each.
+        tasks: the task of each.
+        step: the updates that they had; with the run's number it decides the random stream.
+
+    Returns:
+        Rollouts of all episodes in the family's code, `(N, episodes, C)`, and performance `(N,)`.
+    """
+
+    def act_group(chosen: slice) -> tuple[Tensor, Tensor]:
+        generators = [numpy_generator(config.seed, "run", run, "rollouts", step) for run in runs[chosen]]
+        environment = family.environment(tasks[chosen], config.num_episodes, generators)
+        roll_out(stack.select(chosen), environment)
+        return environment.codes(), environment.performance()
+
+    codes, performance = zip(*_in_groups(act_group, len(stack)), strict=True)
+    return torch.cat(codes), torch.cat(performance).double().numpy()
+
+
+def expected_losses(family: TaskFamily, stack: RNNStack, examples: Sequence[Examples]) -> Float[np.ndarray, " N"]:
+    """The expectation of each RNN's loss over examples: cross-entropy, averaged over the steps.
+
+    Args:
+        family: the task family.
+        stack: N snapshots.
+        examples: those of each one's task, all of one kind.
+    """
+
+    @torch.no_grad()
+    def losses_of_group(chosen: slice) -> Tensor:
+        group = stack.select(chosen)
+        # As in training, padded to the family's most: an RNN's loss must not depend on its company.
+        padded = pad_examples(examples[chosen], family.most_examples)
+        read = row_reader(padded, stack.spec, device=torch.device("cpu"), dtype=torch.float32)
+        weights = torch.stack([_row_weights(one, family.most_examples) for one in examples[chosen]])
+        rows = torch.arange(weights.shape[1]).expand(len(group), -1)
+        return weighted_cross_entropy(group, *read(rows), weights)
+
+    return torch.cat(_in_groups(losses_of_group, len(stack))).double().numpy()
+
+
+def _row_weights(examples: Examples, most: int) -> Float[Tensor, " R"]:
+    """The examples' probabilities, and 0 for padding."""
+    weights = torch.from_numpy(examples.weights.astype(np.float32))
+    padding = 0 if isinstance(examples, FrameExamples) else most - len(examples)
+    return torch.nn.functional.pad(weights, (0, padding))
+
+
+def _in_groups(work: Callable[[slice], _Result], number: int) -> list[_Result]:
+    """Do something to `number` RNNs in small groups, a group on each core; the results in order."""
+    groups = [slice(start, start + _RNNS_TOGETHER) for start in range(0, number, _RNNS_TOGETHER)]
+    with _torch_on_one_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(work, groups))
+
+
+@contextlib.contextmanager
+def _torch_on_one_thread() -> Generator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
