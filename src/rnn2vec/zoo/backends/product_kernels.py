@@ -9,14 +9,17 @@ Numba's vectorizer, left alone with three loops, does not find register tiles. A
 have to be compiled at install.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import llvmlite.binding
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -30,7 +33,7 @@ _TILE_VECTORS = 2
 _INNER_BLOCK = 128  # so much of the inner dimension at a time that its rows stay in the first cache
 
 SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-"""What a kernel that multiplies depends on: Numba's on-disk cache looks at the kernel's own file and constants alone."""
+"""What a kernel that multiplies depends on: Numba's on-disk cache looks at its own file and constants alone."""
 
 
 def _row_tiles(rows: int) -> list[tuple[int, int]]:
@@ -52,21 +55,15 @@ def _column_tiles(columns: int, lanes: int) -> list[tuple[int, list[int]]]:
 
 
 class _Matrix:
-    """A two-dimensional array as the emitted code sees it: where it lies, and its strides in numbers."""
+    """A matrix as the emitted code sees it: where it lies, and its strides in numbers."""
 
-    def __init__(self, context, builder, kind, value):
-        array = context.make_array(kind)(context, builder, value)
-        self._builder, self._data, self._bytes = builder, array.data, kind.dtype.bitwidth // 8
-        strides = cgutils.unpack_tuple(builder, array.strides, 2)
-        # Rows of the operands that are read as vectors lie together; that of `a` may not: it may be transposed.
-        self._strides = [builder.sdiv(stride, _INDEX(self._bytes)) for stride in strides]
+    def __init__(self, builder, data, strides):
+        self._builder, self._data, self._strides = builder, data, strides
 
     def entry(self, row, column):
         """The address of one number."""
-        row, column = (
-            self._builder.mul(place, stride) for place, stride in zip((row, column), self._strides, strict=True)
-        )
-        return self._builder.gep(self._data, [self._builder.add(row, column)])
+        places = zip((row, column), self._strides, strict=True)
+        return self._builder.gep(self._data, [self._builder.add(*(self._builder.mul(*place) for place in places))])
 
     def vector(self, row, column, kind):
         """The address of a vector in a row."""
@@ -83,13 +80,34 @@ def add_product(typingctx, a, b, out, rows, inner, columns):  # noqa: ARG001
         raise TypingError(f"rows and columns of a product must be constants, not {rows} and {columns}")
 
     def generate(context, builder, signature, arguments):
-        operands = zip(signature.args[:3], arguments[:3], strict=True)
-        matrices = [_Matrix(context, builder, kind, value) for kind, value in operands]
+        number = signature.args[2].dtype
+        operands = []
+        for kind, value in zip(signature.args[:3], arguments[:3], strict=True):
+            array = context.make_array(kind)(context, builder, value)
+            strides = cgutils.unpack_tuple(builder, array.strides, 2)
+            operands += [array.data, *(builder.sdiv(stride, _INDEX(number.bitwidth // 8)) for stride in strides)]
         length = context.cast(builder, arguments[4], signature.args[4], types.int64)
-        _emit_product(builder, matrices, rows.literal_value, length, columns.literal_value, signature.args[2].dtype)
+        builder.call(_product(builder.module, rows.literal_value, columns.literal_value, number), [*operands, length])
         return context.get_dummy_value()
 
     return types.void(a, b, out, rows, inner, columns), generate
+
+
+def _product(module, rows, columns, number):
+    """The function that multiplies matrices of this size, one in a module: LLVM's time grows with what it reads."""
+    name = f"add_product_{rows}x{columns}_{number}"
+    if name in module.globals:
+        return module.globals[name]
+    real = {32: ir.FloatType(), 64: ir.DoubleType()}[number.bitwidth]
+    matrix = [real.as_pointer(), _INDEX, _INDEX]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*matrix * 3, _INDEX]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    matrices = [_Matrix(builder, function.args[at], function.args[at + 1 : at + 3]) for at in (0, 3, 6)]
+    _emit_product(builder, matrices, rows, function.args[9], columns, number)
+    builder.ret_void()
+    return function
 
 
 def _emit_product(builder, matrices, rows, inner, columns, number):
@@ -158,3 +176,22 @@ def _spread(builder, number, vector):
     first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, undefined, everywhere)
+
+
+def repeated_products(rows: int, inner: int, columns: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Functions `(a, b, out, n)` that do one product n times, by `add_product` and by BLAS: for a benchmark.
+
+    They release the GIL.
+    """
+
+    @numba.njit(nogil=True, fastmath={"contract"})
+    def ours(a, b, out, n):
+        for _ in range(n):
+            add_product(a, b, out, rows, inner, columns)
+
+    @numba.njit(nogil=True)
+    def blas(a, b, out, n):
+        for _ in range(n):
+            np.dot(a, b, out)
+
+    return ours, blas
