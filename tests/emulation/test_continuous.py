@@ -56,14 +56,11 @@ def test_the_validation_loss_is_the_mean_over_answers_to_stored_rollouts(
 def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
     tiny_mnist_zoo: Zoo, config: PretrainConfig, run: Path, tmp_path: Path
 ) -> None:
-    class Stop(Exception):
-        pass
-
     def stop(done: float, total: float, what: str) -> None:  # noqa: ARG001
         if done == 6:
-            raise Stop
+            raise KeyboardInterrupt
 
-    with pytest.raises(Stop):
+    with pytest.raises(KeyboardInterrupt):
         pretrain(tiny_mnist_zoo, config, tmp_path / "run", progress=stop)
     pretrain(tiny_mnist_zoo, config, tmp_path / "run")
     for name in ("model.safetensors", "metrics.jsonl"):
