@@ -59,7 +59,7 @@ def test_outputs_are_the_rnns_own_on_their_own_rollouts(tiny_zoo: Zoo) -> None:
 def test_the_first_rollouts_are_everyones(tiny_zoo: Zoo) -> None:
     data = SplitData(tiny_zoo, "validation")
     behaviour = data.first_rollouts(3)
-    assert torch.equal(behaviour.inputs, tiny_zoo.family.rollout_inputs(data.codes[:, :3]))
+    assert torch.equal(behaviour.inputs, tiny_zoo.family.rollout_inputs(data.codes[:, :3], data.tasks))
     assert torch.equal(behaviour.rnns.flatten(), data.rnns.flatten())
 
 

@@ -193,7 +193,7 @@ def test_tasks_and_rollouts_are_told_in_words(paper: FormalLanguages) -> None:
 
 def test_rollouts_become_the_inputs_that_the_rnn_read(paper: FormalLanguages) -> None:
     codes = torch.tensor([[[4, 0, 1, 5, 5]]], dtype=torch.uint8)
-    inputs = paper.rollout_inputs(codes)
+    inputs = paper.rollout_inputs(codes, [(0.0, 0.0, 0.0)])
     assert inputs.shape == (1, 1, 4, 6)
     assert inputs.argmax(dim=-1).tolist() == [[[4, 0, 1, 5]]]
     assert (inputs.sum(dim=-1) == 1).all()
@@ -246,7 +246,7 @@ def test_an_rnn_reads_bos_and_then_what_it_said(paper: FormalLanguages) -> None:
     assert codes.shape == (2, 3, 42)
     assert codes.dtype == torch.uint8
     read = torch.stack(scripted.read, dim=2)
-    assert torch.equal(read, paper.rollout_inputs(codes))
+    assert torch.equal(read, paper.rollout_inputs(codes, [(0.0, 0.0, 0.0)] * 2))
     assert (codes[:, :, 0] == paper.bos).all()
 
 

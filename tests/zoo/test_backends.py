@@ -21,7 +21,7 @@ from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import backends
-from rnn2vec.zoo.backends.base import Batches, RunExamples, TrainingState
+from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, RunTokens, TrainingState
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.train import draw_batches, pad_examples
@@ -35,6 +35,7 @@ GRADIENT_BOUND = {True: 1e-9, False: 1e-6}
 WEIGHT_BOUND = {1: 5e-6, 50: 5e-5}
 """In float32, by steps. Measured here: 1.1e-6 and 6.7e-6. Larger sizes reach 2.1e-3 after 50 steps (torch: 1.4e-4):
 Adam divides by the gradient's own size, so where a gradient is nearly 0, its rounding error moves the weight."""
+FRAME_WEIGHT_BOUND = {1: 5e-6, 50: 1e-3}
 
 every_backend = pytest.mark.parametrize("backend", list(BACKENDS))
 every_precision = pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
@@ -84,6 +85,38 @@ class Problem:
             np.linspace(0, 0.1, runs),
         )
 
+    @classmethod
+    def of_frames(cls, *, steps: int = 1, runs: int = 3, double: bool = True) -> Problem:
+        """Images of 12 bytes in 4 classes, of which each run reads other bytes, 3 at each of 5 steps."""
+        numbers = np.random.default_rng(7)
+        examples = RunFrames(
+            images=numbers.integers(0, 256, (40, 12), dtype=np.uint8),
+            labels=numbers.integers(0, 4, 40, dtype=np.uint8),
+            values=numbers.uniform(-0.4, 2.8, 256).astype(np.float32),
+            pixel_map=numbers.integers(0, 12 + 2, (runs, 5, 3), dtype=np.int32),
+        )
+        assert {12, 13} < set(examples.pixel_map.ravel().tolist())
+        rows = numbers.integers(0, 40, (runs, steps, BATCH_SIZE), dtype=np.int32)
+        batches = Batches(rows, np.full(rows.shape, 1 / BATCH_SIZE, dtype=np.float32))
+        problem = cls.make(steps=steps, runs=runs, double=double)
+        spec = dataclasses.replace(problem.spec, input_size=3, output_size=4)
+        weights = numbers.uniform(-0.35, 0.35, (runs, spec.num_parameters)).astype(problem.weights.dtype)
+        return dataclasses.replace(problem, spec=spec, examples=examples, batches=batches, weights=weights)
+
+    def read(self, run: int, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (R, T, I) and targets (R, T) of a run, in float64, slowly."""
+        examples = self.examples
+        if isinstance(examples, RunTokens):
+            tokens, targets = (torch.from_numpy(part[run, rows]).long() for part in vars(examples).values())
+            return nn.functional.one_hot(tokens, self.spec.input_size).double(), targets
+        inputs = np.zeros((len(rows), *examples.pixel_map.shape[1:]))
+        for row, image in enumerate(examples.images[rows]):
+            for place, feeds in np.ndenumerate(examples.pixel_map[run]):
+                byte = image[feeds] if feeds < len(image) else 0
+                inputs[(row, *place)] = 0 if feeds > len(image) else examples.values[byte]
+        labels = torch.from_numpy(examples.labels[rows]).long()
+        return torch.from_numpy(inputs), labels[:, None].expand(-1, inputs.shape[1])
+
     def start(self) -> TrainingState:
         return TrainingState.start(self.weights)
 
@@ -100,9 +133,13 @@ class Problem:
 
     def only(self, *runs: int) -> Problem:
         chosen = list(runs)
+        if isinstance(self.examples, RunTokens):
+            examples = RunTokens(self.examples.inputs[chosen], self.examples.targets[chosen])
+        else:
+            examples = dataclasses.replace(self.examples, pixel_map=self.examples.pixel_map[chosen])
         return dataclasses.replace(
             self,
-            examples=RunExamples(self.examples.inputs[chosen], self.examples.targets[chosen]),
+            examples=examples,
             batches=Batches(self.batches.rows[chosen], self.batches.weights[chosen]),
             weights=self.weights[chosen],
             decay=self.decay[chosen],
@@ -142,9 +179,8 @@ class Reference:
     @staticmethod
     def _loss(net: nn.Module, problem: Problem, run: int, step: int) -> torch.Tensor:
         rows, row_weights = problem.batches.rows[run, step], problem.batches.weights[run, step]
-        inputs = torch.from_numpy(problem.examples.inputs[run, rows]).long()
-        targets = torch.from_numpy(problem.examples.targets[run, rows]).long()
-        logits, _ = net(nn.functional.one_hot(inputs, problem.spec.input_size).double())
+        inputs, targets = problem.read(run, rows)
+        logits, _ = net(inputs)
         losses = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(dim=1)
         return losses @ torch.from_numpy(row_weights).double()
 
@@ -215,6 +251,40 @@ def test_the_papers_languages_at_other_sizes(backend: str, double: bool, layers:
     assert np.abs(state.losses - reference.losses).max() < (1e-9 if double else 1e-3)
 
 
+# -- frames ----------------------------------------------------------------------------------------
+
+
+@every_backend
+@every_precision
+@pytest.mark.parametrize("steps", [1, 50])
+def test_images_read_through_a_map_are_those_of_torch(backend: str, double: bool, steps: int) -> None:
+    problem = Problem.of_frames(steps=steps, double=double)
+    state, reference = problem.trained(backend), Reference.of(problem)
+    gradient = problem.steps(slice(1)).trained(backend).first_moments / 0.1
+    assert _error(gradient, reference.first_gradient) < GRADIENT_BOUND[double]
+    bound = 1e-9 if double else FRAME_WEIGHT_BOUND[steps]
+    assert _error(state.weights, reference.weights) < bound
+    assert np.abs(state.losses - reference.losses).max() < bound
+
+
+@every_backend
+def test_a_run_of_images_becomes_the_same_in_any_company(backend: str) -> None:
+    problem = Problem.of_frames(steps=20, double=False)
+    together = problem.trained(backend)
+    for company in ((1,), (2, 1)):
+        assert problem.only(*company).trained(backend).weights[-1].tobytes() == together.weights[1].tobytes()
+
+
+@every_backend
+def test_every_run_reads_through_its_own_map(backend: str) -> None:
+    problem = Problem.of_frames(steps=2)
+    others = copy.deepcopy(problem)
+    assert isinstance(others.examples, RunFrames)
+    others.examples.pixel_map[1, 2, 0] = (others.examples.pixel_map[1, 2, 0] + 5) % 12
+    first, second = problem.trained(backend).weights, others.trained(backend).weights
+    assert [bool((first[run] == second[run]).all()) for run in range(3)] == [True, False, True]
+
+
 # -- batches ---------------------------------------------------------------------------------------
 
 
@@ -236,6 +306,7 @@ def test_rows_of_weight_0_do_not_matter(backend: str, double: bool) -> None:
     assert unused.any()
     assert not unused.all()
     others = copy.deepcopy(problem)
+    assert isinstance(others.examples, RunTokens)
     others.examples.inputs[unused] = 1 - (others.examples.inputs[unused] == 1)
     others.examples.targets[unused] = 0
     assert _same_bytes(problem.trained(backend), others.trained(backend))
@@ -245,6 +316,7 @@ def test_rows_of_weight_0_do_not_matter(backend: str, double: bool) -> None:
 def test_used_rows_do_matter(backend: str) -> None:
     problem = Problem.make(steps=5)
     others = copy.deepcopy(problem)
+    assert isinstance(others.examples, RunTokens)
     others.examples.targets[:, 0] = 0
     assert not _same_bytes(problem.trained(backend), others.trained(backend))
 
@@ -321,13 +393,19 @@ def test_auto_is_the_fastest_that_can(name: str, cell: CellName, picked: str) ->
     assert backends.pick(name, _spec(cell)).name == picked
 
 
+def test_images_are_for_backends_that_read_them() -> None:
+    assert backends.pick("auto", _spec("lstm"), inputs="continuous").name == "torch"
+    with pytest.raises(UsageError, match=r"'numba' does not train .* with continuous inputs on cpu\n.*--backend torch"):
+        backends.pick("numba", _spec("lstm"), inputs="continuous")
+
+
 def test_another_device_is_for_torch() -> None:
     assert backends.pick("auto", _spec("lstm"), device="meta").name == "torch"
 
 
 @pytest.mark.parametrize(("cell", "device"), [("gru", "cpu"), ("lstm", "meta")])
 def test_numba_says_what_it_needs(cell: CellName, device: str) -> None:
-    with pytest.raises(UsageError, match=rf"'numba' does not train {cell} .* on {device}\n.*--backend torch"):
+    with pytest.raises(UsageError, match=rf"'numba' does not train {cell} .* inputs on {device}\n.*--backend torch"):
         backends.pick("numba", _spec(cell), device=device)
 
 

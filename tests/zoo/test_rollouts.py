@@ -27,7 +27,7 @@ def test_every_token_is_drawn_from_what_the_rnn_says_to_the_tokens_before(random
     """Drawn with a number that the generator gave: the token is where the cumulative probability passes it."""
     stack = random_rnns(SPEC, 3)
     codes = _codes(stack, 6, range(3))
-    outputs, _ = stack(FAMILY.rollout_inputs(codes))
+    outputs, _ = stack(FAMILY.rollout_inputs(codes, [(0.0,)] * 3))
     cumulative = outputs.softmax(dim=-1).cumsum(dim=-1)
     for run in range(3):
         draws = torch.from_numpy(np.random.default_rng(run).random((11, 6), dtype=np.float32)).T

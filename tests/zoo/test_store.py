@@ -66,7 +66,7 @@ def test_the_validation_loss_is_the_expected_one_of_the_stored_weights(zoo: Zoo)
     for rnn, task, stored in zip(chosen, zoo.tasks(chosen), zoo.column("validation_loss")[chosen], strict=True):
         examples = zoo.family.examples(task)
         codes = torch.from_numpy(np.concatenate([examples.inputs, examples.targets[:, -1:]], axis=1))
-        logits, _ = zoo.rnns([rnn])(zoo.family.rollout_inputs(codes[None]))
+        logits, _ = zoo.rnns([rnn])(zoo.family.rollout_inputs(codes[None], [task]))
         loss = torch.nn.functional.cross_entropy(logits[0].flatten(0, 1), codes[:, 1:].flatten().long())
         assert stored == pytest.approx(loss.item(), abs=1e-5)
 

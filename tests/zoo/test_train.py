@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import Examples
+from rnn2vec.tasks.base import TokenExamples
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import train
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
@@ -106,9 +106,9 @@ def test_snapshots_are_copies(short: ZooConfig) -> None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def _examples(number: int, weights: np.ndarray | None = None) -> Examples:
+def _examples(number: int, weights: np.ndarray | None = None) -> TokenExamples:
     rows = np.arange(3 * number, dtype=np.uint8).reshape(number, 3)
-    return Examples(rows, rows + 1, np.full(number, 1 / number) if weights is None else weights)
+    return TokenExamples(rows, rows + 1, np.full(number, 1 / number) if weights is None else weights)
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(6, 40), st.integers(0, 2**32))

@@ -53,6 +53,10 @@ class Build(Verb):
     """Everything random follows from it."""
     device: str = "cpu"
     """Where a torch backend trains."""
+    mnist: Path | None = None
+    """Folder of MNIST's IDX files, for tiled-mnist; else RNN2VEC_MNIST, a cache, or the public mirror."""
+    tile_size: int | None = None
+    """Rows and columns of a tile, for tiled-mnist."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Build, then show the zoo's card."""
@@ -68,7 +72,8 @@ class Build(Verb):
             backend=self.backend,
             seed=self.seed,
         )
-        config = dataclasses.replace(preset(self.preset), family=self.family, **changes)
+        options = given(folder=self.mnist, tile_size=self.tile_size)
+        config = dataclasses.replace(preset(self.preset, self.family), family_options=options, **changes)
 
         from rnn2vec.zoo.build import build_zoo
 

@@ -72,9 +72,13 @@ class SplitData:
         chosen = torch.from_numpy(rnns)
         codes = self.codes[chosen[:, None], torch.from_numpy(rollouts)]
         stack = self.rnns.select(chosen.to(self.rnns.weights["readout.bias"].device))
-        inputs = self.family.rollout_inputs(codes).to(self.rnns.weights["readout.bias"].device)
+        tasks = [self.tasks[rnn] for rnn in rnns.tolist()]
+        inputs = self.family.rollout_inputs(codes, tasks).to(self.rnns.weights["readout.bias"].device)
         outputs, _ = stack(inputs)
-        return Behaviour(stack, inputs, outputs, self.family.before_end(codes).to(inputs.device))
+        before_end = self.family.before_end(codes)
+        if before_end is None:
+            before_end = torch.ones(outputs.shape[:3], dtype=torch.bool)
+        return Behaviour(stack, inputs, outputs, before_end.to(inputs.device))
 
     def first_rollouts(self, count: int) -> Behaviour:
         """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""

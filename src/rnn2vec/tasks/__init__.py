@@ -14,8 +14,9 @@ from typing import Any
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.tasks.base import TaskFamily
 from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.tasks.tiled_mnist import TiledMnist
 
-_BUILT_IN: dict[str, type[TaskFamily]] = {FormalLanguages.name: FormalLanguages}
+_BUILT_IN: dict[str, type[TaskFamily]] = {FormalLanguages.name: FormalLanguages, TiledMnist.name: TiledMnist}
 
 
 def families() -> dict[str, type[TaskFamily]]:

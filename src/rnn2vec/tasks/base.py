@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 from torch import Tensor
 
+from rnn2vec._errors import DataError
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
 
@@ -37,7 +38,7 @@ class DealtTask:
 
 
 @dataclass(frozen=True)
-class Examples:
+class TokenExamples:
     """All training examples of one task that are to be told apart, with how often each is drawn.
 
     A training batch is a list of row numbers. So that one kernel serves all tasks, rows may be padded with
@@ -50,6 +51,48 @@ class Examples:
     """Which output is right after each input token."""
     weights: Float[np.ndarray, " E"]
     """Probability of each example, summing to 1."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class FrameExamples:
+    """Equally likely examples that are images, of which a task shows each step of its sequences some pixels.
+
+    All tasks of a family share the images; see `zoo.backends.base.RunFrames` for how they are read.
+    """
+
+    images: UInt8[np.ndarray, "E K"]
+    """The images, K bytes each."""
+    labels: UInt8[np.ndarray, " E"]
+    """The class of each: the right output at every step."""
+    values: Float32[np.ndarray, " 256"]
+    """The input that each byte stands for."""
+    pixel_map: Int32[np.ndarray, "T I"]
+    """Which byte feeds each input feature at each step; K for a pixel outside of the image, K + 1 for an input of 0."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def weights(self) -> Float[np.ndarray, " E"]:
+        """Probability of each example."""
+        return np.full(len(self), 1 / len(self))
+
+
+Examples = TokenExamples | FrameExamples
+"""The examples of one task; one family has one kind."""
+
+
+@dataclass(frozen=True)
+class LossExamples:
+    """On what the losses of a snapshot are measured."""
+
+    train: Examples | None
+    """Examples that the RNN was trained on; None where the loss of its last batch will do."""
+    validation: Examples
+    """Examples that it was not trained on, or all there are where a task has no others."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +107,39 @@ class Property:
     """What a predictor of it minimizes."""
     categories: tuple[float, ...] | None = None
     """The values that each column can take, for the cross-entropies."""
+    scale: float = 1.0
+    """What a number is divided by, so that it is of the size of 1."""
 
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
         """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
 
         Args:
             table: arrays `(N,)` by column name.
+
+        Raises:
+            DataError: a value is none of the categories.
         """
         columns = np.stack([np.asarray(table[column]) for column in self.columns], axis=1)
         if self.categories is None:
-            return columns.astype(np.float32)
+            return (columns / self.scale).astype(np.float32)
         hot = columns[:, :, None] == np.asarray(self.categories)
+        if not hot.any(axis=2).all():
+            strange = columns[~hot.any(axis=2)][0]
+            raise DataError(
+                f"the property {self.name!r} is {strange:g} in an RNN, which is none of {self.categories}",
+                remedy="predict another property, or leave such RNNs out.",
+            )
         return hot.reshape(len(columns), -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class AngleProperty(Property):
+    """An angle in degrees as a direction: its cosine and its sine, without a jump at 360."""
+
+    def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
+        """Cosines, then sines, of each column."""
+        radians = np.radians(np.stack([np.asarray(table[column]) for column in self.columns], axis=1))
+        return np.concatenate([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
 
 
 class Environment(ABC):
@@ -108,6 +172,10 @@ class TaskFamily(ABC):
 
     name: ClassVar[str]
     """The name in the registry, and in zoos."""
+    weight_decays: ClassVar[tuple[float, ...]] = (1e-4,)
+    """AdamW's weight decay in this family; of several, each run draws one."""
+    probing_length: ClassVar[int] = 22
+    """Probes per sequence that suffice to tell the family's RNNs apart; the paper's choice where there is one."""
     task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     """Names of the task parameters, as columns of the property table."""
 
@@ -144,6 +212,15 @@ class TaskFamily(ABC):
     def examples(self, task: Task) -> Examples:
         """The training examples of a task."""
 
+    def loss_examples(self, task: Task, number: int) -> LossExamples:  # noqa: ARG002
+        """On what the losses of a snapshot are measured. By default, exactly: on all examples of the task.
+
+        Args:
+            task: the snapshot's task.
+            number: how many examples to take of more than can all be read.
+        """
+        return LossExamples(None, self.examples(task))
+
     @property
     @abstractmethod
     def most_examples(self) -> int:
@@ -160,8 +237,13 @@ class TaskFamily(ABC):
         """The environment for N RNNs, one task and one generator each, with `num_episodes` episodes each."""
 
     @abstractmethod
-    def rollout_inputs(self, codes: Tensor) -> InputSequences:
-        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts."""
+    def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:
+        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts.
+
+        Args:
+            codes: rollouts of N RNNs, in the family's compact code.
+            tasks: the task of each RNN.
+        """
 
     @abstractmethod
     def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
@@ -171,9 +253,9 @@ class TaskFamily(ABC):
     def describe(self, task: Task) -> str:
         """A task as a human reads it, such as `a^n b^(n+1)`."""
 
-    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"]:
-        """Which steps of stored rollouts count when a sequence ends early: those up to its end. All, by default."""
-        return torch.ones(self.rollout_inputs(codes).shape[:3], dtype=torch.bool)
+    def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"] | None:  # noqa: ARG002
+        """Which steps of stored rollouts count when a sequence ends early: those up to its end. None for all."""
+        return None
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"] | None:  # noqa: ARG002
         """The best prediction that knows the family's tasks but not which one it faces.
@@ -187,10 +269,31 @@ class TaskFamily(ABC):
         return None
 
     def options(self) -> dict[str, Any]:
-        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` is an equal one."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` does the same.
+
+        Fields with `metadata={"local": True}` are this machine's business and left out.
+        """
+        fields = [field for field in dataclasses.fields(self) if field.init and not field.metadata.get("local")]
+        return {field.name: getattr(self, field.name) for field in fields}
 
 
 def one_hot(tokens: Tensor, num_tokens: int) -> Float[Tensor, "..."]:
     """Token numbers of any shape as points of the simplex, in a new last axis."""
     return torch.nn.functional.one_hot(tokens.long(), num_tokens).float()
+
+
+def read_frames(
+    images: UInt8[Tensor, "N B K"], values: Float[Tensor, " 256"], pixel_map: Int[Tensor, "N T I"]
+) -> InputSequences:
+    """Images as sequences of inputs, each RNN's through its own map (see `FrameExamples`).
+
+    Args:
+        images: B images for each of N RNNs.
+        values: the input that each byte stands for.
+        pixel_map: which byte feeds each input feature.
+    """
+    n, b, _ = images.shape
+    known = values[images.int()]
+    outside, blank = values[0].expand(n, b, 1), values.new_zeros(n, b, 1)
+    feeds = pixel_map.flatten(1)[:, None].expand(-1, b, -1).long()
+    return torch.cat([known, outside, blank], dim=-1).gather(-1, feeds).unflatten(-1, pixel_map.shape[1:])

@@ -25,7 +25,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
-from rnn2vec.tasks.base import DealtTask, Environment, Examples, Property, Split, Task, TaskFamily, one_hot
+from rnn2vec.tasks.base import DealtTask, Environment, Property, Split, Task, TaskFamily, TokenExamples, one_hot
 from rnn2vec.tasks.blind import PrefixTree
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -235,10 +235,10 @@ class FormalLanguages(TaskFamily):
         """Strings of the language that has most."""
         return max(self.largest_n(language) - language.n_min + 1 for language in self.languages)
 
-    def examples(self, task: Task) -> Examples:
+    def examples(self, task: Task) -> TokenExamples:
         """Predict each next token of each string; all n are equally likely."""
         tokens = self.sequences(self.language(task))
-        return Examples(tokens[:, :-1], tokens[:, 1:], np.full(len(tokens), 1 / len(tokens)))
+        return TokenExamples(tokens[:, :-1], tokens[:, 1:], np.full(len(tokens), 1 / len(tokens)))
 
     def accepted(self, codes: UInt8[Tensor, "N B C"], tasks: Sequence[Task]) -> Bool[Tensor, "N B"]:
         """Whether each sequence, up to its first EOS, is a string of its RNN's language.
@@ -269,7 +269,7 @@ class FormalLanguages(TaskFamily):
         """Each RNN generates: what is sampled from its output is its next input."""
         return _Generation(self, tasks, num_episodes, generators)
 
-    def rollout_inputs(self, codes: Tensor) -> InputSequences:
+    def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:  # noqa: ARG002
         """One-hot tokens, all but the last, which no RNN has read."""
         return one_hot(codes[:, :, :-1], self.input_size)
 

@@ -21,16 +21,16 @@ from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import DealtTask, Task, TaskFamily
+from rnn2vec.tasks.base import DealtTask, Examples, Task, TaskFamily
 from rnn2vec.zoo import backends
 from rnn2vec.zoo.backends.base import Backend
-from rnn2vec.zoo.backends.torch_backend import weighted_cross_entropy
+from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_cross_entropy
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.fill import only_builder
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.rollouts import roll_out
 from rnn2vec.zoo.store import Shard, Zoo, write_shard
-from rnn2vec.zoo.train import TrainedSnapshots, train_runs
+from rnn2vec.zoo.train import TrainedSnapshots, pad_examples, train_runs, weight_decay
 
 _RNNS_ROLLED_OUT_TOGETHER = 8  # with 1000 episodes each, their states still fit into the cache
 
@@ -61,7 +61,7 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
         num_layers=config.num_layers,
         output_size=family.output_size,
     )
-    backend = backends.pick(config.backend, spec, device=device)
+    backend = backends.pick(config.backend, spec, inputs=family.interface.input_kind, device=device)
     config = dataclasses.replace(config, backend=backend.name, family_options=family.options())
     new = Manifest(config, spec, family.ood_rule, dict(provenance()))
     with only_builder(folder, new) as manifest:
@@ -116,8 +116,7 @@ def _build_shard(
             continue
         stack = RNNStack.from_flat(spec, torch.from_numpy(reached.weights))
         codes, performance = act(config, family, stack, runs, run_tasks, reached.step)
-        validation_loss = expected_loss(family, stack, run_tasks)
-        train_loss = validation_loss if reached.step == 0 else reached.losses
+        train_loss, validation_loss = _losses(config, family, reached, stack, run_tasks)
         weights.append(torch.from_numpy(reached.weights))
         rollouts.append(codes[:, : config.num_rollouts])
         columns.append(
@@ -152,16 +151,27 @@ def act(
     return torch.cat(codes), torch.cat(performance).double().numpy()
 
 
+def _losses(
+    config: ZooConfig, family: TaskFamily, reached: TrainedSnapshots, stack: RNNStack, run_tasks: Sequence[Task]
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    """Training and validation loss of each snapshot."""
+    rnns = [stack.select([number]) for number in range(len(stack))]
+    measured = [family.loss_examples(task, config.num_episodes) for task in run_tasks]
+    validation = np.array([expected_loss(rnn, one.validation) for rnn, one in zip(rnns, measured, strict=True)])
+    train = [expected_loss(rnn, one.train) for rnn, one in zip(rnns, measured, strict=True) if one.train is not None]
+    if train:
+        return np.array(train), validation
+    return (reached.losses if reached.step else validation), validation
+
+
 @torch.no_grad()
-def expected_loss(family: TaskFamily, stack: RNNStack, run_tasks: Sequence[Task]) -> Float[np.ndarray, " N"]:
-    """The exact expectation of each RNN's training loss over its task's examples."""
-    losses: list[float] = []
-    for number, task in enumerate(run_tasks):
-        examples = family.examples(task)
-        arrays = (examples.inputs, examples.targets, examples.weights.astype(np.float32))
-        one = stack.select([number])
-        losses.append(float(weighted_cross_entropy(one, *(torch.from_numpy(array)[None] for array in arrays))))
-    return np.array(losses)
+def expected_loss(rnn: RNNStack, examples: Examples) -> float:
+    """The expected loss of one RNN over examples of its task."""
+    read = row_reader(
+        pad_examples([examples], len(examples)), rnn.spec, device=torch.device("cpu"), dtype=torch.float32
+    )
+    weights = torch.from_numpy(examples.weights.astype(np.float32))[None]
+    return float(weighted_cross_entropy(rnn, *read(torch.arange(len(examples))[None]), weights))
 
 
 def _property_table(
@@ -179,7 +189,7 @@ def _property_table(
         table[name] = np.repeat([dealt[run].task[place] for run in runs], repeats)
     for name in columns[0]:
         table[name] = np.stack([column[name] for column in columns], axis=1).ravel()
-    table["weight_decay"] = np.full(len(runs) * repeats, config.weight_decay)
+    table["weight_decay"] = np.repeat([weight_decay(config, family, run) for run in runs], repeats)
     table["seed"] = np.full(len(runs) * repeats, config.seed)
     table["split"] = np.repeat([dealt[run].split for run in runs], repeats)
     return pa.table(table)

@@ -39,8 +39,8 @@ class ZooConfig:
     """Training examples drawn per update."""
     learning_rates: tuple[float, float, float] = (0.01, 0.003, 0.0003)
     """Learning rate at the first step, half-way and at the end; linear in between."""
-    weight_decay: float = 1e-4
-    """AdamW's decoupled weight decay."""
+    weight_decay: float | None = None
+    """AdamW's decoupled weight decay; None takes the family's, from which each run draws where there are several."""
     num_rollouts: int = 100
     """Rollouts stored per snapshot."""
     num_episodes: int = 1000
@@ -66,7 +66,7 @@ class ZooConfig:
                 f"learning_rates={self.learning_rates}", remedy="give three: at the start, half-way and at the end."
             )
         for name in ("seed", "weight_decay"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
 
     @property
@@ -104,13 +104,16 @@ PRESETS: dict[str, ZooConfig] = {
 }
 """Named configs: the same code with other numbers."""
 
+_OF_FAMILY: dict[tuple[str, str], dict[str, Any]] = {("laptop", "tiled-mnist"): {"num_steps": 2000}}
+"""Where a preset has other numbers for a family."""
 
-def preset(name: str) -> ZooConfig:
-    """The config of a preset.
+
+def preset(name: str, family: str = "formal-languages") -> ZooConfig:
+    """The config of a preset for one task family.
 
     Raises:
         UsageError: there is no such preset; the text names the nearest.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
-    return PRESETS[name]
+    return dataclasses.replace(PRESETS[name], family=family, **_OF_FAMILY.get((name, family), {}))

@@ -20,14 +20,14 @@ That weights are in the order we think is checked by running some RNNs and compa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import sha256_of
@@ -35,6 +35,7 @@ from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.base import Task
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.build import expected_loss
 from rnn2vec.zoo.fill import fill
@@ -216,9 +217,9 @@ def _shard(
     tokens[:, :, 0] = family.bos  # overwritten by EOS where the string has no end
     codes = torch.from_numpy(tokens.astype(np.uint8))
     stack = RNNStack.from_flat(spec, weights)
-    _require_same_answers(release, family, stack, codes, rows.start)
     offsets = np.array(release.arrays["tasks"][rows])
     tasks = [tuple(map(float, row)) for row in offsets[:, 1:]]
+    _require_same_answers(release, family, stack, codes, tasks, rows.start)
     _, step, correct = np.array(release.arrays["num_step_correct"][rows]).T
     unknown = np.full(len(runs), np.nan)
     table = {
@@ -228,7 +229,7 @@ def _shard(
         "step": step,
         "performance": correct / STRINGS_COUNTED,
         "train_loss": unknown,
-        "validation_loss": expected_loss(family, stack, tasks),
+        "validation_loss": _validation_losses(family, stack, tasks),
         "generalization_gap": unknown,
         "weight_decay": np.full(len(runs), _WEIGHT_DECAY),
         "seed": pa.nulls(len(runs), pa.int64()),
@@ -237,13 +238,24 @@ def _shard(
     return Shard(weights, codes, pa.table(table))
 
 
+def _validation_losses(family: FormalLanguages, stack: RNNStack, tasks: Sequence[Task]) -> Float64[np.ndarray, " N"]:
+    """The exact expectation over each task's strings, as in a built zoo."""
+    examples = (family.loss_examples(task, STRINGS_COUNTED).validation for task in tasks)
+    return np.array([expected_loss(stack.select([number]), one) for number, one in enumerate(examples)])
+
+
 @torch.no_grad()
 def _require_same_answers(
-    release: _Release, family: FormalLanguages, stack: RNNStack, codes: torch.Tensor, first: int
+    release: _Release,
+    family: FormalLanguages,
+    stack: RNNStack,
+    codes: torch.Tensor,
+    tasks: Sequence[Task],
+    first: int,
 ) -> None:
     """The first RNNs answer what is stored: weights in another order would be numbers without meaning."""
     count = min(_RNNS_CHECKED_PER_SHARD, len(stack))
-    outputs, _ = stack.select(slice(0, count))(family.rollout_inputs(codes[:count]))
+    outputs, _ = stack.select(slice(0, count))(family.rollout_inputs(codes[:count], tasks[:count]))
     stored = torch.from_numpy(np.array(release.arrays["logits"][first : first + count], dtype=np.float32))
     distance = (outputs.softmax(dim=-1) - stored.softmax(dim=-1)).abs().sum(dim=-1).mean(dim=(1, 2)) / 2
     for place, one in enumerate(distance.tolist()):

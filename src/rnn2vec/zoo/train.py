@@ -10,8 +10,8 @@ from jaxtyping import Float32, Float64
 
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.tasks.base import Examples, Task, TaskFamily
-from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, TrainingState
+from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily, TokenExamples
+from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, RunFrames, RunTokens, TrainingState
 from rnn2vec.zoo.config import ZooConfig
 
 STEPS_PER_CALL = 250
@@ -52,7 +52,7 @@ def train_runs(
     generators = [numpy_generator(config.seed, "run", run, "batches") for run in runs]
     state = TrainingState.start(_initial_weights(config, spec, runs))
     padded = pad_examples(examples, family.most_examples)
-    decay = np.full(len(runs), config.weight_decay)
+    decay = np.array([weight_decay(config, family, run) for run in runs])
     for snapshot_step in config.snapshot_steps:
         while state.step < snapshot_step:
             count = min(STEPS_PER_CALL, snapshot_step - state.step)
@@ -64,15 +64,28 @@ def train_runs(
         yield TrainedSnapshots(state.step, state.weights.copy(), losses)
 
 
+def weight_decay(config: ZooConfig, family: TaskFamily, run: int) -> float:
+    """The weight decay of a run: the config's, or one drawn from the family's."""
+    if config.weight_decay is not None:
+        return config.weight_decay
+    return float(numpy_generator(config.seed, "run", run, "weight-decay").choice(family.weight_decays))
+
+
 def pad_examples(examples: Sequence[Examples], most: int) -> RunExamples:
-    """The examples of several tasks, at most `most` each, as one array; padding rows repeat a task's first example."""
+    """The examples of several tasks of one family as arrays over runs.
+
+    Tokens are padded to `most` examples by a task's first one; images are the same for all tasks.
+    """
+    first = examples[0]
+    if isinstance(first, FrameExamples):
+        maps = [one.pixel_map for one in examples if isinstance(one, FrameExamples)]
+        return RunFrames(first.images, first.labels, first.values, np.stack(maps))
 
     def pad(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, np.repeat(rows[:1], most - len(rows), axis=0)])
 
-    return RunExamples(
-        np.stack([pad(one.inputs) for one in examples]), np.stack([pad(one.targets) for one in examples])
-    )
+    tokens = [one for one in examples if isinstance(one, TokenExamples)]
+    return RunTokens(np.stack([pad(one.inputs) for one in tokens]), np.stack([pad(one.targets) for one in tokens]))
 
 
 def draw_batches(
@@ -96,7 +109,7 @@ def draw_batches(
     """
     drawn = np.stack(
         [
-            generator.choice(len(one.inputs), size=(num_steps, batch_size), p=one.weights)
+            generator.choice(len(one), size=(num_steps, batch_size), p=one.weights)
             for one, generator in zip(examples, generators, strict=True)
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
@@ -11,8 +12,14 @@ from rnn2vec.zoo.backends.torch_backend import TorchBackend
 BACKENDS = ("auto", "numba", "torch")
 
 
-def pick(name: str, spec: RNNSpec, *, device: str = "cpu") -> Backend:
-    """The backend by name; `"auto"` is the fastest that trains RNNs of this architecture on this device.
+def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str = "cpu") -> Backend:
+    """The backend by name; `"auto"` is the fastest that trains such RNNs on this device.
+
+    Args:
+        name: one of `BACKENDS`.
+        spec: the architecture.
+        inputs: the kind of the examples, see `Backend.supports`.
+        device: where.
 
     Raises:
         UsageError: no such backend, or it does not train such RNNs there.
@@ -20,10 +27,10 @@ def pick(name: str, spec: RNNSpec, *, device: str = "cpu") -> Backend:
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)
     fast = NumbaBackend()
-    fits = device == "cpu" and fast.supports(spec)
+    fits = device == "cpu" and fast.supports(spec, inputs)
     if name == "numba" and not fits:
         raise UsageError(
-            f"backend 'numba' does not train {spec} on {device}",
-            remedy="it needs the numba package, an LSTM and the CPU; take --backend torch.",
+            f"backend 'numba' does not train {spec} with {inputs} inputs on {device}",
+            remedy="it needs the numba package and the CPU, and at most 3 layers of 128 units; take --backend torch.",
         )
     return fast if name != "torch" and fits else TorchBackend(device)

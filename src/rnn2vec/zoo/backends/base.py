@@ -4,6 +4,10 @@ Every backend gets the same arrays: the examples of each run's task, and for eac
 batch and with what weight. What a backend adds is speed. The optimizer is part of the contract: AdamW as
 PyTorch defines it (Loshchilov and Hutter 2019), the weight decay a number per run.
 
+**Two kinds of examples.** Tokens are stored as they are read. Frames are read through a map: N runs see the same
+images, each in its own way (rotated by its angle, cut into tiles), so what differs between runs is which byte of an
+image feeds input feature i at step t. A million rotated images are one array of bytes and a small map per run.
+
 **Batches as weighted rows.** A batch is R rows of examples with weights that sum to 1, and its loss is the
 weighted mean. A formal language has at most ten training strings, so a batch of 32 draws is ten rows with
 weights count/32: the same loss and the same gradient for a third of the work. Where examples are more numerous
@@ -18,6 +22,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, UInt8
 
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 
 BETAS = (0.9, 0.999)
@@ -26,13 +31,40 @@ EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
-class RunExamples:
-    """The examples of N runs, padded to equally many."""
+class RunTokens:
+    """Examples that are sequences of tokens: those of N runs, padded to equally many."""
 
     inputs: UInt8[np.ndarray, "N E T"]
     """Input tokens."""
     targets: UInt8[np.ndarray, "N E T"]
     """The right output after each."""
+
+
+@dataclass(frozen=True)
+class RunFrames:
+    """Examples that are images, read by N runs in N ways and classified at every step.
+
+    With K bytes per image, input feature i of run n at step t for example e is, with k = `pixel_map[n, t, i]`,
+
+        values[images[e, k]]  where k < K
+        values[0]             where k = K      what lies outside of the image
+        0.0                   where k = K + 1  the input before the image begins (BOS)
+
+    and the right output at every step t is `labels[e]`.
+    """
+
+    images: UInt8[np.ndarray, "E K"]
+    """The images, shared by all runs; C-contiguous."""
+    labels: UInt8[np.ndarray, " E"]
+    """The class of each image."""
+    values: Float32[np.ndarray, " 256"]
+    """The input that each byte stands for."""
+    pixel_map: Int32[np.ndarray, "N T I"]
+    """Which byte feeds each input feature, from 0 to K + 1."""
+
+
+RunExamples = RunTokens | RunFrames
+"""The examples of N runs."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +105,13 @@ class Backend(Protocol):
     name: str
     """As in `--backend`, and stored in the zoo."""
 
-    def supports(self, spec: RNNSpec) -> bool:
-        """Whether this backend trains RNNs of this architecture, on this machine."""
+    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:
+        """Whether this backend trains RNNs of this architecture on such examples, on this machine.
+
+        Args:
+            spec: the architecture.
+            inputs: `"categorical"` for `RunTokens`, `"continuous"` for `RunFrames`.
+        """
         ...
 
     def train(

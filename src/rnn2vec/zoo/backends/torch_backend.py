@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
+from rnn2vec._shapes import InputSequences
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import one_hot
-from rnn2vec.zoo.backends.base import BETAS, EPSILON, Batches, RunExamples, TrainingState
+from rnn2vec.tasks.base import one_hot, read_frames
+from rnn2vec.zoo.backends.base import BETAS, EPSILON, Batches, RunExamples, RunFrames, TrainingState
 
 
 def weighted_cross_entropy(
-    stack: RNNStack, tokens: Tensor, targets: Tensor, row_weights: Float[Tensor, "N R"]
+    stack: RNNStack, inputs: InputSequences, targets: Tensor, row_weights: Float[Tensor, "N R"]
 ) -> Float[Tensor, " N"]:
     """The loss of each RNN on its own weighted rows: cross-entropy, averaged over the steps.
 
     Args:
-        stack: N RNNs with token inputs.
-        tokens: input tokens `(N, R, T)`.
+        stack: N RNNs.
+        inputs: input sequences `(N, R, T, I)`.
         targets: the right outputs `(N, R, T)`.
         row_weights: weights of the rows, summing to 1 for each RNN.
     """
-    inputs = one_hot(tokens, stack.spec.input_size).to(row_weights)
     logits, _ = stack(inputs)
     losses = torch.nn.functional.cross_entropy(logits.movedim(-1, 1), targets.long(), reduction="none")
     return (losses.mean(dim=-1) * row_weights).sum(dim=-1)
+
+
+def row_reader(
+    examples: RunExamples, spec: RNNSpec, *, device: torch.device, dtype: torch.dtype
+) -> Callable[[Int[Tensor, "N R"]], tuple[InputSequences, Int[Tensor, "N R T"]]]:
+    """What gives the inputs and targets of chosen examples of each run.
+
+    Args:
+        examples: those of N runs.
+        spec: the architecture of the RNNs that read them.
+        device: where they go.
+        dtype: of the inputs.
+    """
+    if isinstance(examples, RunFrames):
+        return _frame_reader(examples, device, dtype)
+    inputs, targets = _load(examples.inputs, device), _load(examples.targets, device).long()
+    run = torch.arange(len(inputs), device=device)[:, None]
+    return lambda rows: (one_hot(inputs[run, rows], spec.input_size).to(dtype), targets[run, rows])
+
+
+def _frame_reader(
+    examples: RunFrames, device: torch.device, dtype: torch.dtype
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    images, labels = _load(examples.images, device), _load(examples.labels, device).long()
+    values, pixel_map = _load(examples.values, device).to(dtype), _load(examples.pixel_map, device).long()
+
+    def read(rows: Tensor) -> tuple[Tensor, Tensor]:
+        targets = labels[rows][..., None].expand(-1, -1, pixel_map.shape[1])
+        return read_frames(images[rows], values, pixel_map), targets
+
+    return read
 
 
 class TorchBackend:
@@ -50,8 +84,8 @@ class TorchBackend:
             reason = str(error).splitlines()[0]
             raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
 
-    def supports(self, spec: RNNSpec) -> bool:  # noqa: ARG002
-        """Every architecture."""
+    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
+        """Every architecture, every kind of examples."""
         return True
 
     def train(
@@ -67,14 +101,12 @@ class TorchBackend:
         weights = self._load(state.weights).requires_grad_()
         first, second = self._load(state.first_moments), self._load(state.second_moments)
         decay = self._load(weight_decay)[:, None].to(weights.dtype)
-        inputs, targets = self._load(examples.inputs), self._load(examples.targets)
+        read = row_reader(examples, spec, device=self._device, dtype=weights.dtype)
         rows, row_weights = self._load(batches.rows).long(), self._load(batches.weights).to(weights.dtype)
-        run = torch.arange(len(inputs), device=self._device)[:, None]
-        losses = torch.zeros(len(inputs), device=self._device)
+        losses = torch.zeros(len(weights), device=self._device)
         for step, learning_rate in enumerate(learning_rates.tolist()):
-            drawn = rows[:, step]
             losses = weighted_cross_entropy(
-                RNNStack.from_flat(spec, weights), inputs[run, drawn], targets[run, drawn], row_weights[:, step]
+                RNNStack.from_flat(spec, weights), *read(rows[:, step]), row_weights[:, step]
             )
             (gradient,) = torch.autograd.grad(losses.sum(), weights)
             state.step += 1
@@ -93,4 +125,8 @@ class TorchBackend:
             target[:] = source.detach().cpu().numpy()
 
     def _load(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device, copy=True)
+        return _load(array, self._device)
+
+
+def _load(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, copy=True)

@@ -1,0 +1,245 @@
+"""Digits in the IDX format: MNIST, and whatever else comes in the same files (Fashion-MNIST).
+
+IDX (LeCun, Cortes, Burges): a big-endian header with a magic number and the sizes, then bytes, all of it usually in a
+gzip stream. Where the images come from, first to last: a folder that is named, the folder in `RNN2VEC_MNIST`, a cache,
+a public mirror. Only the 60,000 training images are ever read: the 10,000 test images stay unseen by every zoo.
+
+Images are known by a fingerprint of their content. A zoo stores that, never a path; images that were read once are
+found again by it as long as the program runs. torchvision's reader would do the same for MNIST alone, but brings
+torchvision along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import io
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._files import write_atomically
+
+SIDE = 28
+"""Rows and columns of an image."""
+NUM_CLASSES = 10
+ENVIRONMENT_VARIABLE = "RNN2VEC_MNIST"
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+CANONICAL = {
+    IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+}
+"""SHA-256 of MNIST's files, unpacked: gzip streams of the same content differ."""
+
+MIRROR = "ylecun/mnist"
+"""Dataset on the Hugging Face hub, as Parquet with a PNG an image."""
+_MIRROR_FILE = "mnist/train-00000-of-00001.parquet"
+
+_MAGIC = {IMAGES: 0x00000803, LABELS: 0x00000801}
+_MOST_IMAGES = 300_000  # bounds the memory that a header can ask for: 235 MB
+_FEWEST_IMAGES = 5  # one of them is held out
+_UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile)
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images with their classes."""
+
+    images: UInt8[np.ndarray, "E K"]
+    """One byte a pixel, row by row; 0 is background."""
+    labels: UInt8[np.ndarray, " E"]
+    """The class of each, below `NUM_CLASSES`."""
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all pixels and labels."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+
+_known: dict[str, LabelledImages] = {}
+"""Images that were read, by fingerprint."""
+
+
+def find(folder: Path | None = None, *, fingerprint: str | None = None) -> LabelledImages:
+    """The training images, from wherever they are.
+
+    Args:
+        folder: where to read them; else `RNN2VEC_MNIST`, the cache, or the mirror.
+        fingerprint: which images they must be; None takes any.
+
+    Raises:
+        UsageError: the folder has no such files, or there is no folder and no mirror.
+        DataError: a file is damaged, or holds other images than those asked for.
+    """
+    if fingerprint in _known:
+        return _known[fingerprint]
+    named = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    found = read_folder(Path(named)) if named else _from_cache_or_mirror()
+    if fingerprint not in {None, found.fingerprint}:
+        raise DataError(
+            f"the zoo was built on images with fingerprint {str(fingerprint)[:12]}, "
+            f"but those {f'in {named}' if named else 'of MNIST'} have {found.fingerprint[:12]}",
+            remedy=f"set {ENVIRONMENT_VARIABLE} to the folder of the images that the zoo was built on.",
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def read_folder(folder: Path) -> LabelledImages:
+    """Read the training images and labels in a folder, packed or not; other images than MNIST's are said aloud.
+
+    Raises:
+        UsageError: the folder lacks a file.
+        DataError: a file is damaged.
+    """
+    content = {name: _unpack(_path_in(folder, name), name) for name in (IMAGES, LABELS)}
+    others = [name for name, data in content.items() if hashlib.sha256(data).hexdigest() != CANONICAL[name]]
+    if others:
+        _LOG.warning(
+            "%s: not MNIST's by checksum: %s. Fine for other images in the same format.", folder, ", ".join(others)
+        )
+    return _remember(_parse(content, str(folder)))
+
+
+def _remember(found: LabelledImages) -> LabelledImages:
+    return _known.setdefault(found.fingerprint, found)
+
+
+def _path_in(folder: Path, name: str) -> Path:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"{folder} has neither {name}.gz nor {name}",
+        remedy="give the folder of MNIST's IDX files, under the names that they are published under.",
+    )
+
+
+def _unpack(path: Path, name: str) -> bytes:
+    """The whole IDX file, its header checked before memory is taken for the rest."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file
+        try:
+            return _read_idx(stream, name)
+        except (*_UNREADABLE, ValueError) as error:
+            raise DataError(
+                f"{path} is not a whole IDX file of {SIDE} x {SIDE} images or their labels: {error}",
+                remedy="get the file again.",
+            ) from error
+
+
+def _read_idx(stream: IO[bytes], name: str) -> bytes:
+    header = stream.read(8)
+    if len(header) < 8 or struct.unpack(">I", header[:4])[0] != _MAGIC[name]:
+        raise ValueError(f"it begins with {header[:4].hex() or 'nothing'}, expected {_MAGIC[name]:08x}")
+    (count,) = struct.unpack(">I", header[4:])
+    if not _FEWEST_IMAGES <= count <= _MOST_IMAGES:
+        raise ValueError(f"it announces {count:,} items, expected {_FEWEST_IMAGES} to {_MOST_IMAGES:,}")
+    size = count
+    if name == IMAGES:
+        sides = stream.read(8)
+        if sides != struct.pack(">II", SIDE, SIDE):
+            raise ValueError(f"its images are not {SIDE} x {SIDE}")
+        header, size = header + sides, count * SIDE * SIDE
+    content = stream.read(size)
+    if len(content) < size or stream.read(1):
+        raise ValueError(f"it holds {'fewer' if len(content) < size else 'more'} than the {size:,} bytes it announces")
+    return header + content
+
+
+def _parse(content: dict[str, bytes], where: str) -> LabelledImages:
+    images = np.frombuffer(content[IMAGES], dtype=np.uint8, offset=16).reshape(-1, SIDE * SIDE).copy()
+    labels = np.frombuffer(content[LABELS], dtype=np.uint8, offset=8).copy()
+    if len(images) != len(labels) or labels.max() >= NUM_CLASSES:
+        raise DataError(
+            f"{where} holds {len(images):,} images and {len(labels):,} labels up to {labels.max()}",
+            remedy=f"give as many labels as images, from 0 to {NUM_CLASSES - 1}.",
+        )
+    return LabelledImages(images, labels)
+
+
+# -- cache and mirror ------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where images from the mirror are kept: `rnn2vec/mnist` in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rnn2vec" / "mnist"
+
+
+def _from_cache_or_mirror() -> LabelledImages:
+    folder = cache_folder()
+    with contextlib.suppress(UsageError, DataError):  # a damaged cache is filled again
+        return read_folder(folder)
+    content = _download()
+    for name, data in content.items():
+        checksum = hashlib.sha256(data).hexdigest()
+        if checksum != CANONICAL[name]:
+            raise DataError(
+                f"{name} from the mirror {MIRROR} has checksum {checksum[:12]}, expected {CANONICAL[name][:12]}",
+                remedy=f"try again later, or set {ENVIRONMENT_VARIABLE} to a folder with MNIST's IDX files.",
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in content.items():
+        write_atomically(folder / f"{name}.gz", gzip.compress(data, compresslevel=6, mtime=0))
+    return _remember(_parse(content, f"the mirror {MIRROR}"))
+
+
+def _download() -> dict[str, bytes]:
+    """The mirror's images and labels as unpacked IDX files."""
+    advice = f"set {ENVIRONMENT_VARIABLE} (or --mnist) to a folder with {IMAGES}.gz and {LABELS}.gz"
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(
+            "MNIST is not on this machine, and huggingface_hub, which would get it, is not installed",
+            remedy=f"{advice}, or: pip install 'rnn2vec[hub]'.",
+        ) from error
+    try:
+        path = hf_hub_download(MIRROR, _MIRROR_FILE, repo_type="dataset")
+    except Exception as error:
+        raise UsageError(
+            f"MNIST is not on this machine, and the mirror {MIRROR} could not be reached: {_first_line(error)}",
+            remedy=f"{advice}, or try again with a connection.",
+        ) from error
+    return _from_parquet(Path(path))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _from_parquet(path: Path) -> dict[str, bytes]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    table = pq.read_table(path)
+    pictures: Sequence[dict[str, bytes]] = table.column("image").to_pylist()
+    labels = bytes(table.column("label").to_pylist())
+    pixels = b"".join(_pixels(picture["bytes"]) for picture in pictures)
+    return {
+        IMAGES: struct.pack(">IIII", _MAGIC[IMAGES], len(pictures), SIDE, SIDE) + pixels,
+        LABELS: struct.pack(">II", _MAGIC[LABELS], len(labels)) + labels,
+    }
+
+
+def _pixels(png: bytes) -> bytes:
+    from PIL import Image  # noqa: PLC0415
+
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        return picture.convert("L").tobytes()

@@ -1,0 +1,266 @@
+"""The zoo family of Section 5.2: classify rotated MNIST digits that come tile by tile.
+
+An image is rotated by the run's angle, cut into 7 x 7 tiles of 4 x 4 pixels, and read after a BOS tile of zeros. After
+each tile the RNN says which digit it is; the loss is the mean cross-entropy of all 50 answers, the performance the
+accuracy of the last on images that no run is trained on: a fifth of the 60,000, the same for every run. MNIST's own
+test set stays unseen.
+
+The outputs are the ten logits, and an emulator must match them as numbers (mean squared error), as in the paper. As
+distributions they would be compared well too, but the paper's probes and losses treat this family as continuous.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int, Int32, UInt8
+from torch import Tensor
+
+from rnn2vec._errors import UsageError
+from rnn2vec._seeding import numpy_generator
+from rnn2vec._shapes import InputSequences, InputStep, OutputStep
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.tasks import idx_images
+from rnn2vec.tasks.base import (
+    AngleProperty,
+    DealtTask,
+    Environment,
+    FrameExamples,
+    LossExamples,
+    Property,
+    Split,
+    Task,
+    TaskFamily,
+    read_frames,
+)
+from rnn2vec.tasks.idx_images import NUM_CLASSES, SIDE, LabelledImages
+from rnn2vec.tasks.tiles import rotation_map, tile_map
+
+MEAN, DEVIATION = 0.1307, 0.3081
+"""Of MNIST's pixels, from 0 to 1: inputs are normalized by them."""
+FIRST_OOD_ANGLE = 312.0
+SNAPSHOT_STEPS = (0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+"""The classes of the training step: the paper's snapshots."""
+_VALIDATION_SHARE = 0.18
+_VALUES = ((np.arange(256) / 255 - MEAN) / DEVIATION).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TiledMnist(TaskFamily):
+    """MNIST rotated by one angle per run. The defaults are the paper's.
+
+    Raises:
+        UsageError: tiles that do not fill an image.
+    """
+
+    name: ClassVar[str] = "tiled-mnist"
+    weight_decays: ClassVar[tuple[float, ...]] = (0.0, 0.001, 0.01, 0.1)
+    probing_length: ClassVar[int] = 50
+
+    tile_size: int = 4
+    """Rows and columns of a tile: a divisor of 28."""
+    held_out_seed: int = 0
+    """Which fifth of the images is held out follows from it."""
+    images: str | None = None
+    """Fingerprint of the images; None takes those that are found, and `options` says which they are."""
+    folder: Path | None = field(default=None, compare=False, repr=False, metadata={"local": True})
+    """Where the images are on this machine (see `idx_images`); no part of a zoo."""
+
+    def __post_init__(self) -> None:
+        if self.tile_size < 1 or SIDE % self.tile_size:
+            divisors = [size for size in range(1, SIDE + 1) if SIDE % size == 0]
+            raise UsageError(f"tile_size={self.tile_size}", remedy=f"tiles fill an image: give one of {divisors}.")
+
+    def options(self) -> dict[str, Any]:
+        """See `TaskFamily.options`; says which images were found.
+
+        Raises:
+            UsageError: there are none.
+            DataError: they are damaged, or others than those asked for.
+        """
+        return {**super().options(), "images": self.images or self.data.fingerprint}
+
+    # -- sizes and names ---------------------------------------------------------------------------
+
+    @property
+    def input_size(self) -> int:
+        """Pixels of a tile."""
+        return self.tile_size**2
+
+    @property
+    def output_size(self) -> int:
+        """A logit for each class."""
+        return NUM_CLASSES
+
+    @property
+    def interface(self) -> Interface:
+        """Pixels in, numbers out; the first tile is blank."""
+        return Interface(
+            input_kind="continuous",
+            output_kind="continuous",
+            first_input=(0.0,) * self.input_size,
+            input_range=(float(_VALUES[0]), float(_VALUES[-1])),
+        )
+
+    @property
+    def task_columns(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The angle in degrees."""
+        return ("angle",)
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """The paper's four, and the angle as a direction: 359 and 1 degrees are near, as numbers they are not."""
+        return (
+            Property("task", ("angle",), "mean-squared-error", scale=360.0),
+            AngleProperty("task-direction", ("angle",), "mean-squared-error"),
+            Property("performance", ("performance",), "mean-squared-error"),
+            Property("generalization-gap", ("generalization_gap",), "mean-squared-error"),
+            Property("step", ("step",), "cross-entropy", tuple(map(float, SNAPSHOT_STEPS))),
+        )
+
+    def describe(self, task: Task) -> str:
+        """The angle."""
+        return f"digits rotated by {task[0]:.1f} degrees"
+
+    def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
+        """The image's number and class."""
+        number = int(codes[0])
+        return f"image {number}, class {self.data.labels[number]}"
+
+    # -- tasks and splits --------------------------------------------------------------------------
+
+    @property
+    def ood_rule(self) -> str:
+        """A range of angles."""
+        return f"the angle is at least {FIRST_OOD_ANGLE:.0f} degrees"
+
+    def deal(self, num_runs: int, seed: int) -> list[DealtTask]:
+        """An angle from each run's own stream; of the runs that are not OOD, 18 in 100 are for validation.
+
+        Those are spread evenly over the runs, and the second one is among them, so that small zoos have some.
+        """
+        dealt: list[DealtTask] = []
+        num_usual = 0
+        for run in range(num_runs):
+            angle = float(numpy_generator(seed, "run", run, "angle").uniform(0, 360))
+            split: Split = "ood"
+            if angle < FIRST_OOD_ANGLE:
+                split = "validation" if _is_validation(num_usual) else "train"
+                num_usual += 1
+            dealt.append(DealtTask((angle,), split))
+        return dealt
+
+    # -- images ------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def data(self) -> LabelledImages:
+        """The training images of MNIST.
+
+        Raises:
+            UsageError: they are not to be found.
+            DataError: they are damaged, or others than those asked for.
+        """
+        return idx_images.find(self.folder, fingerprint=self.images)
+
+    @functools.cached_property
+    def _order(self) -> Int[np.ndarray, " E"]:
+        generator = numpy_generator(self.held_out_seed, "tiled-mnist", "held out")
+        return generator.permutation(len(self.data.images))
+
+    @property
+    def held_out(self) -> Int[np.ndarray, " M"]:
+        """Numbers of the images that no run is trained on: a fifth."""
+        return self._order[: len(self._order) // 5]
+
+    @property
+    def trained_on(self) -> Int[np.ndarray, " M"]:
+        """Numbers of the others."""
+        return self._order[len(self._order) // 5 :]
+
+    @functools.cached_property
+    def _training_images(self) -> LabelledImages:
+        return self._chosen(self.trained_on)
+
+    def _chosen(self, numbers: Int[np.ndarray, " M"]) -> LabelledImages:
+        return LabelledImages(self.data.images[numbers], self.data.labels[numbers])
+
+    def pixel_map(self, task: Task) -> Int32[np.ndarray, "T I"]:
+        """Which pixel feeds which input at which step."""
+        return tile_map(rotation_map(SIDE, task[0]), self.tile_size)
+
+    def examples(self, task: Task) -> FrameExamples:
+        """All images that are not held out."""
+        return self._as_examples(self._training_images, task)
+
+    @property
+    def most_examples(self) -> int:
+        """The same for every task."""
+        return len(self.trained_on)
+
+    def loss_examples(self, task: Task, number: int) -> LossExamples:
+        """The first images of either part, the same for every run, so that chance does not set runs apart."""
+        train, validation = (self._chosen(part[:number]) for part in (self.trained_on, self.held_out))
+        return LossExamples(self._as_examples(train, task), self._as_examples(validation, task))
+
+    def _as_examples(self, images: LabelledImages, task: Task) -> FrameExamples:
+        return FrameExamples(images.images, images.labels, _VALUES, self.pixel_map(task))
+
+    # -- rollouts ----------------------------------------------------------------------------------
+
+    def environment(
+        self, tasks: Sequence[Task], num_episodes: int, generators: Sequence[np.random.Generator]
+    ) -> Environment:
+        """Each RNN sees held-out images, all different where there are enough."""
+        again = num_episodes > len(self.held_out)
+        drawn = [generator.choice(self.held_out, num_episodes, replace=again) for generator in generators]
+        return _Showing(self, tasks, torch.from_numpy(np.stack(drawn).astype(np.int32))[..., None])
+
+    def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:
+        """The images as each RNN sees them."""
+        numbers = codes[..., 0].cpu().numpy()
+        maps = np.stack([self.pixel_map(task) for task in tasks])
+        return read_frames(torch.from_numpy(self.data.images[numbers]), _values(), torch.from_numpy(maps))
+
+
+def _values() -> Float32[Tensor, " 256"]:
+    return torch.from_numpy(_VALUES)
+
+
+def _is_validation(number: int) -> bool:
+    """Whether the usual run of this number, counted from 0, is for validation: 18 of 100, number 1 among them."""
+    before, after = (int(_VALIDATION_SHARE * count + 0.7) for count in (number, number + 1))
+    return after > before
+
+
+class _Showing(Environment):
+    """Images shown tile by tile, whatever the RNN answers."""
+
+    def __init__(self, family: TiledMnist, tasks: Sequence[Task], codes: Int[Tensor, "N B 1"]) -> None:
+        self._codes = codes
+        self._labels = torch.from_numpy(family.data.labels[codes[..., 0].numpy()])
+        self._inputs = family.rollout_inputs(codes, tasks)
+        self._position = 0
+        self._answers: Tensor | None = None
+
+    def first(self) -> InputStep:
+        return self._inputs[:, :, 0]
+
+    def next(self, outputs: OutputStep) -> InputStep | None:
+        self._position += 1
+        if self._position < self._inputs.shape[2]:
+            return self._inputs[:, :, self._position].to(outputs)
+        self._answers = outputs.argmax(dim=-1).cpu()
+        return None
+
+    def codes(self) -> Int[Tensor, "N B C"]:
+        return self._codes
+
+    def performance(self) -> Float[Tensor, " N"]:
+        assert self._answers is not None, "the episodes are not over yet"
+        return (self._answers == self._labels).float().mean(dim=1)
