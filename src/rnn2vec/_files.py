@@ -41,10 +41,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         if error.errno not in _REFUSALS:
             raise
-        raise _refused(f"{path} could not be written ({len(data):,} bytes)", error) from error
+        raise refused(f"{path} could not be written ({len(data):,} bytes)", error) from error
 
 
-def _refused(what: str, error: OSError) -> StorageError:
+def refused(what: str, error: OSError) -> StorageError:
+    """An error for what a disk would not do."""
     remedy = "free some space, or choose another folder, and give the same command again; what was finished is kept."
     return StorageError(f"{what}: {_REFUSALS.get(error.errno or 0, error.strerror)}", remedy=remedy)
 
@@ -102,9 +103,9 @@ def claim_folder(folder: Path, *, marker: str, kind: str) -> None:
     except NotADirectoryError as error:
         raise UsageError(f"{folder} cannot be made: it lies below a file", remedy="choose another folder.") from error
     except OSError as error:
-        raise _refused(f"{folder} could not be made", error) from error
+        raise refused(f"{folder} could not be made", error) from error
 
 
 def _is_temporary(path: Path) -> bool:
-    """Whether a killed `write_atomically` may have left this file behind."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+    """Whether a killed writer may have left this file behind: a part of a file, or the lock that it held."""
+    return path.name.startswith(".") and path.name.endswith((".tmp", ".lock"))

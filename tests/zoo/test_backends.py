@@ -38,7 +38,6 @@ Adam divides by the gradient's own size, so where a gradient is nearly 0, its ro
 FRAME_WEIGHT_BOUND = {1: 5e-6, 50: 1e-3}
 
 every_backend = pytest.mark.parametrize("backend", list(BACKENDS))
-every_frame_backend = pytest.mark.parametrize("backend", ["torch"])
 every_precision = pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 
 
@@ -255,7 +254,7 @@ def test_the_papers_languages_at_other_sizes(backend: str, double: bool, layers:
 # -- frames ----------------------------------------------------------------------------------------
 
 
-@every_frame_backend
+@every_backend
 @every_precision
 @pytest.mark.parametrize("steps", [1, 50])
 def test_images_read_through_a_map_are_those_of_torch(backend: str, double: bool, steps: int) -> None:
@@ -268,7 +267,7 @@ def test_images_read_through_a_map_are_those_of_torch(backend: str, double: bool
     assert np.abs(state.losses - reference.losses).max() < bound
 
 
-@every_frame_backend
+@every_backend
 def test_a_run_of_images_becomes_the_same_in_any_company(backend: str) -> None:
     problem = Problem.of_frames(steps=20, double=False)
     together = problem.trained(backend)
@@ -276,7 +275,7 @@ def test_a_run_of_images_becomes_the_same_in_any_company(backend: str) -> None:
         assert problem.only(*company).trained(backend).weights[-1].tobytes() == together.weights[1].tobytes()
 
 
-@every_frame_backend
+@every_backend
 def test_every_run_reads_through_its_own_map(backend: str) -> None:
     problem = Problem.of_frames(steps=2)
     others = copy.deepcopy(problem)

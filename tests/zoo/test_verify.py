@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from rnn2vec._errors import DataError
+from rnn2vec.zoo import recompute
 from rnn2vec.zoo.card import render, summarize
+from rnn2vec.zoo.change import filter_zoo
 from rnn2vec.zoo.store import Manifest, Shard, Zoo, write_shard
 from rnn2vec.zoo.verify import verify
 
@@ -35,7 +37,7 @@ def _with_column(shard: Shard, name: str, values: object) -> Shard:
 
 def test_a_sound_zoo_has_no_problems_and_every_shard_is_read(zoo: Zoo) -> None:
     told: list[tuple[float, float, str]] = []
-    assert verify(zoo, progress=lambda *report: told.append(report)) == []
+    assert verify(zoo, recompute=0, progress=lambda *report: told.append(report)) == []
     assert told == [(0, 3, "shard 1"), (1, 3, "shard 2"), (2, 3, "shard 3"), (3, 3, "done")]
 
 
@@ -84,21 +86,26 @@ def test_a_content_that_cannot_be_is_found(copy: Path, change: Callable[[Shard],
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        lambda shard: dataclasses.replace(shard, weights=shard.weights[:, 1:]),
-        lambda shard: dataclasses.replace(shard, weights=shard.weights[1:]),
-        lambda shard: dataclasses.replace(shard, rollouts=shard.rollouts[1:]),
-        lambda shard: dataclasses.replace(shard, properties=shard.properties.slice(1)),
+        (
+            lambda shard: dataclasses.replace(shard, weights=shard.weights[:, 1:]),
+            "safetensors is not part of a shard of this zoo: weights and rollouts of (6, 1141, 6), expected",
+        ),
+        (lambda shard: dataclasses.replace(shard, weights=shard.weights[1:]), "of (5, 1142, 6), expected (6, 1142, 6)"),
+        (lambda shard: dataclasses.replace(shard, rollouts=shard.rollouts[1:]), "of (6, 1142, 5), expected"),
+        (
+            lambda shard: dataclasses.replace(shard, properties=shard.properties.slice(1)),
+            "parquet is not part of a shard of this zoo: it has 5 rows, expected 6",
+        ),
     ],
 )
 @pytest.mark.usefixtures("without_type_checks")
-def test_a_shard_of_other_sizes_is_no_shard(copy: Path, change: Callable[[Shard], Shard]) -> None:
+def test_a_shard_of_other_sizes_is_no_shard(copy: Path, change: Callable[[Shard], Shard], words: str) -> None:
     zoo = _rewrite(copy, 1, change)
     (problem,) = verify(zoo)
-    assert "00001.safetensors and the .parquet beside it are not a shard of this zoo" in problem
-    assert "expected (6, 1142, 6, 6)" in problem
-    with pytest.raises(DataError, match=r"not a shard of this zoo(.|\n)*get or build it again"):
+    assert words in problem
+    with pytest.raises(DataError, match=r"not part of a shard of this zoo(.|\n)*get or build it again"):
         zoo.rnns([8])
 
 
@@ -109,7 +116,62 @@ def test_files_of_no_format_with_the_right_checksums_are_no_shard(copy: Path, su
     manifest["shards"][1]["checksums"][suffix] = hashlib.sha256(b"nonsense").hexdigest()
     (copy / "zoo.json").write_text(json.dumps(manifest))
     (problem,) = verify(Zoo.open(copy))
-    assert "are not a shard of this zoo" in problem
+    assert f"shards/00001.{suffix} is not part of a shard of this zoo" in problem
+
+
+# -- acting again ----------------------------------------------------------------------------------
+
+
+def test_rnns_that_act_again_do_what_they_did(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, on the same machine; in a sample of any size."""
+    monkeypatch.setattr(recompute, "ALLOWED_DIFFERENCE", 0.0)
+    told: list[tuple[float, float, str]] = []
+    for count in (1, 4, 15, 99):
+        assert verify(zoo, recompute=count, progress=lambda *report: told.append(report)) == []
+        assert told[-1] == (min(count, 15), min(count, 15), "done")
+
+
+def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> None:
+    stored = Zoo.open(copy).column("performance")[6:12]
+    wrong = [
+        *stored[:4],
+        stored[4] + (0.5 if stored[4] < 0.5 else -0.5),
+        stored[5] + (0.02 if stored[5] < 0.5 else -0.02),
+    ]
+    zoo = _rewrite(copy, 1, lambda shard: _with_column(shard, "performance", wrong))
+    (problem,) = verify(zoo, recompute=15)
+    assert problem == (
+        f"RNN 10 (run 3, step 100): its performance is {wrong[4]:.3f} in the zoo and {stored[4]:.3f} when it acts "
+        "again (0.020 apart is allowed)"
+    )
+    assert verify(zoo, recompute=0) == []
+
+
+def test_rollouts_and_weights_that_do_not_belong_together_are_found(copy: Path) -> None:
+    zoo = _rewrite(copy, 1, lambda shard: dataclasses.replace(shard, weights=shard.weights.flip(0)))
+    problems = verify(zoo, recompute=15)
+    assert any("RNN 6 (run 2, step 0): 100% of its stored rollouts are not what it does" in one for one in problems)
+    assert all(one.startswith(tuple(f"RNN {place} " for place in range(6, 12))) for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda shard: _with_column(shard, "split", ["train"] * 14 + ["ood"]),
+            "is in split 'ood', and elsewhere in 'train'",
+        ),
+        (lambda shard: _with_column(shard, "split", ["test"] * 15), "is in split 'test', which there is not"),
+        (lambda shard: _with_column(shard, "run", [-1] * 15), "run -1, step 0: both should be whole numbers from 0"),
+        (lambda shard: _with_column(shard, "step", [0.5] * 15), "run 0, step 0.5: both should be whole numbers from 0"),
+    ],
+)
+def test_rows_that_cannot_be_are_found_where_no_config_deals(
+    zoo: Zoo, tmp_path: Path, change: Callable[[Shard], Shard], words: str
+) -> None:
+    filter_zoo(zoo, tmp_path / "zoo")
+    (problem,) = verify(_rewrite(tmp_path / "zoo", 0, change))
+    assert words in problem
 
 
 # -- the card --------------------------------------------------------------------------------------

@@ -1,22 +1,21 @@
-"""`rnn2vec zoo build | info | verify`."""
+"""`rnn2vec zoo build | info | verify`, and the group of all zoo verbs."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from rnn2vec._errors import DataError
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
+from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
+from rnn2vec.cli.zoo_share import Card, Pull, Push
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.zoo.config import preset
-
-if TYPE_CHECKING:
-    from rnn2vec.zoo.store import Zoo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ class Build(Verb):
 
         with terminal.progress(f"build {self.out}") as progress:
             zoo = build_zoo(config, self.out, device=self.device, progress=progress)
-        return _show(zoo, terminal)
+        return show(zoo, terminal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,46 +93,52 @@ class Info(Verb):
         """Show the zoo's card."""
         from rnn2vec.zoo.store import Zoo
 
-        return _show(Zoo.open(self.zoo), terminal)
+        return show(Zoo.open(self.zoo), terminal)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(Verb):
-    """Read a whole zoo and check checksums, shapes, weights and properties."""
+    """Read a whole zoo and check checksums, shapes, weights and properties; let some RNNs act again."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
+    recompute: int | Literal["all"] = 32
+    """Snapshots whose performance and rollouts must be what acting again gives: a number, 0, or all."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Check; problems are an error."""
         from rnn2vec.zoo.store import Zoo
         from rnn2vec.zoo.verify import verify
 
+        zoo = Zoo.open(self.zoo)
+        recompute = len(zoo) if self.recompute == "all" else self.recompute
         with terminal.progress(f"verify {self.zoo}") as progress:
-            problems = verify(Zoo.open(self.zoo), progress=progress)
+            problems = verify(zoo, recompute=recompute, progress=progress)
         if problems:
             raise DataError(
                 f"{self.zoo} is not sound: {'; '.join(problems)}",
-                remedy="`rnn2vec zoo build` with its options and --out makes missing and damaged shards again.",
+                remedy=f"`rnn2vec zoo {zoo.manifest.verb}` with its options and --out makes missing and damaged shards "
+                "again; what is wrong with right checksums was written wrongly: make or get the zoo again.",
             )
-        terminal.say(f"{self.zoo} is sound and complete")
-        return {"zoo": str(self.zoo), "problems": problems}
-
-
-def _show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
-    from rnn2vec.zoo.card import render, summarize
-
-    summary = summarize(zoo)
-    terminal.say(render(summary))
-    return summary
+        acted = min(recompute, len(zoo))
+        terminal.say(f"{self.zoo} is sound and complete; {acted} of {len(zoo)} RNNs acted again as they did")
+        return {"zoo": str(self.zoo), "problems": problems, "recomputed": acted}
 
 
 @dataclass(frozen=True)
 class ZooVerbs:
-    """Build, look at and check model zoos."""
+    """Build, look at, check, change and share model zoos."""
 
     verb: (
         Annotated[Build, tyro.conf.subcommand("build")]
         | Annotated[Info, tyro.conf.subcommand("info")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
+        | Annotated[Filter, tyro.conf.subcommand("filter")]
+        | Annotated[Subset, tyro.conf.subcommand("subset")]
+        | Annotated[Merge, tyro.conf.subcommand("merge")]
+        | Annotated[Import, tyro.conf.subcommand("import")]
+        | Annotated[Export, tyro.conf.subcommand("export")]
+        | Annotated[Card, tyro.conf.subcommand("card")]
+        | Annotated[Push, tyro.conf.subcommand("push")]
+        | Annotated[Pull, tyro.conf.subcommand("pull")]
     )

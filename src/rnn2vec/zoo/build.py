@@ -16,8 +16,6 @@ import torch
 from jaxtyping import Float
 
 from rnn2vec import tasks
-from rnn2vec._errors import UsageError
-from rnn2vec._files import claim_folder
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator
@@ -28,8 +26,10 @@ from rnn2vec.zoo import backends
 from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_cross_entropy
 from rnn2vec.zoo.config import ZooConfig
+from rnn2vec.zoo.fill import only_builder
+from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.rollouts import roll_out
-from rnn2vec.zoo.store import MANIFEST, Manifest, Shard, Zoo, damage, write_shard
+from rnn2vec.zoo.store import Shard, Zoo, write_shard
 from rnn2vec.zoo.train import TrainedSnapshots, pad_examples, train_runs, weight_decay
 
 _RNNS_ROLLED_OUT_TOGETHER = 8  # with 1000 episodes each, their states still fit into the cache
@@ -49,6 +49,7 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
 
     Raises:
         UsageError: the folder holds something else or a zoo of another config, or a name is unknown.
+        BusyError: another process builds there.
         StorageError: the disk is full; finished shards are kept.
     """
     folder = Path(out)
@@ -62,8 +63,14 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
     )
     backend = backends.pick(config.backend, spec, inputs=family.interface.input_kind, device=device)
     config = dataclasses.replace(config, backend=backend.name, family_options=family.options())
-    claim_folder(folder, marker=MANIFEST, kind="zoo")
-    manifest = _begin(folder, config, spec, family)
+    new = Manifest(config, spec, family.ood_rule, dict(provenance()))
+    with only_builder(folder, new) as manifest:
+        return _finish(folder, manifest, family, backend, progress)
+
+
+def _finish(folder: Path, manifest: Manifest, family: TaskFamily, backend: Backend, progress: Progress) -> Zoo:
+    """Build every shard that the manifest lacks."""
+    config = manifest.config
     dealt = family.deal(config.num_runs, config.seed)
     finished = {entry.number for entry in manifest.shards}
     total = float(config.num_runs * config.num_steps)
@@ -74,7 +81,7 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
         report = functools.partial(_report, progress, manifest, number)
         report(0)
         started = time.monotonic()
-        shard = _build_shard(config, family, spec, backend, runs, dealt, report)
+        shard = _build_shard(config, family, manifest.spec, backend, runs, dealt, report)
         manifest = manifest.with_shard(write_shard(folder, number, shard, family.name))
         manifest.write(folder)
         _log(folder, shard=number, runs=len(runs), seconds=round(time.monotonic() - started, 3))
@@ -87,33 +94,6 @@ def _report(progress: Progress, manifest: Manifest, shard: int, updates: float) 
     config = manifest.config
     done = shard * config.runs_per_shard * config.num_steps + updates
     progress(done, config.num_runs * config.num_steps, f"shard {shard + 1} of {manifest.num_shards}")
-
-
-def _begin(folder: Path, config: ZooConfig, spec: RNNSpec, family: TaskFamily) -> Manifest:
-    """The manifest to go on from: a new one, or that of the zoo in the folder without its damaged shards."""
-    if not (folder / MANIFEST).exists():
-        manifest = Manifest(config, spec, family.ood_rule, dict(provenance()))
-        manifest.write(folder)
-        return manifest
-    manifest = Manifest.read(folder)
-    if manifest.config != config:
-        old, new = manifest.config.to_dict(), config.to_dict()
-        different = ", ".join(f"{name} is {old[name]}, asked for {new[name]}" for name in old if old[name] != new[name])
-        raise UsageError(
-            f"{folder} holds a zoo of another config: {different}; it was not touched",
-            remedy="give its options to finish it, or another --out for a new zoo.",
-        )
-    _remove_leftovers(folder)
-    intact = tuple(entry for entry in manifest.shards if damage(folder, entry) is None)
-    return dataclasses.replace(manifest, shards=intact)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a killed build; those of a process that still runs stay."""
-    for path in (*folder.glob(".*.tmp"), *folder.glob("shards/.*.tmp")):
-        writer = path.name.split(".")[-2]  # see `write_atomically`
-        if not Path("/proc", writer).exists():
-            path.unlink(missing_ok=True)
 
 
 def _build_shard(
@@ -135,7 +115,7 @@ def _build_shard(
             report(reached * len(runs))
             continue
         stack = RNNStack.from_flat(spec, torch.from_numpy(reached.weights))
-        codes, performance = _act(config, family, stack, runs, run_tasks, reached.step)
+        codes, performance = act(config, family, stack, runs, run_tasks, reached.step)
         train_loss, validation_loss = _losses(config, family, reached, stack, run_tasks)
         weights.append(torch.from_numpy(reached.weights))
         rollouts.append(codes[:, : config.num_rollouts])
@@ -155,8 +135,8 @@ def _build_shard(
     )
 
 
-def _act(
-    config: ZooConfig, family: TaskFamily, stack: RNNStack, runs: range, run_tasks: Sequence[Task], step: int
+def act(
+    config: ZooConfig, family: TaskFamily, stack: RNNStack, runs: Sequence[int], run_tasks: Sequence[Task], step: int
 ) -> tuple[torch.Tensor, Float[np.ndarray, " N"]]:
     """Rollout codes `(N, episodes, C)` and performance `(N,)`, each run with a generator of its own."""
     codes: list[torch.Tensor] = []
@@ -177,15 +157,15 @@ def _losses(
     """Training and validation loss of each snapshot."""
     rnns = [stack.select([number]) for number in range(len(stack))]
     measured = [family.loss_examples(task, config.num_episodes) for task in run_tasks]
-    validation = np.array([_loss(rnn, one.validation) for rnn, one in zip(rnns, measured, strict=True)])
-    train = [_loss(rnn, one.train) for rnn, one in zip(rnns, measured, strict=True) if one.train is not None]
+    validation = np.array([expected_loss(rnn, one.validation) for rnn, one in zip(rnns, measured, strict=True)])
+    train = [expected_loss(rnn, one.train) for rnn, one in zip(rnns, measured, strict=True) if one.train is not None]
     if train:
         return np.array(train), validation
     return (reached.losses if reached.step else validation), validation
 
 
 @torch.no_grad()
-def _loss(rnn: RNNStack, examples: Examples) -> float:
+def expected_loss(rnn: RNNStack, examples: Examples) -> float:
     """The expected loss of one RNN over examples of its task."""
     read = row_reader(
         pad_examples([examples], len(examples)), rnn.spec, device=torch.device("cpu"), dtype=torch.float32

@@ -1,6 +1,6 @@
 """Zoos on disk: a folder that can be read while it grows.
 
-    zoo.json                     the manifest: format, config, snapshot steps, shards with checksums
+    zoo.json                     the manifest: format, config or origin, shards with checksums
     shards/00000.safetensors     `weights` float32 (n, P) and `rollouts` (n, B, C) in the family's code
     shards/00000.parquet         one row a snapshot: run, step, task, properties, split
     build.jsonl                  when and how fast; no part of the promise that equal seeds give equal bytes
@@ -11,7 +11,6 @@ pickled; checksums are verified when a shard is first read.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import io
@@ -30,32 +29,15 @@ from torch import Tensor
 
 from rnn2vec import tasks
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, read_json, sha256_of, write_atomically
+from rnn2vec._files import canonical_json, sha256_of, write_atomically
+from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import FlatWeights
-from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split, Task, TaskFamily
-from rnn2vec.zoo.config import ZooConfig
+from rnn2vec.zoo.manifest import FORMAT_VERSION, MANIFEST, Manifest, ShardEntry
 
-FORMAT_VERSION = 1
-MANIFEST = "zoo.json"
-
-
-@dataclass(frozen=True)
-class ShardEntry:
-    """A finished shard, as the manifest lists it."""
-
-    number: int
-    """Its place; file names come from it."""
-    num_rnns: int
-    """Snapshots in it."""
-    checksums: dict[str, str]
-    """SHA-256 of each of its files, by the file's suffix."""
-
-    @property
-    def file_names(self) -> dict[str, str]:
-        """Its files relative to the zoo, by suffix."""
-        return {suffix: f"shards/{self.number:05d}.{suffix}" for suffix in ("safetensors", "parquet")}
+MAPPED_MEGABYTES = 4096
+"""Address space for mapped shards of an open zoo, by default: the paper's zoos fit in."""
 
 
 @dataclass(frozen=True)
@@ -68,86 +50,6 @@ class Shard:
     """Rollouts in the family's compact code."""
     properties: pa.Table
     """One row a snapshot."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The content of `zoo.json`."""
-
-    config: ZooConfig
-    """How the zoo is built; with the backend that `auto` stood for."""
-    spec: RNNSpec
-    """The architecture of its RNNs."""
-    ood_rule: str
-    """Which tasks are out of distribution, in words."""
-    provenance: dict[str, str | None]
-    """Versions and commit of the build's first start."""
-    shards: tuple[ShardEntry, ...] = ()
-    """Finished shards, in the order of their numbers."""
-
-    @property
-    def num_shards(self) -> int:
-        """Shards of the finished zoo."""
-        return -(-self.config.num_runs // self.config.runs_per_shard)
-
-    def with_shard(self, entry: ShardEntry) -> Manifest:
-        """The manifest with one more finished shard."""
-        others = [shard for shard in self.shards if shard.number != entry.number]
-        shards = tuple(sorted([*others, entry], key=lambda shard: shard.number))
-        return dataclasses.replace(self, shards=shards)
-
-    def write(self, folder: Path) -> None:
-        """Write `zoo.json`, atomically."""
-        content = {
-            "format_version": FORMAT_VERSION,
-            "config": self.config.to_dict(),
-            "snapshot_steps": list(self.config.snapshot_steps),
-            "specs": [self.spec.to_dict()],
-            "ood_rule": self.ood_rule,
-            "provenance": self.provenance,
-            "shards": [dataclasses.asdict(shard) for shard in self.shards],
-        }
-        write_atomically(folder / MANIFEST, (canonical_json(content, indent=1) + "\n").encode())
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Read `zoo.json`.
-
-        Raises:
-            UsageError: the folder is not a zoo.
-            DataError: the manifest is damaged, or of a newer format.
-        """
-        path = folder / MANIFEST
-        if not path.is_file():
-            what = "has no zoo.json" if folder.is_dir() else "does not exist"
-            raise UsageError(
-                f"{folder} is not a zoo: it {what}", remedy="give a folder that `rnn2vec zoo build --out` made."
-            )
-        content = read_json(path)
-        version = content.get("format_version") if isinstance(content, dict) else None
-        if not isinstance(version, int):
-            raise DataError(
-                f"{path} names no format version", remedy="restore the file, or build the zoo again in another folder."
-            )
-        if version > FORMAT_VERSION:
-            raise DataError(
-                f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
-                remedy="upgrade it: pip install --upgrade rnn2vec.",
-            )
-        try:
-            return cls(
-                config=ZooConfig.from_dict(content["config"]),
-                spec=RNNSpec(**content["specs"][0]),
-                ood_rule=content["ood_rule"],
-                provenance=content["provenance"],
-                shards=tuple(ShardEntry(**shard) for shard in content["shards"]),
-            )
-        except (KeyError, TypeError, IndexError, UsageError) as error:
-            reason = error.problem if isinstance(error, UsageError) else repr(error)
-            raise DataError(
-                f"{path} does not have the entries of a zoo's manifest: {reason}",
-                remedy="restore the file, or build the zoo again in another folder.",
-            ) from error
 
 
 def write_shard(folder: Path, number: int, shard: Shard, family: str) -> ShardEntry:
@@ -169,14 +71,21 @@ def write_shard(folder: Path, number: int, shard: Shard, family: str) -> ShardEn
     return entry
 
 
+def checksum_of(path: Path) -> str | None:
+    """The SHA-256 checksum of a file, read piece by piece; None when there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def damage(folder: Path, entry: ShardEntry) -> str | None:
     """What is wrong with a shard's files, by their checksums; None when nothing is."""
     for suffix, name in entry.file_names.items():
         path = folder / name
-        if not path.is_file():
+        checksum = checksum_of(path)
+        if checksum is None:
             return f"{path} is missing"
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
         if checksum != entry.checksums.get(suffix):
             return f"{path} is truncated or altered: its checksum is not the one in {MANIFEST}"
     return None
@@ -185,29 +94,46 @@ def damage(folder: Path, entry: ShardEntry) -> str | None:
 class Zoo:
     """A zoo on disk, memory-mapped. Rows are snapshots, in the order of the runs and within a run of the steps.
 
+    Weights and rollouts may be larger than the memory: shards are mapped when they are read, the one that was read
+    longest ago is let go when all together pass a limit, and what is handed out are copies of the chosen rows.
+
     Args:
         folder: where it is.
         manifest: its manifest.
+        mapped_megabytes: the limit; the shard in use may exceed it.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, mapped_megabytes: float = MAPPED_MEGABYTES) -> None:
         self.folder = folder
         self.manifest = manifest
         self.spec = manifest.spec
-        self.family: TaskFamily = tasks.build(manifest.config.family, manifest.config.family_options)
-        self._shards: dict[int, Shard] = {}
+        self.family: TaskFamily = tasks.build(manifest.made.family, manifest.made.family_options)
+        self._mapped_bytes = mapped_megabytes * 1e6
+        self._tensors: dict[int, dict[str, Tensor]] = {}  # the one read longest ago first
+        self._tables: dict[int, pa.Table] = {}  # of every shard that was read: it is verified
         self._starts = np.cumsum([0, *(entry.num_rnns for entry in manifest.shards)])
 
     @classmethod
-    def open(cls, folder: str | Path) -> Zoo:
+    def open(cls, folder: str | Path, *, mapped_megabytes: float = MAPPED_MEGABYTES) -> Zoo:
         """Open a zoo; finished shards of a growing one are there.
+
+        Args:
+            folder: where it is.
+            mapped_megabytes: see the class; matters only under a limit of address space (`ulimit -v`).
 
         Raises:
             UsageError: the folder is not a zoo.
             DataError: the manifest is damaged or newer than this library.
         """
         folder = Path(folder)
-        return cls(folder, Manifest.read(folder))
+        return cls(folder, Manifest.read(folder), mapped_megabytes=mapped_megabytes)
+
+    @classmethod
+    def merge(cls, zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
+        """All snapshots of several zoos of one family and architecture, as one zoo: see `zoo.change.merge_zoos`."""
+        from rnn2vec.zoo.change import merge_zoos  # noqa: PLC0415 (it needs this module)
+
+        return merge_zoos(zoos, out, progress=progress)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -228,7 +154,8 @@ class Zoo:
             DataError: no shard is finished, or one is damaged.
         """
         if not self.manifest.shards:
-            raise DataError(f"{self.folder} has no finished shard yet", remedy="let `rnn2vec zoo build` go on.")
+            remedy = f"let `rnn2vec zoo {self.manifest.verb}` go on."
+            raise DataError(f"{self.folder} has no finished shard yet", remedy=remedy)
         return pa.concat_tables([self.shard(i).properties for i in range(len(self.manifest.shards))]).combine_chunks()
 
     def column(self, name: str) -> np.ndarray:
@@ -267,6 +194,11 @@ class Zoo:
         """The rollouts of the chosen snapshots, in the family's compact code."""
         return self._gather(indices, "rollouts")
 
+    def snapshots(self, indices: Sequence[int] | np.ndarray) -> Shard:
+        """All that is stored about the chosen snapshots."""
+        weights, rollouts = self._gather(indices, "weights"), self._gather(indices, "rollouts")
+        return Shard(weights, rollouts, self.properties.take(self._rows(indices)))
+
     def _gather(self, indices: Sequence[int] | np.ndarray, name: str) -> Tensor:
         rows = self._rows(indices)
         places = np.searchsorted(self._starts, rows, side="right") - 1
@@ -299,34 +231,57 @@ class Zoo:
         Raises:
             DataError: a file of it is missing, damaged, or holds something else than the manifest says.
         """
-        if place not in self._shards:
-            entry = self.manifest.shards[place]
+        entry = self.manifest.shards[place]
+        if place not in self._tables:
             wrong = damage(self.folder, entry)
             if wrong is not None:
-                raise DataError(
-                    wrong,
-                    remedy=f"`rnn2vec zoo build` with this zoo's options and --out {self.folder} makes it again.",
-                )
-            self._shards[place] = self._load(entry)
-        return self._shards[place]
+                raise DataError(wrong, remedy=self._to_mend())
+            self._tables[place] = self._read_table(entry)
+        if place not in self._tensors:
+            self._tensors[place] = self._map(entry)
+        self._tensors[place] = self._tensors.pop(place)  # now the one read last
+        while len(self._tensors) > 1 and sum(map(_num_bytes, self._tensors.values())) > self._mapped_bytes:
+            self._tensors.pop(next(iter(self._tensors)))
+        return Shard(**self._tensors[place], properties=self._tables[place])
 
-    def _load(self, entry: ShardEntry) -> Shard:
-        paths = {suffix: self.folder / name for suffix, name in entry.file_names.items()}
+    def _to_mend(self) -> str:
+        """What a person can do about a damaged shard."""
+        verb = self.manifest.verb
+        if verb == "build":
+            return f"`rnn2vec zoo build` with this zoo's options and --out {self.folder} makes it again."
+        return f"the `rnn2vec zoo {verb}` that made this zoo (or a pull, if it came from a hub) makes it again."
+
+    def _read_table(self, entry: ShardEntry) -> pa.Table:
+        path = self.folder / entry.file_names["parquet"]
         try:
-            tensors = safetensors.torch.load_file(paths["safetensors"])  # memory-mapped, not copied
-            shard = Shard(tensors["weights"], tensors["rollouts"], pq.read_table(paths["parquet"]))
-        except (safetensors.SafetensorError, pa.ArrowException, KeyError) as error:
-            raise _not_a_shard(paths["safetensors"], repr(error)) from error
-        sizes = (*shard.weights.shape, len(shard.rollouts), shard.properties.num_rows)
-        expected = (entry.num_rnns, self.spec.num_parameters, entry.num_rnns, entry.num_rnns)
+            num_rows = pq.read_metadata(path).num_rows  # before memory is taken for them
+            if num_rows == entry.num_rnns:
+                return pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise _not_a_shard(path, repr(error)) from error
+        raise _not_a_shard(path, f"it has {num_rows} rows, expected {entry.num_rnns}")
+
+    def _map(self, entry: ShardEntry) -> dict[str, Tensor]:
+        path = self.folder / entry.file_names["safetensors"]
+        try:
+            tensors = safetensors.torch.load_file(path)  # memory-mapped, not copied
+            tensors = {name: tensors[name] for name in ("weights", "rollouts")}
+        except (safetensors.SafetensorError, KeyError) as error:
+            raise _not_a_shard(path, repr(error)) from error
+        sizes = (*tensors["weights"].shape, len(tensors["rollouts"]))
+        expected = (entry.num_rnns, self.spec.num_parameters, entry.num_rnns)
         if sizes != expected:
-            raise _not_a_shard(paths["safetensors"], f"weights, rollouts and rows of {sizes}, expected {expected}")
-        return shard
+            raise _not_a_shard(path, f"weights and rollouts of {sizes}, expected {expected}")
+        return tensors
+
+
+def _num_bytes(tensors: dict[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _not_a_shard(path: Path, reason: str) -> DataError:
-    """An error for files that are what the manifest promised to the bit, and still no shard of it."""
+    """An error for a file that is what the manifest promised to the bit, and still no part of a shard of it."""
     return DataError(
-        f"{path} and the .parquet beside it are not a shard of this zoo: {reason}",
+        f"{path} is not part of a shard of this zoo: {reason}",
         remedy="whoever made the zoo wrote it wrongly: get or build it again.",
     )

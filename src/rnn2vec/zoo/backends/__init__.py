@@ -31,6 +31,6 @@ def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str 
     if name == "numba" and not fits:
         raise UsageError(
             f"backend 'numba' does not train {spec} with {inputs} inputs on {device}",
-            remedy="it needs the numba package, an LSTM and the CPU, and reads tokens only; take --backend torch.",
+            remedy="it needs the numba package and the CPU, and at most 3 layers of 128 units; take --backend torch.",
         )
     return fast if name != "torch" and fits else TorchBackend(device)

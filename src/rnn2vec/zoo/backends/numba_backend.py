@@ -1,7 +1,4 @@
-"""LSTMs on the CPU: a compiled kernel per model, models spread over threads.
-
-See `numba_kernels` for the kernel. BLAS runs on one thread inside it: the parallelism is over models.
-"""
+"""RNNs on the CPU: a compiled kernel per model, models spread over threads. See `numba_kernels` for the kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +11,11 @@ from jaxtyping import Float64
 
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.zoo.backends.base import Batches, RunExamples, RunTokens, TrainingState
+from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, TrainingState
+
+LARGEST_HIDDEN_SIZE = 128
+"""Beyond, a model leaves the cache, and stacked torch is as good."""
+MOST_LAYERS = 3
 
 
 class NumbaBackend:
@@ -30,9 +31,10 @@ class NumbaBackend:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
         self._num_threads = num_threads or usable or 1
 
-    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:
-        """LSTMs that read tokens, where Numba is installed."""
-        return inputs == "categorical" and spec.cell == "lstm" and importlib.util.find_spec("numba") is not None
+    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
+        """Every cell and both kinds of examples, up to 3 layers of 128 units, where Numba is installed."""
+        is_small = spec.num_layers <= MOST_LAYERS and spec.hidden_size <= LARGEST_HIDDEN_SIZE
+        return is_small and importlib.util.find_spec("numba") is not None
 
     def train(
         self,
@@ -44,39 +46,37 @@ class NumbaBackend:
         weight_decay: Float64[np.ndarray, " N"],
     ) -> None:
         """See `Backend.train`."""
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415
+        from rnn2vec.zoo.backends.numba_kernels import trainer  # noqa: PLC0415
 
-        from rnn2vec.zoo.backends.numba_kernels import kernel_order, lstm_trainer  # noqa: PLC0415
-
-        assert isinstance(examples, RunTokens)
-        order = kernel_order(spec)
-        trainer = lstm_trainer(
-            spec.num_layers,
-            spec.hidden_size,
-            spec.input_size,
-            spec.output_size,
-            batches.rows.shape[2],
-            examples.inputs.shape[2],
-            state.weights.dtype == np.float64,
-        )
-        row_weights = batches.weights.astype(state.weights.dtype, copy=False)
+        real = state.weights.dtype
+        is_frames = isinstance(examples, RunFrames)
+        steps = examples.pixel_map.shape[1] if is_frames else examples.inputs.shape[2]
+        train_one = trainer(spec, batches.rows.shape[2], steps, frames=is_frames, double=real == np.float64)
+        row_weights = batches.weights.astype(real, copy=False)
 
         def train_run(run: int) -> None:
-            arrays = (state.weights[run], state.first_moments[run], state.second_moments[run])
-            packed = [np.ascontiguousarray(array[order]) for array in arrays]
-            state.losses[run] = trainer(
-                *packed,
-                examples.inputs[run],
-                examples.targets[run],
+            state.losses[run] = train_one(
+                state.weights[run],
+                state.first_moments[run],
+                state.second_moments[run],
+                *_examples_of(examples, run, real),
                 batches.rows[run],
                 row_weights[run],
                 learning_rates,
                 weight_decay[run],
                 state.step,
             )
-            for array, changed in zip(arrays, packed, strict=True):
-                array[order] = changed
 
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self._num_threads) as pool:
+        with ThreadPoolExecutor(self._num_threads) as pool:
             list(pool.map(train_run, range(len(state.weights))))
         state.step += len(learning_rates)
+
+
+def _examples_of(
+    examples: RunExamples, run: int, real: np.dtype[np.floating]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A run's inputs, its pixel map, what bytes stand for, and its targets, as the kernel wants them."""
+    if isinstance(examples, RunFrames):
+        values = examples.values.astype(real, copy=False)
+        return examples.images, examples.pixel_map[run], values, examples.labels[:, None]
+    return examples.inputs[run], np.empty((0, 0), np.int32), np.empty(0, real), examples.targets[run]

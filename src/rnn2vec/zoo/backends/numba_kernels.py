@@ -1,17 +1,18 @@
-"""Training one LSTM in cache: forward, backward and AdamW for S steps, compiled for one size.
+"""Training one RNN in cache: forward, backward and AdamW for S steps, compiled for one architecture and size.
 
 The kernel of the Numba backend, alone in its file because Numba's on-disk cache notices edits only here. What
 makes it fast:
 
 - Sizes are compile-time constants (closure variables): loops unroll and vectorize.
-- A model's weights, moments and activations stay in the L2 cache for hundreds of steps: one thread per model.
-- Recurrent products go to BLAS through `np.dot`; products over all time steps at once (input weights of upper
-  layers, every weight gradient) are single large ones.
-- One-hot inputs are table lookups: row v of the table is column v of W_ih plus both biases.
-- tanh and the sigmoid are one rational function without branches, which vectorizes; libm's would take longer
+- A model's weights, moments and activations stay in the cache for hundreds of steps: one thread per model.
+- Products are our own (`product_kernels`), one time step at a time, while its numbers are in the first cache: they add
+  to the input part of the gates, to the hidden gradients of the step before and to the weight gradients directly.
+- One-hot inputs are table lookups: row v of the table is column v of W_ih plus the bias.
+- exp, and with it the sigmoid and tanh, is a polynomial without branches, which vectorizes; libm's would take longer
   than all products together.
 
-Inside the kernel the weights are transposed (`kernel_order`), so that `h @ W` and its gradient are contiguous.
+Cells differ in `_activate` and `_retreat` alone. Weights and gradients stand in PyTorch's order; the forward pass
+multiplies with transposed copies, made anew after each update.
 """
 
 # pyright: basic, reportUnusedParameter=false
@@ -22,135 +23,276 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
-from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.spec import GATES, RNNSpec
+from rnn2vec.zoo.backends.product_kernels import SOURCE, add_product
 
-_FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # not "nnan": a diverging run must stay visible
+_FASTMATH = {"contract", "nsz"}  # sums keep their order, so that an RNN does not depend on how loops were vectorized
+_INLINED = {"forceinline": True, "fastmath": _FASTMATH, "error_model": "numpy"}
+"""Helpers become part of the kernel, sizes constants in them, when LLVM sees it; Numba's own inlining is far slower."""
+_LSTM, _GRU, _TANH, _RELU = range(4)
+_NUMBERS = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _TANH, "rnn_relu": _RELU}
 
-# tanh(x) = x P(x^2) / Q(x^2) on [-9, 9], relative error 2.1e-8 before rounding, 4e-7 in float32. Fitted by
-# iteratively reweighted least squares on Chebyshev points; beyond 9, tanh is 1 - 3e-8.
-_P = (1.0, 0.13381019234657288, 0.003495580982416868, 2.0608964405255392e-05, 1.3354499728279734e-08)
-_Q = (1.0, 0.46714335680007935, 0.025876956060528755, 0.00032856230973266065, 7.776491770528082e-07)
+# -- functions of one number -----------------------------------------------------------------------
 
-
-def kernel_order(spec: RNNSpec) -> np.ndarray:
-    """Where each number of the kernel's flat weights stands in PyTorch's: `kernel = flat[:, order]`.
-
-    The kernel keeps matrices transposed and groups them: W_ih of layer 0, W_ih of the others, W_hh, biases, readout.
-    """
-    sizes = [int(np.prod(shape)) for shape in spec.parameter_shapes.values()]
-    starts = dict(zip(spec.parameter_shapes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-
-    def places(name: str) -> np.ndarray:
-        shape = spec.parameter_shapes[name]
-        return (starts[name] + np.arange(int(np.prod(shape))).reshape(shape)).T.ravel()
-
-    layers = range(spec.num_layers)
-    names = [f"rnn.weight_ih_l{layer}" for layer in layers] + [f"rnn.weight_hh_l{layer}" for layer in layers]
-    names += [f"rnn.bias_{kind}_l{layer}" for layer in layers for kind in ("ih", "hh")]
-    return np.concatenate([places(name) for name in [*names, "readout.weight", "readout.bias"]])
+# Coefficients of expf and tanhf in Cephes (Moshier 1992).
+_E = tuple(map(np.float32, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)))
+_T = tuple(
+    map(np.float32, (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
+)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504088896341), np.float32(0.693359375), np.float32(-2.12194440e-4)
+_FAR = np.float32(80.0)  # exp(80) and its inverse are still normal numbers; subnormal ones would be slow
 
 
-def _tanh(x):
-    """tanh inside kernels: the rational function in float32, libm's in float64."""
+@intrinsic
+def _power_of_two(typingctx, exponent):
+    """2 ** exponent as float32: the number with this exponent in its bits."""
+
+    def generate(context, builder, signature, arguments):
+        whole = ir.IntType(32)
+        bits = builder.shl(builder.add(arguments[0], whole(127)), whole(23))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+def _exp(x):
+    """exp inside kernels, for -80 <= x <= 80: a polynomial in float32 (error 1e-7, relative), libm's in float64."""
     raise NotImplementedError
 
 
-@overload(_tanh, inline="always")
+def _tanh(x):
+    """tanh inside kernels."""
+    raise NotImplementedError
+
+
+@overload(_exp, jit_options=_INLINED)
+def _exp_of_type(x):
+    if x != types.float32:
+        return lambda x: np.exp(x)
+
+    def polynomial(x):
+        x = -_FAR if x < -_FAR else (_FAR if x > _FAR else x)  # NaN stays: a diverging run must be seen
+        n = np.floor(x * _LOG2_E + np.float32(0.5))
+        f = (x - n * _LN2_HIGH) - n * _LN2_LOW
+        p = ((((_E[0] * f + _E[1]) * f + _E[2]) * f + _E[3]) * f + _E[4]) * f + _E[5]
+        return (p * (f * f) + f + np.float32(1.0)) * _power_of_two(np.int32(n))
+
+    return polynomial
+
+
+@overload(_tanh, jit_options=_INLINED)
 def _tanh_of_type(x):
     if x != types.float32:
         return lambda x: np.tanh(x)
-    p0, p1, p2, p3, p4 = (np.float32(c) for c in _P)
-    q0, q1, q2, q3, q4 = (np.float32(c) for c in _Q)
-    limit = np.float32(9.0)
 
-    def rational(x):
-        x = min(max(x, -limit), limit)
+    def two_pieces(x):
         u = x * x
-        p = (((p4 * u + p3) * u + p2) * u + p1) * u + p0
-        q = (((q4 * u + q3) * u + q2) * u + q1) * u + q0
-        return x * p / q
+        near = x + x * u * ((((_T[0] * u + _T[1]) * u + _T[2]) * u + _T[3]) * u + _T[4])
+        far = np.float32(1.0) - np.float32(2.0) / (_exp(np.float32(2.0) * abs(x)) + np.float32(1.0))
+        return near if u < np.float32(0.390625) else (far if x > np.float32(0.0) else -far)
 
-    return rational
+    return two_pieces
 
+
+def _sigmoid(x):
+    """The sigmoid inside kernels; unlike half a tanh it is exact to the last digits where it is nearly 0."""
+    raise NotImplementedError
+
+
+@overload(_sigmoid, jit_options=_INLINED)
+def _sigmoid_of_type(x):
+    if x != types.float32:
+        return lambda x: 1.0 / (1.0 + np.exp(-x))
+    return lambda x: np.float32(1.0) / (np.float32(1.0) + _exp(-x))
+
+
+# -- cells -----------------------------------------------------------------------------------------
 
 # The helpers are module functions inlined into the kernel, not closures: a closure over another compiled function
 # has a new key in Numba's cache in every process.
 
 
-@numba.njit(inline="always")
-def _activate(gates, recurrent_part, R, H):
-    """Gates (R, 4H) from their input part, in place."""
-    half = gates.dtype.type(0.5)
-    for r in range(R):
-        for k in range(2 * H):
-            gates[r, k] = half + half * _tanh(half * (gates[r, k] + recurrent_part[r, k]))
-        for k in range(2 * H, 3 * H):
-            gates[r, k] = _tanh(gates[r, k] + recurrent_part[r, k])
-        for k in range(3 * H, 4 * H):
-            gates[r, k] = half + half * _tanh(half * (gates[r, k] + recurrent_part[r, k]))
+@numba.njit(**_INLINED)
+def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidden, R, H):
+    """One step forward, from gates (R, G) before their nonlinearity, which replaces them.
+
+    An LSTM's state is its cell vector, and extra the tanh of it. A GRU's recurrent part comes apart, and extra keeps that
+    of its candidate. Tanh and ReLU RNNs have neither.
+    """
+    if cell == _LSTM:
+        for r in range(R):
+            for j in range(2 * H):
+                gates[r, j] = _sigmoid(gates[r, j])
+            for j in range(2 * H, 3 * H):
+                gates[r, j] = _tanh(gates[r, j])
+            for j in range(3 * H, 4 * H):
+                gates[r, j] = _sigmoid(gates[r, j])
+            for j in range(H):
+                new_state[r, j] = gates[r, H + j] * state[r, j] + gates[r, j] * gates[r, 2 * H + j]
+            for j in range(H):
+                extra[r, j] = _tanh(new_state[r, j])
+            for j in range(H):
+                new_hidden[r, j] = gates[r, 3 * H + j] * extra[r, j]
+    elif cell == _GRU:
+        for r in range(R):
+            for j in range(2 * H):
+                gates[r, j] = _sigmoid(gates[r, j] + recurrent[r, j])
+            for j in range(H):
+                extra[r, j] = recurrent[r, 2 * H + j]
+                gates[r, 2 * H + j] = _tanh(gates[r, 2 * H + j] + gates[r, j] * extra[r, j])
+            for j in range(H):
+                n = gates[r, 2 * H + j]
+                new_hidden[r, j] = n + gates[r, H + j] * (hidden[r, j] - n)
+    elif cell == _TANH:
+        for r in range(R):
+            for j in range(H):
+                new_hidden[r, j] = _tanh(gates[r, j])
+    else:
+        zero = gates.dtype.type(0.0)
+        for r in range(R):
+            for j in range(H):
+                new_hidden[r, j] = zero if gates[r, j] < zero else gates[r, j]
 
 
-@numba.njit(inline="always")
-def _advance(gates, cell, new_cell, tanh_cell, new_hidden, R, H):
-    """The LSTM's cell and hidden vectors (R, H) from its gates."""
-    for r in range(R):
-        for j in range(H):
-            new_cell[r, j] = gates[r, H + j] * cell[r, j] + gates[r, j] * gates[r, 2 * H + j]
-        for j in range(H):
-            tanh_cell[r, j] = _tanh(new_cell[r, j])
-        for j in range(H):
-            new_hidden[r, j] = gates[r, 3 * H + j] * tanh_cell[r, j]
+@numba.njit(**_INLINED)
+def _retreat(cell, gates, d_gates, d_recurrent, state, extra, hidden, new_hidden, d_hidden, d_state, R, H):
+    """One step back, from d_hidden (R, H) to the gradients of the gates before their nonlinearity.
 
-
-@numba.njit(inline="always")
-def _retreat(gates, cell, tanh_cell, d_hidden, d_hidden_next, d_cell, R, H):
-    """Backward through one step: gates become their own pre-activation gradients, d_cell the step before's."""
+    d_state goes from step to step: the gradient of an LSTM's cell vector, or what a GRU hands to its hidden vector past
+    the gates. d_recurrent, the gradient of the recurrent part, is d_gates itself except in a GRU.
+    """
     one = gates.dtype.type(1.0)
-    for r in range(R):
-        for j in range(H):
-            d_hidden[r, j] += d_hidden_next[r, j]
-        for j in range(H):
-            o = gates[r, 3 * H + j]
-            d_cell[r, j] += d_hidden[r, j] * o * (one - tanh_cell[r, j] * tanh_cell[r, j])
-        for j in range(H):
-            i, f = gates[r, j], gates[r, H + j]
-            g, o = gates[r, 2 * H + j], gates[r, 3 * H + j]
-            d = d_cell[r, j]
-            gates[r, j] = d * g * i * (one - i)
-            gates[r, H + j] = d * cell[r, j] * f * (one - f)
-            gates[r, 2 * H + j] = d * i * (one - g * g)
-            gates[r, 3 * H + j] = d_hidden[r, j] * tanh_cell[r, j] * o * (one - o)
-            d_cell[r, j] = d * f
+    if cell == _LSTM:
+        for r in range(R):
+            for j in range(H):
+                i, f, g, o = gates[r, j], gates[r, H + j], gates[r, 2 * H + j], gates[r, 3 * H + j]
+                d = d_state[r, j] + d_hidden[r, j] * o * (one - extra[r, j] * extra[r, j])
+                d_gates[r, j] = d * g * i * (one - i)
+                d_gates[r, H + j] = d * state[r, j] * f * (one - f)
+                d_gates[r, 2 * H + j] = d * i * (one - g * g)
+                d_gates[r, 3 * H + j] = d_hidden[r, j] * extra[r, j] * o * (one - o)
+                d_state[r, j] = d * f
+    elif cell == _GRU:
+        for r in range(R):
+            for j in range(H):
+                reset, z, n = gates[r, j], gates[r, H + j], gates[r, 2 * H + j]
+                d = d_hidden[r, j] + d_state[r, j]
+                d_n = d * (one - z) * (one - n * n)
+                d_gates[r, j] = d_n * extra[r, j] * reset * (one - reset)
+                d_gates[r, H + j] = d * (hidden[r, j] - n) * z * (one - z)
+                d_gates[r, 2 * H + j] = d_n
+                d_recurrent[r, j] = d_gates[r, j]
+                d_recurrent[r, H + j] = d_gates[r, H + j]
+                d_recurrent[r, 2 * H + j] = d_n * reset
+                d_state[r, j] = d * z
+    elif cell == _TANH:
+        for r in range(R):
+            for j in range(H):
+                d_gates[r, j] = d_hidden[r, j] * (one - new_hidden[r, j] * new_hidden[r, j])
+    else:
+        zero = gates.dtype.type(0.0)
+        for r in range(R):
+            for j in range(H):
+                d_gates[r, j] = d_hidden[r, j] if new_hidden[r, j] > zero else zero
 
 
-@numba.njit(inline="always")
-def _cross_entropy(logits, targets, row_weights, T, R, O):
-    """The loss; logits (T, R, O) become their own gradients."""
-    steps = logits.dtype.type(T)
-    loss = 0.0
+# -- pieces of an update ---------------------------------------------------------------------------
+
+
+@numba.njit(**_INLINED)
+def _matrix(w, start, rows, columns):
+    """A view of a matrix in the flat weights or their gradients."""
+    return w[start : start + rows * columns].reshape(rows, columns)
+
+
+@numba.njit(**_INLINED)
+def _transpose(matrix, out, rows, columns):
+    """`out[:columns, :rows]` becomes the transpose of a matrix (rows, columns)."""
+    for row in range(rows):
+        for column in range(columns):
+            out[column, row] = matrix[row, column]
+
+
+@numba.njit(**_INLINED)
+def _read_image(image, pixels, values, pixel, frame, r, T, I):
+    """Row r of the inputs (T, R, I) from an image (K,) and its map; `RunFrames` says what pixels K and K + 1 are."""
+    size = image.shape[0]
+    for k in range(size):
+        pixel[k] = values[image[k]]
+    pixel[size] = values[0]
+    for t in range(T):
+        for i in range(I):
+            frame[t, r, i] = pixel[pixels[t, i]]
+
+
+@numba.njit(**_INLINED)
+def _repeat(row, out, rows, columns):
+    for r in range(rows):
+        for k in range(columns):
+            out[r, k] = row[k]
+
+
+@numba.njit(**_INLINED)
+def _clear(numbers, size):
+    for k in range(size):
+        numbers[k] = 0.0
+
+
+@numba.njit(**_INLINED)
+def _add_to_rows(row, matrix, rows, columns):
+    for r in range(rows):
+        for k in range(columns):
+            matrix[r, k] += row[k]
+
+
+@numba.njit(**_INLINED)
+def _add_rows(matrix, total, rows, columns):
+    for r in range(rows):
+        for k in range(columns):
+            total[k] += matrix[r, k]
+
+
+@numba.njit(**_INLINED)
+def _cross_entropy(logits, targets, row_weights, needs_loss, T, R, O, padded):
+    """The loss; logits (T, R, padded) become their own gradients, 0 in the columns from O on."""
+    real = logits.dtype.type
     for t in range(T):
         for r in range(R):
             highest = logits[t, r, 0]
             for k in range(1, O):
                 highest = max(highest, logits[t, r, k])
-            right = targets[r, t]
-            log_right = logits[t, r, right] - highest
-            total = logits.dtype.type(0.0)
             for k in range(O):
-                logits[t, r, k] = np.exp(logits[t, r, k] - highest)
+                logits[t, r, k] -= highest
+    loss = 0.0
+    if needs_loss:
+        for t in range(T):
+            for r in range(R):
+                total = 0.0
+                for k in range(O):
+                    total += np.exp(logits[t, r, k])
+                loss += row_weights[r] * (np.log(total) - logits[t, r, targets[r, t]])
+    flat = logits.reshape(T * R * padded)
+    for k in range(T * R * padded):
+        flat[k] = _exp(flat[k])
+    for t in range(T):
+        for r in range(R):
+            total = real(0.0)
+            for k in range(O):
                 total += logits[t, r, k]
-            loss += row_weights[r] * (np.log(total) - log_right)
-            scale = row_weights[r] / steps
+            scale = row_weights[r] / real(T)
             for k in range(O):
                 logits[t, r, k] *= scale / total
-            logits[t, r, right] -= scale
+            for k in range(O, padded):
+                logits[t, r, k] = real(0.0)
+            logits[t, r, targets[r, t]] -= scale
     return loss / T
 
 
-@numba.njit(inline="always")
+@numba.njit(**_INLINED)
 def _adamw(w, m, v, g, learning_rate, decay, step, size):
     real = w.dtype.type
     one, b1, b2, epsilon = real(1.0), real(0.9), real(0.999), real(1e-8)
@@ -163,166 +305,141 @@ def _adamw(w, m, v, g, learning_rate, decay, step, size):
         w[k] = keep * w[k] - rate * m[k] / (np.sqrt(v[k]) * root + epsilon)
 
 
-@numba.njit(inline="always")
-def _matrix(w, start, rows, columns):
-    """A view of a group's next matrix in the flat weights or their gradients."""
-    return w[start : start + rows * columns].reshape(rows, columns)
-
-
-@numba.njit(inline="always")
-def _look_up(gates, table, w, bias, batch_tokens, T, R, V, G):
-    """Input part of layer 0: row v of the table is what token v contributes."""
-    for token in range(V):
-        for k in range(G):
-            table[token, k] = w[token * G + k] + (bias[k] + bias[G + k])
-    for t in range(T):
-        for r in range(R):
-            gates[t, r, :] = table[batch_tokens[r, t]]
-
-
-@numba.njit(inline="always")
-def _project(flat_gates, below, w_ih, bias, table, rows, G):
-    """Input part of an upper layer: one product over all steps."""
-    np.dot(below, w_ih, flat_gates)
-    for k in range(G):
-        table[0, k] = bias[k] + bias[G + k]
-    for row in range(rows):
-        for k in range(G):
-            flat_gates[row, k] += table[0, k]
-
-
-@numba.njit(inline="always")
-def _read_out(logits, top, w_out, bias, rows, O):
-    np.dot(top, w_out, logits)
-    for row in range(rows):
-        for k in range(O):
-            logits[row, k] += bias[k]
-
-
-@numba.njit(inline="always")
-def _sum_rows(total, matrix, rows, columns):
-    total[:] = matrix.dtype.type(0.0)
-    for row in range(rows):
-        for k in range(columns):
-            total[k] += matrix[row, k]
-
-
-@numba.njit(inline="always")
-def _scatter(g_table, gates, batch_tokens, T, R, G):
-    """Backward of `_look_up`: a token's gradient is the sum over where it stood."""
-    g_table[:] = gates.dtype.type(0.0)
-    for t in range(T):
-        for r in range(R):
-            token = batch_tokens[r, t]
-            for k in range(G):
-                g_table[token, k] += gates[t, r, k]
-
-
-@numba.njit(inline="always")
-def _run(gates, cells, tanh_cells, hidden_states, w_hh, recurrent_part, T, R, H):
-    """Forward through time: gates are the input part before, the activated gates after."""
-    for t in range(T):
-        np.dot(hidden_states[t], w_hh, recurrent_part)
-        _activate(gates[t], recurrent_part, R, H)
-        _advance(gates[t], cells[t], cells[t + 1], tanh_cells[t], hidden_states[t + 1], R, H)
-
-
-@numba.njit(inline="always")
-def _run_back(gates, cells, tanh_cells, d_hidden, d_next, d_cell, w_hh, T, R, H):
-    """Back through time: gates are their own pre-activation gradients after."""
-    d_cell[:] = gates.dtype.type(0.0)
-    d_next[:] = gates.dtype.type(0.0)
-    for t in range(T - 1, -1, -1):
-        _retreat(gates[t], cells[t], tanh_cells[t], d_hidden[t], d_next, d_cell, R, H)
-        np.dot(gates[t], w_hh.T, d_next)
+# -- the trainer -----------------------------------------------------------------------------------
 
 
 @functools.cache
-def lstm_trainer(
-    layers: int, hidden: int, tokens: int, outputs: int, rows: int, steps: int, double: bool
-) -> Callable[..., float]:
-    """Compile the trainer for one size.
+def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool) -> Callable[..., float]:
+    """Compile the trainer for one architecture and size.
 
     Args:
-        layers: recurrent layers L.
-        hidden: hidden units H.
-        tokens: different input tokens V.
-        outputs: output features O.
+        spec: the RNNs' architecture.
         rows: rows R of a batch.
         steps: time steps T of a sequence.
-        double: float64 instead of float32, with libm's tanh: for checking.
+        frames: inputs are pixels of images instead of tokens.
+        double: float64 instead of float32, with libm's functions: for checking.
 
     Returns:
         A compiled function, see `train` inside. It releases the GIL.
     """
-    L, H, V, O, R, T = layers, hidden, tokens, outputs, rows, steps
-    G, TR = 4 * H, T * R
+    cell, gru = _NUMBERS[spec.cell], spec.cell == "gru"
+    L, H, I, O, R, T = spec.num_layers, spec.hidden_size, spec.input_size, spec.output_size, rows, steps
+    G, TR, padded = GATES[spec.cell] * H, T * R, -(-O // 4) * 4
     real = np.float64 if double else np.float32
-    upper = V * G  # where each group of the kernel's weights begins
-    recurrent = upper + (L - 1) * H * G
-    biases = recurrent + L * H * G
-    readout = biases + L * 2 * G
-    readout_bias = readout + H * O
-    size = readout_bias + O
+    first, other = G * I + G * H + 2 * G, 2 * G * H + 2 * G  # parameters of layer 0, and of each other
+    readout, size = first + (L - 1) * other, spec.num_parameters
+    S = H if spec.cell in ("lstm", "gru") else 0  # the others keep no state of their own
+    source = SOURCE
 
     @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
-    def train(w, m, v, tokens, targets, rows, row_weights, learning_rates, decay, updates):
+    def train(w, m, v, inputs, pixels, values, targets, rows, row_weights, learning_rates, decay, updates):
         """Make one update per batch of one model, in place; return the last loss.
 
-        w, m, v (P,): weights and Adam's moments in kernel order. tokens, targets (E, T). rows, row_weights (S, R).
-        updates: updates made before.
+        w, m, v (P,): weights and Adam's moments. inputs (E, T) tokens, or images (E, K) of which pixels[t, i] is input i
+        of step t, its byte to be looked up in values (256,). targets (E, T), or (E, 1) if every step has the same.
+        rows, row_weights (S, R). updates: updates made before.
         """
-        g = np.empty(size, dtype=real)
-        gates = np.empty((L, T, R, G), dtype=real)
-        hidden_states = np.zeros((L, T + 1, R, H), dtype=real)  # entry 0 is the initial state
-        cells = np.zeros((L, T + 1, R, H), dtype=real)
-        tanh_cells = np.empty((L, T, R, H), dtype=real)
-        d_hidden, d_next, d_cell = np.empty((T, R, H), real), np.empty((R, H), real), np.empty((R, H), real)
-        recurrent_part, logits = np.empty((R, G), dtype=real), np.empty((TR, O), dtype=real)
-        table = np.empty((V, G), dtype=real)
-        batch_tokens, batch_targets = np.empty((R, T), dtype=np.int64), np.empty((R, T), dtype=np.int64)
-        w_out, g_out = _matrix(w, readout, H, O), _matrix(g, readout, H, O)
+        _ = source
+        g = np.empty(size, real)
+        gates, hidden = np.empty((L, T, R, G), real), np.zeros((L, T + 1, R, H), real)  # hidden[:, 0] stays 0
+        states, extra = np.zeros((L, T + 1, R, S), real), np.empty((L, T, R, S), real)
+        d_gates, d_hidden, d_state = np.empty((R, G), real), np.empty((T, R, H), real), np.empty((R, H), real)
+        recurrent, d_recurrent = np.empty((R, G), real), np.empty((R, G), real)
+        w_in, w_ih, w_hh = np.empty((I, G), real), np.empty((H, G), real), np.empty((H, G), real)
+        bias, d_table = np.empty(G, real), np.empty((I, G), real)
+        w_out, logits = np.zeros((H, padded), real), np.empty((TR, padded), real)
+        token, target, frame = np.empty((R, T), np.int64), np.empty((R, T), np.int64), np.empty((T, R, I), real)
+        pixel = np.zeros(inputs.shape[1] + 2, real)
         loss = 0.0
         for s in range(rows.shape[0]):
             for r in range(R):
-                batch_tokens[r, :] = tokens[rows[s, r]]
-                batch_targets[r, :] = targets[rows[s, r]]
+                row = rows[s, r]
+                if frames:
+                    _read_image(inputs[row], pixels, values, pixel, frame, r, T, I)
+                for t in range(T):
+                    target[r, t] = targets[row, 0 if frames else t]
+                    token[r, t] = 0 if frames else inputs[row, t]
 
             for layer in range(L):
-                bias = w[biases + layer * 2 * G : biases + (layer + 1) * 2 * G]
-                w_hh = _matrix(w, recurrent + layer * H * G, H, G)
-                if layer == 0:
-                    _look_up(gates[0], table, w, bias, batch_tokens, T, R, V, G)
-                else:
-                    w_ih = _matrix(w, upper + (layer - 1) * H * G, H, G)
-                    below = hidden_states[layer - 1, 1:].reshape(TR, H)
-                    _project(gates[layer].reshape(TR, G), below, w_ih, bias, table, TR, G)
-                _run(gates[layer], cells[layer], tanh_cells[layer], hidden_states[layer], w_hh, recurrent_part, T, R, H)
-
-            top = hidden_states[L - 1, 1:].reshape(TR, H)
-            _read_out(logits, top, w_out, w[readout_bias:], TR, O)
-            loss = _cross_entropy(logits.reshape(T, R, O), batch_targets, row_weights[s], T, R, O)
-            np.dot(top.T, logits, g_out)
-            _sum_rows(g[readout_bias:], logits, TR, O)
-            np.dot(logits, w_out.T, d_hidden.reshape(TR, H))
-
-            for layer in range(L - 1, -1, -1):
-                w_hh = _matrix(w, recurrent + layer * H * G, H, G)
-                _run_back(gates[layer], cells[layer], tanh_cells[layer], d_hidden, d_next, d_cell, w_hh, T, R, H)
-                d_gates = gates[layer].reshape(TR, G)  # by now the gradients of the pre-activations
-                before = hidden_states[layer, :T].reshape(TR, H)
-                np.dot(before.T, d_gates, _matrix(g, recurrent + layer * H * G, H, G))
-                g_bias = g[biases + layer * 2 * G : biases + (layer + 1) * 2 * G]
+                below = first + (layer - 1) * other if layer > 0 else 0  # where this layer's parameters begin
+                at_hh = below + G * (H if layer > 0 else I)
+                at_bias = at_hh + G * H
+                _transpose(_matrix(w, at_hh, G, H), w_hh, G, H)
+                for k in range(G):
+                    bias[k] = w[at_bias + k] if gru else w[at_bias + k] + w[at_bias + G + k]
                 if layer > 0:
-                    below = hidden_states[layer - 1, 1:].reshape(TR, H)
-                    np.dot(below.T, d_gates, _matrix(g, upper + (layer - 1) * H * G, H, G))
-                    np.dot(d_gates, _matrix(w, upper + (layer - 1) * H * G, H, G).T, d_hidden.reshape(TR, H))
-                    _sum_rows(g_bias[:G], d_gates, TR, G)
+                    _transpose(_matrix(w, below, G, H), w_ih, G, H)
                 else:
-                    g_table = _matrix(g, 0, V, G)
-                    _scatter(g_table, gates[0], batch_tokens, T, R, G)
-                    _sum_rows(g_bias[:G], g_table, V, G)
-                g_bias[G:] = g_bias[:G]
+                    _transpose(_matrix(w, below, G, I), w_in, G, I)
+                    if not frames:
+                        _add_to_rows(bias, w_in, I, G)
+                for t in range(T):
+                    if layer == 0 and not frames:
+                        for r in range(R):
+                            for k in range(G):
+                                gates[0, t, r, k] = w_in[token[r, t], k]
+                    else:
+                        _repeat(bias, gates[layer, t], R, G)
+                        if layer > 0:
+                            add_product(hidden[layer - 1, t + 1], w_ih, gates[layer, t], R, H, G)
+                        else:
+                            add_product(frame[t], w_in, gates[layer, t], R, I, G)
+                    if gru:
+                        _repeat(w[at_bias + G : at_bias + 2 * G], recurrent, R, G)
+                    add_product(hidden[layer, t], w_hh, recurrent if gru else gates[layer, t], R, H, G)
+                    now, then = (states[layer, t], states[layer, t + 1])
+                    _activate(
+                        cell, gates[layer, t], recurrent, now, then, extra[layer, t], hidden[layer, t],
+                        hidden[layer, t + 1], R, H,
+                    )  # fmt: skip
+
+            top = hidden[L - 1, 1:].reshape(TR, H)
+            _transpose(_matrix(w, readout, O, H), w_out, O, H)
+            _clear(logits.reshape(TR * padded), TR * padded)
+            _add_to_rows(w[readout + O * H :], logits, TR, O)
+            add_product(top, w_out, logits, TR, H, padded)
+            is_last = s == rows.shape[0] - 1
+            loss = _cross_entropy(logits.reshape(T, R, padded), target, row_weights[s], is_last, T, R, O, padded)
+
+            _clear(g, size)
+            add_product(logits.T, top, _matrix(g, readout, O, H), O, TR, H)
+            _add_rows(logits, g[readout + O * H :], TR, O)
+            _clear(d_hidden.reshape(TR * H), TR * H)
+            add_product(logits, _matrix(w, readout, O, H), d_hidden.reshape(TR, H), TR, O, H)
+            for layer in range(L - 1, -1, -1):
+                below = first + (layer - 1) * other if layer > 0 else 0
+                at_hh = below + G * (H if layer > 0 else I)
+                at_bias = at_hh + G * H
+                _clear(d_state.reshape(R * H), R * H)
+                _clear(d_table.reshape(I * G), I * G)
+                for t in range(T - 1, -1, -1):
+                    now = states[layer, t]
+                    _retreat(
+                        cell, gates[layer, t], d_gates, d_recurrent, now, extra[layer, t], hidden[layer, t],
+                        hidden[layer, t + 1], d_hidden[t], d_state, R, H,
+                    )  # fmt: skip
+                    d_part = d_recurrent if gru else d_gates
+                    _add_rows(d_gates, g[at_bias : at_bias + G], R, G)
+                    if gru:
+                        _add_rows(d_part, g[at_bias + G : at_bias + 2 * G], R, G)
+                    if t > 0:
+                        add_product(d_part.T, hidden[layer, t], _matrix(g, at_hh, G, H), G, R, H)
+                        add_product(d_part, _matrix(w, at_hh, G, H), d_hidden[t - 1], R, G, H)
+                    if layer > 0:
+                        add_product(d_gates.T, hidden[layer - 1, t + 1], _matrix(g, below, G, H), G, R, H)
+                        _clear(d_hidden[t].reshape(R * H), R * H)
+                        add_product(d_gates, _matrix(w, below, G, H), d_hidden[t], R, G, H)
+                    elif frames:
+                        add_product(d_gates.T, frame[t], _matrix(g, below, G, I), G, R, I)
+                    else:
+                        for r in range(R):
+                            for k in range(G):
+                                d_table[token[r, t], k] += d_gates[r, k]
+                if layer == 0 and not frames:
+                    _transpose(d_table, _matrix(g, below, G, I), I, G)
+                if not gru:
+                    for k in range(G):
+                        g[at_bias + G + k] = g[at_bias + k]
 
             _adamw(w, m, v, g, learning_rates[s], decay, updates + s + 1, size)
         return loss

@@ -1,0 +1,136 @@
+"""`rnn2vec zoo filter | subset | merge | import | export`: zoos from other zoos, from and to the authors' layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from rnn2vec.zoo.store import Zoo
+
+
+def show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
+    """Show the zoo's card; return it as values."""
+    from rnn2vec.zoo.card import render, summarize
+
+    summary = summarize(zoo)
+    terminal.say(render(summary))
+    return summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Verb):
+    """Make a zoo of the snapshots of another for which every condition holds."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+    out: Path
+    """Folder of the new zoo."""
+    where: tuple[str, ...] = ()
+    """Conditions in quotes, such as "step=1000,2000" "performance>=0.9": =, !=, <, <=, >, >= and a value."""
+    split: Literal["train", "validation", "ood"] | None = None
+    """Only snapshots whose task is in this split."""
+    rollouts: int | None = None
+    """Keep only so many rollouts of each snapshot."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Filter, then show the new zoo's card."""
+        from rnn2vec.zoo.change import filter_zoo
+        from rnn2vec.zoo.store import Zoo
+
+        with terminal.progress(f"filter {self.zoo}") as progress:
+            options: dict[str, Any] = {"where": self.where, "split": self.split, "num_rollouts": self.rollouts}
+            zoo = filter_zoo(Zoo.open(self.zoo), self.out, **options, progress=progress)
+        return show(zoo, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset(Verb):
+    """Make a zoo of all snapshots of some runs of another, drawn by seed."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+    out: Path
+    """Folder of the new zoo."""
+    runs: int
+    """Runs to draw; each split keeps its share."""
+    seed: int = 0
+    """Of the draw."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Draw, then show the new zoo's card."""
+        from rnn2vec.zoo.change import subset_zoo
+        from rnn2vec.zoo.store import Zoo
+
+        with terminal.progress(f"subset {self.zoo}") as progress:
+            zoo = subset_zoo(Zoo.open(self.zoo), self.out, num_runs=self.runs, seed=self.seed, progress=progress)
+        return show(zoo, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge(Verb):
+    """Make one zoo of several of one family and architecture."""
+
+    zoos: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of the zoos. A task is in the split of the first zoo that knows it."""
+    out: Path
+    """Folder of the new zoo."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Merge, then show the new zoo's card."""
+        from rnn2vec.zoo.store import Zoo
+
+        with terminal.progress(f"merge into {self.out}") as progress:
+            zoo = Zoo.merge([Zoo.open(folder) for folder in self.zoos], self.out, progress=progress)
+        return show(zoo, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(Verb):
+    """Make a zoo of a folder in the layout of the authors' public release (formal languages)."""
+
+    release: tyro.conf.Positional[Path]
+    """Folder with parameters.npy, sequences.npy, logits.npy, tasks.npy and num_step_correct.npy."""
+    out: Path
+    """Folder of the new zoo."""
+    hidden_size: int = 32
+    """Hidden units per layer of its LSTMs."""
+    layers: int = 2
+    """Recurrent layers of its LSTMs."""
+    seed: int = 0
+    """Decides which languages are for validation."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Import, then show the new zoo's card."""
+        from rnn2vec.zoo.public_release import import_release
+
+        with terminal.progress(f"import {self.release}") as progress:
+            options = {"hidden_size": self.hidden_size, "num_layers": self.layers, "seed": self.seed}
+            zoo = import_release(self.release, self.out, **options, progress=progress)
+        return show(zoo, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Verb):
+    """Write a zoo of formal languages in the layout of the authors' public release."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+    out: Path
+    """Folder for the arrays."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Export."""
+        from rnn2vec.zoo.public_export import export_release
+        from rnn2vec.zoo.store import Zoo
+
+        with terminal.progress(f"export {self.zoo}") as progress:
+            files = export_release(Zoo.open(self.zoo), self.out, progress=progress)
+        terminal.say(f"{self.out}: {', '.join(files)}")
+        return {"out": str(self.out), "files": files}

@@ -1,0 +1,236 @@
+"""Zoos made of zoos: filtered, cut down to some runs, or merged.
+
+Each is written like a built one, shard by shard, and opens, verifies and pre-trains like one; its manifest says of
+which zoos it was made (`zoo.origin`). Filtering keeps run numbers. Merging adds a number to those of each further
+zoo, so that no two runs share one. It also settles splits: zoos of two seeds may train on a task that the other keeps
+for validation, so a task is in the split of the first zoo that knows it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rnn2vec._errors import UsageError
+from rnn2vec._files import canonical_json, sha256_of
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import provenance
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.tasks.base import Split, Task
+from rnn2vec.zoo.conditions import matching
+from rnn2vec.zoo.fill import fill
+from rnn2vec.zoo.manifest import Manifest
+from rnn2vec.zoo.origin import MadeBy, Origin, Source
+from rnn2vec.zoo.store import Shard, Zoo
+
+_BYTES_PER_SHARD = 64 * 2**20
+_MOST_RNNS_PER_SHARD = 512
+
+
+def filter_zoo(
+    zoo: Zoo,
+    out: str | Path,
+    *,
+    where: Sequence[str] = (),
+    split: Split | None = None,
+    num_rollouts: int | None = None,
+    progress: Progress = silent,
+) -> Zoo:
+    """The snapshots of a zoo for which every condition holds, as a zoo of their own.
+
+    Args:
+        zoo: the zoo.
+        out: folder of the new one.
+        where: conditions such as `"step=1000"` (see `zoo.conditions`).
+        split: take only snapshots whose task is in this split.
+        num_rollouts: keep only the first rollouts of each.
+        progress: told of the shards written.
+
+    Raises:
+        UsageError: nothing matches, a condition cannot be read, or the folder holds something else.
+        BusyError: another process writes there.
+    """
+    conditions = [*where, *([f"split={split}"] if split else [])]
+    rows = matching(zoo, conditions)
+    if not len(rows):
+        said = " and ".join(conditions)
+        raise UsageError(f"no snapshot of {zoo.folder} has {said}", remedy="`rnn2vec zoo info` says what there is.")
+    stored = zoo.rollouts([0]).shape[1]
+    if num_rollouts is not None and not 1 <= num_rollouts <= stored:
+        raise UsageError(f"num_rollouts={num_rollouts} of {stored} that are stored", remedy=f"give 1 to {stored}.")
+    options = {"where": conditions, "num_rollouts": num_rollouts or stored}
+    return _rows_as_zoo(zoo, rows, out, "filter", options, progress)
+
+
+def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Zoo:
+    """All snapshots of some runs, drawn by seed, as a zoo of their own.
+
+    Args:
+        zoo: the zoo.
+        out: folder of the new one.
+        num_runs: runs to draw; the share of each split stays nearly as it is, and none is lost when there are enough.
+        seed: of the draw.
+        progress: told of the shards written.
+
+    Raises:
+        UsageError: there are not so many runs, or the folder holds something else.
+        BusyError: another process writes there.
+    """
+    runs, first_rows = np.unique(zoo.column("run"), return_index=True)
+    if not 1 <= num_runs <= len(runs):
+        raise UsageError(f"num_runs={num_runs} of a zoo of {len(runs)}", remedy=f"give 1 to {len(runs)}.")
+    drawn = _draw_runs(runs, zoo.column("split")[first_rows], num_runs, seed)
+    rows = np.flatnonzero(np.isin(zoo.column("run"), drawn))
+    options = {"num_runs": num_runs, "seed": seed, "num_rollouts": zoo.rollouts([0]).shape[1]}
+    return _rows_as_zoo(zoo, rows, out, "subset", options, progress)
+
+
+def _draw_runs(runs: np.ndarray, splits: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Runs in an order that spreads every split evenly, the first `count` of them."""
+    keys = np.empty(len(runs))
+    for split in np.unique(splits):
+        mine = np.flatnonzero(splits == split)
+        order = numpy_generator(seed, "subset", str(split)).permutation(len(mine))
+        keys[mine] = order / len(mine)
+    ties = numpy_generator(seed, "subset").permutation(len(runs))
+    return runs[np.lexsort((ties, keys))[:count]]
+
+
+def merge_zoos(zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
+    """All snapshots of several zoos of one family and architecture, as one zoo.
+
+    Args:
+        zoos: at least two.
+        out: folder of the new one.
+        progress: told of the shards written.
+
+    Raises:
+        UsageError: the zoos do not fit together, one adds no RNN, or the folder holds something else.
+        BusyError: another process writes there.
+    """
+    _require_fit(zoos)
+    splits = _common_splits(zoos)
+    sources: list[Source] = []
+    pieces: list[tuple[int, range]] = []
+    for number, zoo in enumerate(zoos):
+        sources.append(_source(zoo, first_run=sources[-1].end_run if sources else 0))
+        size = _rnns_per_shard(zoo)
+        pieces += [(number, range(start, min(start + size, len(zoo)))) for start in range(0, len(zoo), size)]
+    moved = [_num_moved(zoo, splits) for zoo in zoos]
+    origin = _origin(zoos[0], "merge", {"rnns_that_changed_split": moved}, sources, len(pieces))
+
+    def make(shard: int) -> Shard:
+        number, rows = pieces[shard]
+        return _renumbered(zoos[number], rows, sources[number], splits, zoos[0].properties.schema)
+
+    return fill(Path(out), _manifest(zoos[0], origin), make, progress)
+
+
+def _require_fit(zoos: Sequence[Zoo]) -> None:
+    if len(zoos) < 2:
+        raise UsageError(f"{len(zoos)} zoo to merge", remedy="give at least two.")
+    first = zoos[0]
+    for other in zoos[1:]:
+        pairs: dict[str, tuple[Any, Any]] = {
+            "family": (first.family, other.family),
+            "architecture": (str(first.spec), str(other.spec)),
+            "rollouts per snapshot": (first.rollouts([0]).shape[1], other.rollouts([0]).shape[1]),
+            "properties": (sorted(first.properties.column_names), sorted(other.properties.column_names)),
+        }
+        for name, (one, two) in pairs.items():
+            if one != two:
+                raise UsageError(
+                    f"{first.folder} and {other.folder} differ in {name}: {one} and {two}",
+                    remedy="merge zoos of one family and architecture; `rnn2vec zoo filter --rollouts N` keeps fewer.",
+                )
+    seen: set[tuple[Any, ...]] = set()
+    for zoo in zoos:
+        rows = set(_identities(zoo, first.properties.column_names))
+        if rows <= seen:
+            raise UsageError(f"every RNN of {zoo.folder} is in the zoos before it", remedy="leave it out.")
+        seen |= rows
+
+
+def _identities(zoo: Zoo, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Every measured property of each snapshot: equal ones are the same RNN for all purposes."""
+    measured = [name for name in columns if name not in {"run", "split"}]
+    return list(zip(*(map(str, zoo.properties.column(name).to_pylist()) for name in measured), strict=True))
+
+
+def _common_splits(zoos: Sequence[Zoo]) -> dict[Task, str]:
+    """The split of every task: that of the first zoo that knows it."""
+    splits: dict[Task, str] = {}
+    for zoo in zoos:
+        for task, split in zip(zoo.tasks(range(len(zoo))), zoo.column("split").tolist(), strict=True):
+            splits.setdefault(task, split)
+    return splits
+
+
+def _num_moved(zoo: Zoo, splits: dict[Task, str]) -> int:
+    """Snapshots whose split is another one in the merged zoo."""
+    own = zoo.column("split").tolist()
+    return sum(splits[task] != split for task, split in zip(zoo.tasks(range(len(zoo))), own, strict=True))
+
+
+def _renumbered(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], schema: pa.Schema) -> Shard:
+    shard = zoo.snapshots(rows)
+    table = shard.properties.select(schema.names).cast(schema)
+    run = np.asarray(table.column("run")) + source.first_run
+    table = table.set_column(table.column_names.index("run"), "run", pa.array(run))
+    split = [splits[task] for task in zoo.tasks(rows)]
+    table = table.set_column(table.column_names.index("split"), "split", pa.array(split))
+    return dataclasses.replace(shard, properties=table)
+
+
+def _rows_as_zoo(
+    zoo: Zoo, rows: np.ndarray, out: str | Path, verb: MadeBy, options: dict[str, Any], progress: Progress
+) -> Zoo:
+    """Some snapshots of one zoo as a zoo of their own."""
+    size = _rnns_per_shard(zoo)
+    origin = _origin(zoo, verb, options, [_source(zoo, first_run=0)], -(-len(rows) // size))
+
+    def make(shard: int) -> Shard:
+        content = zoo.snapshots(rows[shard * size : (shard + 1) * size])
+        kept = content.rollouts[:, : options["num_rollouts"]]
+        return dataclasses.replace(content, rollouts=kept, properties=content.properties.combine_chunks())
+
+    return fill(Path(out), _manifest(zoo, origin), make, progress)
+
+
+def _rnns_per_shard(zoo: Zoo) -> int:
+    """As many as bound both the memory that a shard takes and the number of files."""
+    one: torch.Tensor = zoo.rollouts([0])
+    return max(1, min(_MOST_RNNS_PER_SHARD, _BYTES_PER_SHARD // (4 * zoo.spec.num_parameters + one.nbytes)))
+
+
+def _source(zoo: Zoo, *, first_run: int) -> Source:
+    checksums = [entry.checksums for entry in zoo.manifest.shards]
+    return Source(
+        name=zoo.folder.resolve().name,
+        fingerprint=sha256_of(canonical_json(checksums).encode()),
+        num_rnns=len(zoo),
+        first_run=first_run,
+        end_run=first_run + int(zoo.column("run").max()) + 1,
+        made=zoo.manifest.made,
+    )
+
+
+def _origin(zoo: Zoo, verb: MadeBy, options: dict[str, Any], sources: Sequence[Source], num_shards: int) -> Origin:
+    return Origin(
+        made_by=verb,
+        family=zoo.family.name,
+        family_options=zoo.family.options(),
+        num_shards=num_shards,
+        options=options,
+        sources=tuple(sources),
+    )
+
+
+def _manifest(zoo: Zoo, origin: Origin) -> Manifest:
+    return Manifest(origin, zoo.spec, zoo.manifest.ood_rule, dict(provenance()))
