@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -57,6 +60,44 @@ def random_rnns(generator: torch.Generator) -> Callable[..., RNNStack]:
         return RNNStack.from_flat(spec, 1.2 * flat - 0.6)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 100 small images of ten classes in MNIST's files. Read only.
+
+    Class c is a bright bar, 20 pixels long, through rows 2c + 3 and 2c + 4, on noise.
+    """
+    folder = tmp_path_factory.mktemp("digits")
+    generator = np.random.default_rng(11)
+    labels = np.arange(100, dtype=np.uint8) % 10
+    images = generator.integers(0, 60, (100, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 3 : 2 * label + 5, 4:24] = generator.integers(180, 256, (2, 20))
+    header = {"images-idx3": struct.pack(">IIII", 0x803, 100, 28, 28), "labels-idx1": struct.pack(">II", 0x801, 100)}
+    for (name, start), content in zip(header.items(), (images, labels), strict=True):
+        (folder / f"train-{name}-ubyte.gz").write_bytes(gzip.compress(start + content.tobytes(), mtime=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_mnist_zoo(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """4 runs x 2 snapshots of LSTMs with 8 hidden units that learn `digits`; two runs are for validation. Read only."""
+    from rnn2vec.zoo.build import build_zoo
+    from rnn2vec.zoo.config import ZooConfig
+
+    config = ZooConfig(
+        family="tiled-mnist",
+        family_options={"folder": digits, "tile_size": 7},
+        num_runs=4,
+        num_steps=40,
+        hidden_size=8,
+        num_rollouts=5,
+        num_episodes=15,
+        runs_per_shard=2,
+        backend="torch",
+    )
+    return build_zoo(config, tmp_path_factory.mktemp("mnist") / "zoo")
 
 
 @pytest.fixture(scope="session")

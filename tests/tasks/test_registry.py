@@ -12,6 +12,7 @@ import pytest
 from rnn2vec import tasks
 from rnn2vec._errors import UsageError
 from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.tasks.tiled_mnist import TiledMnist
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return do
 
 
-def test_the_built_in_family_is_there() -> None:
-    assert tasks.families()["formal-languages"] is FormalLanguages
+def test_the_built_in_families_are_there() -> None:
+    assert tasks.families() == {"formal-languages": FormalLanguages, "tiled-mnist": TiledMnist}
     assert tasks.build("formal-languages") == FormalLanguages()
 
 
 def test_a_family_of_another_package_is_found_by_its_name(register: Callable[..., None]) -> None:
     register(palindromes=lambda: Palindromes)
-    assert set(tasks.families()) == {"formal-languages", "palindromes"}
+    assert set(tasks.families()) == {"formal-languages", "tiled-mnist", "palindromes"}
     assert tasks.build("palindromes", {"n_max": 5}) == Palindromes(n_max=5)
 
 

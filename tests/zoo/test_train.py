@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import TokenExamples
+from rnn2vec.tasks.base import FrameExamples, TokenExamples
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import train
+from rnn2vec.zoo.backends.base import RunFrames, RunTokens
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.config import ZooConfig
@@ -140,8 +141,20 @@ def test_examples_are_drawn_as_often_as_they_weigh() -> None:
     np.testing.assert_allclose(batches.weights.mean(axis=(0, 1)), weights, atol=0.01)
 
 
+def test_images_are_one_array_for_all_runs() -> None:
+    numbers = np.random.default_rng(0)
+    images, labels = numbers.integers(0, 256, (6, 4), dtype=np.uint8), np.arange(6, dtype=np.uint8)
+    maps = [numbers.integers(0, 6, (3, 2), dtype=np.int32) for _ in range(2)]
+    values = np.linspace(0, 1, 256, dtype=np.float32)
+    padded = pad_examples([FrameExamples(images, labels, values, one) for one in maps], 6)
+    assert isinstance(padded, RunFrames)
+    assert padded.images is images
+    assert (padded.pixel_map == np.stack(maps)).all()
+
+
 def test_fewer_examples_are_padded_with_the_first() -> None:
     padded = pad_examples([_examples(2), _examples(4)], 5)
+    assert isinstance(padded, RunTokens)
     assert padded.inputs.shape == padded.targets.shape == (2, 5, 3)
     assert padded.inputs[0].tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
     assert (padded.targets == padded.inputs + 1).all()

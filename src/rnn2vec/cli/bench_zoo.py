@@ -69,7 +69,7 @@ class BenchProduct(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show GFLOP/s."""
-        from rnn2vec.zoo.backends.numba_backend import usable_cores
+        from rnn2vec.execution.cores import usable_cores
         from rnn2vec.zoo.bench.measure import PeakProduct
 
         peak = PeakProduct(usable_cores())

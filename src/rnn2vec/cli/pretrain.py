@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
-from rnn2vec.emulation.config import preset
+from rnn2vec.emulation.config import PretrainConfig, preset
+
+if TYPE_CHECKING:
+    from rnn2vec.tasks.base import TaskFamily
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Pretrain(Verb):
     learning_rate: float | None = None
     """Highest learning rate."""
     loss: str | None = None
-    """total-variation, forward-kl, reverse-kl, js, or mse."""
+    """total-variation, forward-kl, reverse-kl or js; for continuous outputs mse."""
     validate_every: int | None = None
     """Updates between validations and checkpoints."""
     patience: int | None = None
@@ -47,11 +50,36 @@ class Pretrain(Verb):
     """Everything random follows from it."""
     device: str = "cpu"
     """Where to train."""
+    mnist: Path | None = None
+    """Folder of MNIST's IDX files, for zoos of tiled-mnist; else RNN2VEC_MNIST, a cache, or the public mirror."""
     tensorboard: bool = False
     """Write TensorBoard events too, to OUT/tensorboard."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Pre-train, then say how good the best model is on unseen tasks."""
+        from rnn2vec.emulation.pretrain import pretrain
+        from rnn2vec.emulation.tracking import TensorBoard, read_metrics
+        from rnn2vec.tasks import idx_images
+        from rnn2vec.zoo.store import Zoo
+
+        zoo = Zoo.open(self.zoo)
+        config = self._config(zoo.family)
+        if self.mnist is not None:
+            idx_images.read_folder(self.mnist)  # the zoo finds them by their fingerprint
+        trackers = [TensorBoard(self.out / "tensorboard")] if self.tensorboard else []
+        with terminal.progress(f"pre-train {self.encoder}") as progress:
+            pretrain(zoo, config, self.out, device=self.device, progress=progress, trackers=trackers)
+        best = min(read_metrics(self.out), key=lambda line: line[f"validation/{config.loss}"])
+        terminal.say(
+            f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
+            f"({best[f'last/{config.loss}']:.4f} for their last snapshots), at step {best['step']:,}"
+        )
+        return {"run": str(self.out), "config": config.to_dict(), "best": best}
+
+    def _config(self, family: TaskFamily) -> PretrainConfig:
+        """The preset for RNNs of this family, with the options that were given."""
+        kind, length = family.interface.output_kind, family.probing_length
+        chosen = preset(self.preset, self.encoder, output_kind=kind, probing_length=length)
         changes = given(
             num_steps=self.steps,
             batch_size=self.batch_size,
@@ -62,19 +90,4 @@ class Pretrain(Verb):
             patience=self.patience,
             seed=self.seed,
         )
-        config = dataclasses.replace(preset(self.preset, self.encoder), **changes)
-
-        from rnn2vec.emulation.pretrain import pretrain
-        from rnn2vec.emulation.tracking import TensorBoard, read_metrics
-        from rnn2vec.zoo.store import Zoo
-
-        zoo = Zoo.open(self.zoo)
-        trackers = [TensorBoard(self.out / "tensorboard")] if self.tensorboard else []
-        with terminal.progress(f"pre-train {self.encoder}") as progress:
-            pretrain(zoo, config, self.out, device=self.device, progress=progress, trackers=trackers)
-        best = min(read_metrics(self.out), key=lambda line: line[f"validation/{config.loss}"])
-        terminal.say(
-            f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
-            f"({best[f'last/{config.loss}']:.4f} for their last snapshots), at step {best['step']:,}"
-        )
-        return {"run": str(self.out), "config": config.to_dict(), "best": best}
+        return dataclasses.replace(chosen, **changes)

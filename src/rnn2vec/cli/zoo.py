@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from rnn2vec._errors import DataError
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
 from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
@@ -88,12 +88,30 @@ class Info(Verb):
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
+    plot: Path | None = None
+    """SVG file to draw into: performance and losses by step."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Show the zoo's card."""
         from rnn2vec.zoo.store import Zoo
 
-        return show(Zoo.open(self.zoo), terminal)
+        zoo = Zoo.open(self.zoo)
+        if self.plot is not None:
+            _require_svg(self.plot)
+
+            from rnn2vec.report.training_figure import draw_training
+
+            draw_training(zoo, self.plot)
+        return show(zoo, terminal)
+
+
+def _require_svg(path: Path) -> None:
+    """A new file in a folder that is there, or a picture to replace."""
+    if path.suffix != ".svg":
+        raise UsageError(f"--plot {path} does not end in .svg", remedy="the picture is an SVG: name it so.")
+    if not path.parent.is_dir() or path.is_dir():
+        what = f"{path} is a folder" if path.is_dir() else f"{path.parent} is not a folder"
+        raise UsageError(what, remedy="name a file in a folder that is there.")
 
 
 @dataclass(frozen=True, kw_only=True)

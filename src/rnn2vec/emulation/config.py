@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec.rnn.interface import Kind
 
 Conditioning = Literal["first-step", "every-step"]
 _AT_LEAST_ONE = (
@@ -40,10 +41,11 @@ class PretrainConfig:
     conditioning: Conditioning = "every-step"
     """Where the representation enters the emulator: `first-step` (the paper's) or `every-step`."""
     loss: str = "total-variation"
-    """What is minimized and validated: `total-variation`, `forward-kl`, `reverse-kl`, `js`, or `mse`."""
+    """What is minimized and validated: `total-variation`, `forward-kl`, `reverse-kl` or `js` for categorical outputs,
+    `mse` for continuous ones."""
     warm_up_loss: float = 0.5
     """Weight of forward KL beside the loss at first: total variation has next to no gradient where the emulator
-    is confidently wrong. 0 leaves it out."""
+    is confidently wrong. 0 leaves it out, as continuous outputs do."""
     warm_up_share: float = 0.6
     """Share of the steps with forward KL."""
     num_steps: int = 8000
@@ -137,12 +139,21 @@ _TRANSFORMER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
-    """The config of a preset for one encoder.
+def preset(
+    name: str,
+    encoder: str = "interactive-probing",
+    *,
+    output_kind: Kind = "categorical",
+    probing_length: int | None = None,
+) -> PretrainConfig:
+    """The config of a preset for one encoder and one family of RNNs.
 
     Args:
         name: `tiny`, `tour`, `laptop` or `paper`.
         encoder: the encoder's name.
+        output_kind: of the RNNs' outputs: continuous ones are compared by their squared error.
+        probing_length: probes in each sequence of a probing encoder (`TaskFamily.probing_length`); None leaves it to
+            the encoder. The preset `tiny` has its own.
 
     Raises:
         UsageError: there is no such preset.
@@ -151,9 +162,10 @@ def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
         raise unknown_name("preset", name, PRESETS)
     options: dict[str, Any] = {}
     if encoder in {"noninteractive-probing", "interactive-probing"}:
-        options |= _PROBING_OPTIONS[name]
+        options |= ({} if probing_length is None else {"sequence_length": probing_length}) | _PROBING_OPTIONS[name]
     if encoder == "parameter-transformer":
         options |= _TRANSFORMER_OPTIONS[name]
     if name == "paper" and encoder == "interactive-probing":
         options["probe_start"] = "learned"
-    return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options)
+    losses: dict[str, Any] = {} if output_kind == "categorical" else {"loss": "mse", "warm_up_loss": 0.0}
+    return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options, **losses)

@@ -26,8 +26,8 @@ class Behaviour:
     """What each RNN read, `(N, B, T, I)`."""
     outputs: OutputSequences
     """What each RNN answered, `(N, B, T, O)`."""
-    before_end: Bool[Tensor, "N B T"]
-    """The steps up to a sequence's end."""
+    before_end: Bool[Tensor, "N B T"] | None
+    """The steps up to a sequence's end; None where no sequence ends early."""
 
 
 class SplitData:
@@ -76,9 +76,7 @@ class SplitData:
         inputs = self.family.rollout_inputs(codes, tasks).to(self.rnns.weights["readout.bias"].device)
         outputs, _ = stack(inputs)
         before_end = self.family.before_end(codes)
-        if before_end is None:
-            before_end = torch.ones(outputs.shape[:3], dtype=torch.bool)
-        return Behaviour(stack, inputs, outputs, before_end.to(inputs.device))
+        return Behaviour(stack, inputs, outputs, None if before_end is None else before_end.to(inputs.device))
 
     def first_rollouts(self, count: int) -> Behaviour:
         """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""

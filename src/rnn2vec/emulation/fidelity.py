@@ -15,27 +15,28 @@ from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Kind
 
 Fidelity = dict[str, Float[np.ndarray, " N"]]
-"""One number per RNN for each distance, and for each `<distance>/to-end`."""
+"""One number per RNN for each distance, and where sequences end early for each `<distance>/to-end`."""
 
 _RNNS_AT_ONCE = 128
 
 
 def fidelity(
-    rnn_outputs: OutputSequences, emulated: OutputSequences, before_end: Bool[Tensor, "N B T"], kind: Kind
+    rnn_outputs: OutputSequences, emulated: OutputSequences, before_end: Bool[Tensor, "N B T"] | None, kind: Kind
 ) -> Fidelity:
     """Distances between RNNs and emulations, averaged over each RNN's rollouts.
 
     Args:
         rnn_outputs: what the RNNs answered, `(N, B, T, O)`.
         emulated: what the emulations answered to the same inputs.
-        before_end: the steps that count for `/to-end`.
+        before_end: the steps that count for `/to-end`; None where all do.
         kind: of the outputs.
     """
     result: Fidelity = {}
     for name, distance in losses.distances(kind).items():
         steps = distance(rnn_outputs, emulated).double()
         result[name] = steps.mean(dim=(1, 2)).cpu().numpy()
-        result[f"{name}/to-end"] = ((steps * before_end).sum(dim=(1, 2)) / before_end.sum(dim=(1, 2))).cpu().numpy()
+        if before_end is not None:
+            result[f"{name}/to-end"] = ((steps * before_end).sum(dim=(1, 2)) / before_end.sum(dim=(1, 2))).cpu().numpy()
     return result
 
 
@@ -47,5 +48,6 @@ def emulation_fidelity(encoder: WeightEncoder, emulator: Emulator, behaviour: Be
         part = slice(start, start + _RNNS_AT_ONCE)
         emulated = emulator(encoder(behaviour.rnns.select(part)), behaviour.inputs[part])
         kind = encoder.interface.output_kind
-        parts.append(fidelity(behaviour.outputs[part], emulated, behaviour.before_end[part], kind))
+        before_end = None if behaviour.before_end is None else behaviour.before_end[part]
+        parts.append(fidelity(behaviour.outputs[part], emulated, before_end, kind))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,11 +1,7 @@
-"""Figures of the theory: calls needed with and without interaction, and accuracy against calls.
-
-Static pictures for the documentation, hence matplotlib and SVG: plotly's pages need a browser to run them.
-"""
+"""Figures of the theory: calls needed with and without interaction, and accuracy against calls."""
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,34 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rnn2vec._files import write_atomically
 from rnn2vec.interrogation.rnn_experiment import Curve, RNNResults
 from rnn2vec.interrogation.theory import GapRow
-from rnn2vec.report.figures import PALETTES
+from rnn2vec.report.static import LOOK, STYLE, save_svg
 
-_LOOK = PALETTES["light"]
-_WITH, _WITHOUT = _LOOK.series[:2]
+_WITH, _WITHOUT = LOOK.series[:2]
 _DASHES = (6, 1), (3, 1.5), (1, 1)
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "rnn2vec",  # the same results give the same file
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "figure.facecolor": _LOOK.ground,
-    "axes.facecolor": _LOOK.ground,
-    "axes.edgecolor": _LOOK.grid,
-    "axes.labelcolor": _LOOK.ink,
-    "axes.grid": True,
-    "grid.color": _LOOK.grid,
-    "grid.linewidth": 0.6,
-    "text.color": _LOOK.ink,
-    "xtick.color": _LOOK.faint,
-    "ytick.color": _LOOK.faint,
-    "xtick.minor.visible": False,
-    "ytick.minor.visible": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def draw_calls_needed(rows: Sequence[GapRow], path: Path) -> None:
@@ -54,7 +28,7 @@ def draw_calls_needed(rows: Sequence[GapRow], path: Path) -> None:
         path: the SVG to write.
     """
     offsets = sorted({row.M for row in rows})
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(2.6 * len(offsets) + 0.6, 4.3))
         panels = figure.subplots(1, len(offsets), sharey=True, squeeze=False)[0]
         for panel, M in zip(panels, offsets, strict=True):
@@ -66,7 +40,7 @@ def draw_calls_needed(rows: Sequence[GapRow], path: Path) -> None:
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="lower center", ncols=3, frameon=False, fontsize=8.5)
         figure.tight_layout(rect=(0, 0.19, 1, 1))
-        _save(figure, path)
+        save_svg(figure, path)
 
 
 def _draw_panel(panel: Axes, rows: Sequence[GapRow]) -> None:
@@ -88,7 +62,7 @@ def _draw_panel(panel: Axes, rows: Sequence[GapRow]) -> None:
     line(
         [row.printed_noninteractive for row in rows],
         "printed bound $M^{k-1}-M^2$ (false where above)",
-        _LOOK.ink,
+        LOOK.ink,
         **printed,
     )
     line([row.bisection for row in rows], "interactive, optimum (proven)", _WITH, **proven)
@@ -111,22 +85,16 @@ def draw_accuracy(results: RNNResults, path: Path) -> None:
     for (name, curve), dashes in zip(results.learned_offsets.items(), itertools.cycle(_DASHES), strict=False):
         curves.append((f"learned: {name}", curve, {"color": _WITHOUT, "alpha": 0.55, "linestyle": (0, dashes)}))
     ticks = [1, 2, 5, 10, 20, 40, 80, 160]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2))
         panel = figure.subplots()
         panel.set(xscale="log", xlabel="calls (steps of the RNN)", ylabel="share of RNNs", ylim=(0, 1.03))
         for name, curve, look in curves:
             if curve is not None:
                 panel.plot(curve.calls, curve.accuracy, label=name, linewidth=1.6, marker="o", markersize=2.5, **look)
-        panel.axhline(1 / 216, color=_LOOK.faint, linewidth=0.9, linestyle=(0, (4, 2)), label="guessing: 1 in 216")
+        panel.axhline(1 / 216, color=LOOK.faint, linewidth=0.9, linestyle=(0, (4, 2)), label="guessing: 1 in 216")
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         panel.minorticks_off()
         figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8.5)
         figure.tight_layout(rect=(0, 0.13, 1, 1))
-        _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n")
+        save_svg(figure, path)

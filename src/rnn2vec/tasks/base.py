@@ -174,8 +174,8 @@ class TaskFamily(ABC):
     """The name in the registry, and in zoos."""
     weight_decays: ClassVar[tuple[float, ...]] = (1e-4,)
     """AdamW's weight decay in this family; of several, each run draws one."""
-    probing_length: ClassVar[int] = 22
-    """Probes per sequence that suffice to tell the family's RNNs apart; the paper's choice where there is one."""
+    probing_length: ClassVar[int | None] = None
+    """Probes in each sequence that a probing encoder should ask; None leaves it to the encoder."""
     task_columns: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     """Names of the task parameters, as columns of the property table."""
 

@@ -23,7 +23,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -63,6 +62,8 @@ class LabelledImages:
     """One byte a pixel, row by row; 0 is background."""
     labels: UInt8[np.ndarray, " E"]
     """The class of each, below `NUM_CLASSES`."""
+    strange: tuple[str, ...] = ()
+    """The files that they came from that are not MNIST's, by their checksums."""
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -89,6 +90,12 @@ def find(folder: Path | None = None, *, fingerprint: str | None = None) -> Label
         return _known[fingerprint]
     named = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     found = read_folder(Path(named)) if named else _from_cache_or_mirror()
+    if fingerprint is None and found.strange:
+        _LOG.warning(
+            "%s: not MNIST's by checksum: %s. Fine for other images in the same format.",
+            named,
+            ", ".join(found.strange),
+        )
     if fingerprint not in {None, found.fingerprint}:
         raise DataError(
             f"the zoo was built on images with fingerprint {str(fingerprint)[:12]}, "
@@ -100,22 +107,14 @@ def find(folder: Path | None = None, *, fingerprint: str | None = None) -> Label
 
 @functools.lru_cache(maxsize=4)
 def read_folder(folder: Path) -> LabelledImages:
-    """Read the training images and labels in a folder, packed or not; other images than MNIST's are said aloud.
+    """Read the training images and labels in a folder, packed or not.
 
     Raises:
         UsageError: the folder lacks a file.
         DataError: a file is damaged.
     """
     content = {name: _unpack(_path_in(folder, name), name) for name in (IMAGES, LABELS)}
-    others = [name for name, data in content.items() if hashlib.sha256(data).hexdigest() != CANONICAL[name]]
-    if others:
-        _LOG.warning(
-            "%s: not MNIST's by checksum: %s. Fine for other images in the same format.", folder, ", ".join(others)
-        )
-    return _remember(_parse(content, str(folder)))
-
-
-def _remember(found: LabelledImages) -> LabelledImages:
+    found = _parse(content, str(folder))
     return _known.setdefault(found.fingerprint, found)
 
 
@@ -134,7 +133,7 @@ def _unpack(path: Path, name: str) -> bytes:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file
+        stream: io.BufferedIOBase = gzip.GzipFile(fileobj=file) if packed else file
         try:
             return _read_idx(stream, name)
         except (*_UNREADABLE, ValueError) as error:
@@ -144,7 +143,7 @@ def _unpack(path: Path, name: str) -> bytes:
             ) from error
 
 
-def _read_idx(stream: IO[bytes], name: str) -> bytes:
+def _read_idx(stream: io.BufferedIOBase, name: str) -> bytes:
     header = stream.read(8)
     if len(header) < 8 or struct.unpack(">I", header[:4])[0] != _MAGIC[name]:
         raise ValueError(f"it begins with {header[:4].hex() or 'nothing'}, expected {_MAGIC[name]:08x}")
@@ -171,7 +170,11 @@ def _parse(content: dict[str, bytes], where: str) -> LabelledImages:
             f"{where} holds {len(images):,} images and {len(labels):,} labels up to {labels.max()}",
             remedy=f"give as many labels as images, from 0 to {NUM_CLASSES - 1}.",
         )
-    return LabelledImages(images, labels)
+    return LabelledImages(images, labels, _strange(content))
+
+
+def _strange(content: dict[str, bytes]) -> tuple[str, ...]:
+    return tuple(name for name, data in content.items() if hashlib.sha256(data).hexdigest() != CANONICAL[name])
 
 
 # -- cache and mirror ------------------------------------------------------------------------------
@@ -185,20 +188,21 @@ def cache_folder() -> Path:
 
 def _from_cache_or_mirror() -> LabelledImages:
     folder = cache_folder()
-    with contextlib.suppress(UsageError, DataError):  # a damaged cache is filled again
-        return read_folder(folder)
+    with contextlib.suppress(UsageError, DataError):  # what is missing or damaged is fetched again
+        cached = read_folder(folder)
+        if not cached.strange:
+            return cached
     content = _download()
-    for name, data in content.items():
-        checksum = hashlib.sha256(data).hexdigest()
-        if checksum != CANONICAL[name]:
-            raise DataError(
-                f"{name} from the mirror {MIRROR} has checksum {checksum[:12]}, expected {CANONICAL[name][:12]}",
-                remedy=f"try again later, or set {ENVIRONMENT_VARIABLE} to a folder with MNIST's IDX files.",
-            )
+    if _strange(content):
+        raise DataError(
+            f"the mirror {MIRROR} has another {' and '.join(_strange(content))} than MNIST, by checksum",
+            remedy=f"try again later, or set {ENVIRONMENT_VARIABLE} to a folder with MNIST's IDX files.",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in content.items():
         write_atomically(folder / f"{name}.gz", gzip.compress(data, compresslevel=6, mtime=0))
-    return _remember(_parse(content, f"the mirror {MIRROR}"))
+    read_folder.cache_clear()
+    return read_folder(folder)
 
 
 def _download() -> dict[str, bytes]:

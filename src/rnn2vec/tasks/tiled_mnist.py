@@ -61,7 +61,7 @@ class TiledMnist(TaskFamily):
 
     name: ClassVar[str] = "tiled-mnist"
     weight_decays: ClassVar[tuple[float, ...]] = (0.0, 0.001, 0.01, 0.1)
-    probing_length: ClassVar[int] = 50
+    probing_length: ClassVar[int | None] = 50
 
     tile_size: int = 4
     """Rows and columns of a tile: a divisor of 28."""

@@ -69,7 +69,7 @@ def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) ->
 def _arrays(zoo: Zoo, rows: Int64[np.ndarray, " M"]) -> dict[str, np.ndarray]:
     """The release's arrays for some snapshots."""
     stack, codes = zoo.rnns(rows), zoo.rollouts(rows)
-    outputs, _ = stack(zoo.family.rollout_inputs(codes))
+    outputs, _ = stack(zoo.family.rollout_inputs(codes, zoo.tasks(rows)))
     offsets = np.array(zoo.tasks(rows))
     correct = np.rint(zoo.column("performance")[rows] * STRINGS_COUNTED)
     return {

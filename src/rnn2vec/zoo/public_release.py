@@ -20,7 +20,7 @@ That weights are in the order we think is checked by running some RNNs and compa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.base import Task
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.evaluate import expected_losses
 from rnn2vec.zoo.fill import fill
@@ -216,9 +217,9 @@ def _shard(
     tokens[:, :, 0] = family.bos  # overwritten by EOS where the string has no end
     codes = torch.from_numpy(tokens.astype(np.uint8))
     stack = RNNStack.from_flat(spec, weights)
-    _require_same_answers(release, family, stack, codes, rows.start)
     offsets = np.array(release.arrays["tasks"][rows])
     tasks = [tuple(map(float, row)) for row in offsets[:, 1:]]
+    _require_same_answers(release, family, stack, codes, tasks, rows.start)
     _, step, correct = np.array(release.arrays["num_step_correct"][rows]).T
     unknown = np.full(len(runs), np.nan)
     table = {
@@ -239,11 +240,16 @@ def _shard(
 
 @torch.no_grad()
 def _require_same_answers(
-    release: _Release, family: FormalLanguages, stack: RNNStack, codes: torch.Tensor, first: int
+    release: _Release,
+    family: FormalLanguages,
+    stack: RNNStack,
+    codes: torch.Tensor,
+    tasks: Sequence[Task],
+    first: int,
 ) -> None:
     """The first RNNs answer what is stored: weights in another order would be numbers without meaning."""
     count = min(_RNNS_CHECKED_PER_SHARD, len(stack))
-    outputs, _ = stack.select(slice(0, count))(family.rollout_inputs(codes[:count]))
+    outputs, _ = stack.select(slice(0, count))(family.rollout_inputs(codes[:count], tasks[:count]))
     stored = torch.from_numpy(np.array(release.arrays["logits"][first : first + count], dtype=np.float32))
     distance = (outputs.softmax(dim=-1) - stored.softmax(dim=-1)).abs().sum(dim=-1).mean(dim=(1, 2)) / 2
     for place, one in enumerate(distance.tolist()):

@@ -71,13 +71,6 @@ class NumbaBackend:
         state.step += len(learning_rates)
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
-
-
 def _examples_of(
     examples: RunExamples, run: int, real: np.dtype[np.floating]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 
 from rnn2vec._progress import Progress, silent
-from rnn2vec.zoo.backends.numba_backend import NumbaBackend, usable_cores
+from rnn2vec.execution.cores import usable_cores
+from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.bench.contenders import BackendContender, Contender, OneModulePerProcess, StackedTorch
 from rnn2vec.zoo.bench.jax_vmap import JaxVmap, has_jax

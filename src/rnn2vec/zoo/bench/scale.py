@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rnn2vec._progress import Progress, silent
-from rnn2vec.zoo.backends.numba_backend import NumbaBackend, usable_cores
+from rnn2vec.execution.cores import usable_cores
+from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.bench.contenders import BackendContender, Contender
 from rnn2vec.zoo.bench.measure import NUM_RUNS, updates_for
 from rnn2vec.zoo.bench.workload import workload

@@ -1,0 +1,50 @@
+"""The look of static figures, and how they are written.
+
+Pictures for the documentation are made by matplotlib as SVG, with text as text: plotly's pages need a browser to run
+them. The same results give the same file.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rnn2vec._files import write_atomically
+from rnn2vec.report.figures import PALETTES
+
+LOOK = PALETTES["light"]
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "rnn2vec",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "figure.facecolor": LOOK.ground,
+    "axes.facecolor": LOOK.ground,
+    "axes.edgecolor": LOOK.grid,
+    "axes.labelcolor": LOOK.ink,
+    "axes.grid": True,
+    "grid.color": LOOK.grid,
+    "grid.linewidth": 0.6,
+    "text.color": LOOK.ink,
+    "xtick.color": LOOK.faint,
+    "ytick.color": LOOK.faint,
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+"""For `matplotlib.rc_context`."""
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG, atomically.
+
+    Raises:
+        StorageError: the disk refused it.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    write_atomically(path, b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n")
