@@ -155,5 +155,5 @@ def preset(name: str, encoder: str = "interactive-probing") -> PretrainConfig:
     if encoder == "parameter-transformer":
         options |= _TRANSFORMER_OPTIONS[name]
     if name == "paper" and encoder == "interactive-probing":
-        options["self_feeding"] = False
+        options["probe_start"] = "learned"
     return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options)
