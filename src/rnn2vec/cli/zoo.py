@@ -99,7 +99,7 @@ def _estimate(config: ZooConfig, out: Path, device: str, terminal: Terminal) -> 
         f"{out} would have {config.num_rnns:,} RNNs: {config.num_runs:,} runs of {config.num_steps:,} steps\n"
         f"  time    {duration(estimate.seconds)}, measured on a sample\n"
         f"  memory  {estimate.peak_bytes / 1e6:,.0f} MB at the most\n"
-        f"  disk    {estimate.disk_bytes / 1e6:,.1f} MB of {free / 1e6:,.0f} MB that are free{short}\n"
+        f"  disk    {estimate.disk_bytes / 1e6:,.2f} MB of {free / 1e6:,.0f} MB that are free{short}\n"
         "Nothing was built."
     )
     return {"out": str(out), **dataclasses.asdict(estimate), "free_bytes": free}
