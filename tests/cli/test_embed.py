@@ -57,7 +57,7 @@ def bad(random_rnns: MakeRNNs, tiny_zoo: Zoo, tmp_path: Path) -> dict[str, str]:
         "odd.pt": "which fits no cell",
         "diverged.pt": "NaN or infinite numbers in readout.bias",
         "other.pt": "7 categorical inputs",
-        "folder.pt": "is not a file",
+        "folder.pt": "holds no checkpoint files",
         "missing.pt": "is not a file",
     }
     return {str(tmp_path / name): words for name, words in said.items()}
@@ -259,6 +259,6 @@ def test_a_full_disk_keeps_the_vectors_from_before(
     monkeypatch.setattr(os, "fsync", full)
     code, message = _refused(["embed", *good, "--model", str(tiny_run), "--out", str(out)], capsys)
     assert code == 1
-    assert f"{out} could not be written" in message
+    assert f"{out}.parts/plan.json could not be written" in message
     assert "no space left" in message
     assert out.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ from rnn2vec._files import claim_folder
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.rnn import files
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.blackbox import BlackBox
+from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import Zoo
 
-OneRNN = nn.Module | Mapping[str, Tensor] | str | Path
-"""A module, a state dict, or the path of a checkpoint file."""
+OneRNN = BlackBox | nn.Module | Mapping[str, Tensor] | str | Path
+"""A module, a state dict, the path of a checkpoint file, or anything that steps (a black box may hold several)."""
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 _RNNS_AT_ONCE = 256
@@ -77,14 +80,16 @@ class Rnn2Vec:
 
     @torch.no_grad()
     def embed(
-        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], *, cell: CellName | None = None
+        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], **hints: Unpack[Hints]
     ) -> Float32[np.ndarray, "N Z"]:
         """One vector for each RNN, in the order given.
 
         Args:
-            rnns: a stack, a zoo (all its snapshots), or one or more stacks, modules, state dicts or paths of
-                checkpoint files. Probing encoders take RNNs of different cells and sizes together.
-            cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
+            rnns: a stack, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state dicts or
+                paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together, and
+                black boxes.
+            **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
+                see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
             UsageError: an RNN does not fit the encoder, or a checkpoint is none.
@@ -95,20 +100,24 @@ class Rnn2Vec:
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
             return self._embed_stack(rnns)
-        if isinstance(rnns, (nn.Module, Mapping, str, Path)):
+        if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)):
             rnns = [rnns]
-        return self._embed_mixed([_as_stack(rnn, cell, number) for number, rnn in enumerate(rnns)])
+        return self._embed_mixed([_opened(rnn, hints, number) for number, rnn in enumerate(rnns)])
 
-    def _embed_mixed(self, stacks: Sequence[RNNStack]) -> np.ndarray:
-        """RNNs of several architectures: a batch for each, then back into order."""
-        if not stacks:
+    def _embed_mixed(self, opened: Sequence[RNNStack | BlackBox]) -> np.ndarray:
+        """RNNs of several architectures: a batch for each, and each black box alone, then back into order."""
+        if not opened:
             raise UsageError("no RNN was given", remedy="give at least one.")
-        owners = np.repeat(np.arange(len(stacks)), [len(stack) for stack in stacks])
+        owners = np.repeat(np.arange(len(opened)), [_count(rnns) for rnns in opened])
         vectors = np.empty((len(owners), self.encoder.representation_size), dtype=np.float32)
-        for spec in dict.fromkeys(stack.spec for stack in stacks):
-            chosen = [number for number, stack in enumerate(stacks) if stack.spec == spec]
+        stacks = {number: rnns for number, rnns in enumerate(opened) if isinstance(rnns, RNNStack)}
+        for spec in dict.fromkeys(stack.spec for stack in stacks.values()):
+            chosen = [number for number, stack in stacks.items() if stack.spec == spec]
             joined = RNNStack.concatenate([stacks[number] for number in chosen])
             vectors[np.isin(owners, chosen)] = self._embed_stack(joined)
+        for number, rnns in enumerate(opened):
+            if not isinstance(rnns, RNNStack):
+                vectors[owners == number] = self.encoder(rnns).cpu().float().numpy()
         return vectors
 
     def _embed_stack(self, stack: RNNStack) -> np.ndarray:
@@ -126,15 +135,26 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def _as_stack(rnn: RNNStack | OneRNN, cell: CellName | None, number: int) -> RNNStack:
+def _count(rnns: RNNStack | BlackBox) -> int:
+    return len(rnns) if isinstance(rnns, RNNStack) else rnns.num_rnns
+
+
+def _opened(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNStack | BlackBox:
     if isinstance(rnn, (str, Path)):
-        return files.load_rnn(Path(rnn), cell=cell)
+        return files.load_rnn(Path(rnn), **hints)
     try:
         if isinstance(rnn, RNNStack):
             rnn.require_finite()
             return rnn
         if isinstance(rnn, nn.Module):
-            return RNNStack.from_modules([rnn])
-        return RNNStack.from_state_dicts([rnn], cell=cell)
+            return RNNStack.from_modules([rnn], **_without_cell(hints))
+        if isinstance(rnn, Mapping):
+            return RNNStack.from_state_dicts([rnn], **hints)
+        return rnn
     except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
         raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
+
+
+def _without_cell(hints: Hints) -> Hints:
+    """A module knows its cell."""
+    return Hints(**{name: hint for name, hint in hints.items() if name != "cell"})  # pyright: ignore[reportArgumentType]

@@ -126,15 +126,16 @@ def from_named_tensors(
         UsageError: as `from_state_dict`.
     """
     layers, others = _divided(tensors, roles, holder)
-    inputs = matrix_shape(layers[0].get("weight_ih"), "weight_ih_l0")[1]
     rows, hidden_size = matrix_shape(layers[0].get("weight_hh"), "weight_hh_l0")
+    cell = cell_of(rows, hidden_size, cell)
+    inputs = matrix_shape(layers[0].get("weight_ih"), "weight_ih_l0")[1]
     scaling = _scaling(others, input_scaling)
     embedding = _embedding(others, roles, inputs)
     weight, bias = _readout(others, roles, hidden_size)
     _require_nothing_else(others, hidden_size)
     return assembled(
         Parts(
-            cell=cell_of(rows, hidden_size, cell),
+            cell=cell,
             layers=[_layer(found, number, has_biases=_has_biases(layers)) for number, found in enumerate(layers)],
             readout_weight=weight,
             readout_bias=bias,
