@@ -44,7 +44,7 @@ def load_rnn(path: Path, **hints: Unpack[Hints]) -> RNNStack:
     """
     _require_file(path)
     try:
-        return RNNStack.of_one(_READERS[format_of(path)](path, hints))
+        return RNNStack.of_one(_converted(path, hints))
     except Rnn2VecError as error:
         problem = error.problem.removeprefix("RNN 0 ").removeprefix("RNN 0: ")
         problem = problem if str(path) in problem else f"{path}: {problem}"
@@ -55,6 +55,8 @@ def format_of(path: Path) -> Format:
     """What a file is, by its first bytes, and its name where these leave it open."""
     with path.open("rb") as file:
         begin = file.read(16)
+    if path.suffix == ".safetensors" and begin[8:9] == b"{":
+        return "safetensors"
     if begin.startswith(_HDF5):
         return "hdf5"
     if zipfile.is_zipfile(path):
@@ -83,8 +85,12 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         DataError: the file is damaged, or holds more than tensors and plain values.
     """
     _require_file(path)
+    return _tensors(path, format_of(path))
+
+
+def _tensors(path: Path, kind: Format) -> dict[str, Tensor]:
     try:
-        if format_of(path) == "safetensors":
+        if kind == "safetensors":
             untrusted.check_safetensors(path)
             return safetensors.torch.load_file(path)
         untrusted.check_torch_file(path)
@@ -135,19 +141,10 @@ def _require_real_tensors(state_dict: dict[str, Tensor], path: Path) -> None:
             )
 
 
-def _from_tensors(path: Path, hints: Hints) -> Converted:
-    return from_state_dict(load_state_dict(path), **hints)
-
-
-def _from_foreign(module: str, path: Path, hints: Hints) -> Converted:
-    """Read by one of `rnn2vec.rnn.foreign`, which need a library that few people have."""
-    return importlib.import_module(f"rnn2vec.rnn.foreign.{module}").read(path, **hints)
-
-
-_READERS = {
-    "safetensors": _from_tensors,
-    "torch": _from_tensors,
-    "hdf5": lambda path, hints: _from_foreign("keras_files", path, hints),
-    "keras": lambda path, hints: _from_foreign("keras_files", path, hints),
-    "onnx": lambda path, hints: _from_foreign("onnx_files", path, hints),
-}
+def _converted(path: Path, hints: Hints) -> Converted:
+    """What the file's own reader makes of it; those of other frameworks need a library that few people have."""
+    kind = format_of(path)
+    if kind in {"safetensors", "torch"}:
+        return from_state_dict(_tensors(path, kind), **hints)
+    reader = "onnx_files" if kind == "onnx" else "keras_files"
+    return importlib.import_module(f"rnn2vec.rnn.foreign.{reader}").read(path, **hints)
