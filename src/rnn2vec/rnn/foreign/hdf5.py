@@ -15,7 +15,7 @@ import numpy as np
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.untrusted import Refused, require_moderate
 
-_MOST_NODES = 20_000
+_MOST_NODES = 2_000
 
 
 def arrays(file: str | BinaryIO | Any, size: int) -> dict[str, np.ndarray]:

@@ -173,8 +173,14 @@ def _converted(
     scaling = _scaling(groups, found, input_scaling) or constants
     embedding = _taken(groups, lambda name, arrays: "emb" in name and arrays[0].shape[1:] == (inputs,), "embeddings")
     readout = _taken(groups, lambda _, arrays: arrays[0].ndim == 2 and len(arrays[0]) == hidden_size, "Dense layers")
-    if readout is None or groups:
-        raise UsageError(f"beside recurrent layers and one Dense layer there is: {shapes(found)}", remedy=_REMEDY)
+    if readout is None:
+        raise UsageError(f"no Dense layer of {hidden_size} inputs among {shapes(found)}", remedy=_REMEDY)
+    if groups:
+        others = {name: one for name, one in found.items() if any(name.startswith(group) for group in groups)}
+        raise UsageError(
+            f"beside recurrent layers and one Dense layer there is: {shapes(others)}",
+            remedy="leave out what the outputs do not depend on, with ignore=('layers/name/*',).",
+        )
     return converted(
         cell,
         [_layer(arrays, cell) for arrays in recurrent],

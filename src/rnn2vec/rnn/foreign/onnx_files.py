@@ -24,7 +24,7 @@ import numpy as np
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.rnn.foreign.arrays import ArrayLayer, as_tensor, converted
 from rnn2vec.rnn.foreign.onnx_graph import Graph, opened
-from rnn2vec.rnn.foreign.onnx_verify import require_same_answers
+from rnn2vec.rnn.foreign.onnx_verify import DataPath, require_same_answers
 from rnn2vec.rnn.parts import Converted, Scaling
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.untrusted import Refused
@@ -54,6 +54,7 @@ class _Found:
     factor: Any = 1.0
     offset: Any = 0.0
     nodes: list[Any] = field(default_factory=list[Any])
+    fed: str = ""
 
 
 def read(
@@ -79,7 +80,8 @@ def read(
         result = _converted(graph, found)
     except Refused as error:
         raise DataError(f"{path} cannot be read as an ONNX file: {error}", remedy=_REMEDY) from error
-    require_same_answers(graph, list(reversed(found.nodes)), result, is_tokens=found.embedding is not None)
+    path_of_data = DataPath(nodes=found.nodes[::-1], fed=found.fed, is_tokens=found.embedding is not None)
+    require_same_answers(graph, path_of_data, result)
     return result
 
 
@@ -96,6 +98,7 @@ def _followed(graph: Graph) -> _Found:
             raise UsageError(f"what is read of the {node.op_type} is its cell state", remedy=_REMEDY)
         found.nodes.append(node)
         name = _step_back(graph, node, found)
+    found.fed = name
     if found.readout is None or not found.recurrent:
         raise UsageError(f"no recurrent node under a readout on the path {_kinds(found.nodes)}", remedy=_REMEDY)
     return found

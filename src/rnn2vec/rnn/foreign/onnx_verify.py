@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,22 +24,33 @@ _FREE_SIZES = (2, 3)  # of an input's first two axes, where the graph leaves the
 _LARGEST_SIZE = 64
 
 
-def require_same_answers(graph: Graph, path: Sequence[Any], converted: Converted, *, is_tokens: bool) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DataPath:
+    """The nodes that carry the data."""
+
+    nodes: Sequence[Any]
+    """In order."""
+    fed: str
+    """The input that the first of them gets."""
+    is_tokens: bool
+    """Whether it is token numbers."""
+
+
+def require_same_answers(graph: Graph, path: DataPath, converted: Converted) -> None:
     """Run the nodes from input to output by onnx's reference implementation, and the RNN that was read.
 
     Args:
         graph: the graph.
-        path: its nodes that carry the data, in order.
+        path: its nodes that carry the data.
         converted: what was read.
-        is_tokens: whether the input is token numbers.
 
     Raises:
         UsageError: they differ, or the graph's nodes cannot be run on one input.
     """
     spec = converted[0]
-    shape = _input_shape(graph, path, spec.input_size, is_tokens=is_tokens)
+    shape = _input_shape(graph, path, spec.input_size)
     generator = np.random.default_rng(0)
-    if is_tokens:
+    if path.is_tokens:
         inputs = generator.integers(0, spec.input_size, size=shape)
         vectors = np.eye(spec.input_size, dtype=np.float32)[inputs]
     else:
@@ -51,12 +63,11 @@ def require_same_answers(graph: Graph, path: Sequence[Any], converted: Converted
         )
 
 
-def _input_shape(graph: Graph, path: Sequence[Any], features: int, *, is_tokens: bool) -> tuple[int, ...]:
+def _input_shape(graph: Graph, path: DataPath, features: int) -> tuple[int, ...]:
     """The shape that the graph asks for, small numbers where it leaves it open."""
-    (name,) = [name for name in path[0].input if name in graph.inputs][:1] or [""]
-    axes = graph.inputs[name].type.tensor_type.shape.dim if name else []
+    axes = graph.inputs[path.fed].type.tensor_type.shape.dim
     sizes = [axis.dim_value or free for axis, free in zip(axes, (*_FREE_SIZES, features), strict=False)]
-    if len(sizes) != (2 if is_tokens else 3) or max(sizes[:2]) > _LARGEST_SIZE:
+    if len(sizes) != (2 if path.is_tokens else 3) or max(sizes[:2]) > _LARGEST_SIZE:
         raise UsageError(
             f"an input of shape {tuple(sizes)}",
             remedy="export the graph with sequences (B, T, features) or tokens (B, T), of at most 64 each.",
@@ -64,14 +75,14 @@ def _input_shape(graph: Graph, path: Sequence[Any], features: int, *, is_tokens:
     return tuple(sizes)
 
 
-def _run(graph: Graph, path: Sequence[Any], inputs: np.ndarray) -> np.ndarray:
+def _run(graph: Graph, path: DataPath, inputs: np.ndarray) -> np.ndarray:
     """The graph of these nodes alone, without initial states (they are zeros), run on one input."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 
     nodes: list[Any] = []
     constants: dict[str, Any] = {}
-    for node in path:
+    for node in path.nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         if node.op_type in {"LSTM", "GRU", "RNN"}:
@@ -85,15 +96,14 @@ def _run(graph: Graph, path: Sequence[Any], inputs: np.ndarray) -> np.ndarray:
             if array is not None:
                 constants[name] = onnx.numpy_helper.from_array(array, name)
         nodes.append(copy)
-    (fed,) = {name for name in path[0].input if name in graph.inputs}
-    given = onnx.helper.make_tensor_value_info(fed, onnx.TensorProto.FLOAT, None)
+    given = onnx.helper.make_tensor_value_info(path.fed, onnx.TensorProto.FLOAT, None)
     made = onnx.helper.make_tensor_value_info(graph.first_output, onnx.TensorProto.FLOAT, None)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(nodes, "path", [given], [made], list(constants.values())),
         opset_imports=graph.model.opset_import,
     )
     try:
-        (answer,) = ReferenceEvaluator(model).run(None, {fed: inputs})
+        (answer,) = ReferenceEvaluator(model).run(None, {path.fed: inputs})
     except Exception as error:
         raise UsageError(
             f"the graph's nodes cannot be run on inputs of shape {inputs.shape}: {error}",
