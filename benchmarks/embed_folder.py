@@ -48,14 +48,25 @@ def write_checkpoints(folder: Path, number: int) -> None:
         place = folder / f"{at // 100:04d}"
         place.mkdir(parents=True, exist_ok=True)
         weights = {
-            f"model.{name}": torch.rand(shape, generator=generator) - 0.5 for name, shape in SPEC.parameter_shapes.items()
+            f"model.{name}": torch.rand(shape, generator=generator) - 0.5
+            for name, shape in SPEC.parameter_shapes.items()
         }
         safetensors.torch.save_file(weights, place / f"{at:06d}.safetensors")
 
 
 def embed(checkpoints: list[Path], model: Path, out: Path) -> dict[str, float]:
     """Wall seconds, processor seconds and the peak resident memory in MiB of one command."""
-    command = [sys.executable, "-m", "rnn2vec", "embed", *map(str, checkpoints), "--model", str(model), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "rnn2vec",
+        "embed",
+        *map(str, checkpoints),
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -80,7 +91,11 @@ def main() -> None:
         everything = folder / "checkpoints"
         tenth = sorted(everything.iterdir())[: max(1, number // 1000)]
         one = next(everything.rglob("*.safetensors"))
-        for what, paths, files in (("one", [one], 1), ("a tenth", tenth, 100 * len(tenth)), ("all", [everything], number)):
+        for what, paths, files in (
+            ("one", [one], 1),
+            ("a tenth", tenth, 100 * len(tenth)),
+            ("all", [everything], number),
+        ):
             row = {"files": files, **embed(paths, folder / "model", folder / "vectors.parquet")}
             print(f"{what}: {json.dumps(row)}", flush=True)
 

@@ -92,7 +92,10 @@ def plain_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "code.pkl": (pickle.dumps({"a": Calls(os.mkdir, marker)}, protocol=2), makes),
         "code-new.pkl": (pickle.dumps({"a": Calls(os.mkdir, marker)}, protocol=4), "the instruction STACK_GLOBAL"),
         "code.safetensors": (pickle.dumps({"a": Calls(os.mkdir, marker)}, protocol=2), "its header claims"),
-        "bytes.pt": (saved({"a": Calls(builtins.bytearray, 5 * 10**9)}), "bytearray, which a state dict has no need for"),
+        "bytes.pt": (
+            saved({"a": Calls(builtins.bytearray, 5 * 10**9)}),
+            "bytearray, which a state dict has no need for",
+        ),
         "tensor.pt": (saved({"a": Calls(torch.zeros, 10**10)}), "getattr, which a state dict has no need for"),
         "storage-old.pt": (old_storage(), "cannot be read"),
         "claims.pt": (saved({"a": torch.zeros(1).expand(4_000_000, 1_000_000)}), "as many numbers as it claims"),
@@ -144,7 +147,10 @@ def hdf5_files() -> dict[str, tuple[Callable[[Any], Any], str]]:
         "chunks.h5": (lambda file: file.create_dataset("x", (10**6, 10**6), "f4", chunks=(10**3, 10**3)), "only plain"),
         "packed.h5": (lambda file: file.create_dataset("x", (10**4, 10**3), "f4", compression=9), "only plain arrays"),
         "claims.h5": (lambda file: file.create_dataset("x", (10**6, 10**6), "f4"), "4,000,000,000,000 bytes, over 0"),
-        "outside.h5": (lambda file: file.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)]), "another f"),
+        "outside.h5": (
+            lambda file: file.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)]),
+            "another f",
+        ),
         "link.h5": (lambda file: file.__setitem__("x", h5py.ExternalLink("/etc/passwd", "/x")), "x points elsewhere"),
         "soft.h5": (lambda file: file.__setitem__("x", h5py.SoftLink("/x")), "x points elsewhere"),
         "virtual.h5": (virtual, "x lies in another file"),
@@ -170,7 +176,10 @@ def onnx_files() -> dict[str, tuple[Any, str]]:
             model(onnx.TensorProto(name="w", dims=[10**6, 10**6], data_type=1, raw_data=bytes(64))),
             "'w' claims shape (1000000, 1000000), 1,000,000,000,000 numbers, but has 16",
         ),
-        "negative.onnx": (model(onnx.TensorProto(name="w", dims=[-4, -4], data_type=1, raw_data=bytes(64))), "(-4, -4)"),
+        "negative.onnx": (
+            model(onnx.TensorProto(name="w", dims=[-4, -4], data_type=1, raw_data=bytes(64))),
+            "(-4, -4)",
+        ),
         "strings.onnx": (model(onnx.TensorProto(name="w", dims=[1], data_type=8, string_data=[b"a"])), "data type 8"),
     }
 

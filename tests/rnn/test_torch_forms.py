@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,12 @@ from rnn2vec.rnn.stack import RNNStack
 
 Draw = Callable[..., Tensor]
 KINDS: dict[CellName, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN, "rnn_relu": nn.RNN}
-CELL_KINDS: dict[CellName, Any] = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn_tanh": nn.RNNCell, "rnn_relu": nn.RNNCell}
+CELL_KINDS: dict[CellName, Any] = {
+    "lstm": nn.LSTMCell,
+    "gru": nn.GRUCell,
+    "rnn_tanh": nn.RNNCell,
+    "rnn_relu": nn.RNNCell,
+}
 CELLS = list(KINDS)
 
 
@@ -116,7 +122,9 @@ def test_an_input_scaling_must_be_named() -> None:
     net = Scaled(bias=True, of_all=False)
     with pytest.raises(UsageError, match=r"there is: mean \(3,\), std \(3,\)"):
         RNNStack.from_modules([net])
-    with pytest.raises(UsageError, match=r"0 tensors of the name 'scale' for input_scaling among mean \(3,\), std \(3,"):
+    with pytest.raises(
+        UsageError, match=r"0 tensors of the name 'scale' for input_scaling among mean \(3,\), std \(3,"
+    ):
         RNNStack.from_modules([net], input_scaling=("mean", "scale"))
 
 
@@ -270,7 +278,9 @@ class Warm(nn.Module):
 def test_a_learned_first_state_goes_to_a_black_box(draw: Draw, cell: CellName) -> None:
     net, inputs = Warm(cell).double(), draw(2, 6, 3)
     for read in (lambda: RNNStack.from_modules([net]), lambda: RNNStack.from_state_dicts([net.state_dict()])):
-        with pytest.raises(UsageError, match=r"there is: h0 \(2, 1, 5\)(.|\n)*StackBlackBox\(stack, first_state=\.\.\."):
+        with pytest.raises(
+            UsageError, match=r"there is: h0 \(2, 1, 5\)(.|\n)*StackBlackBox\(stack, first_state=\.\.\."
+        ):
             read()
     stack = RNNStack.from_modules([net], ignore=("[hc]0",))
     first = tuple(tuple(one[layer : layer + 1] for one in net.first()) for layer in range(2))
@@ -286,7 +296,7 @@ def test_a_learned_first_state_goes_to_a_black_box(draw: Draw, cell: CellName) -
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "net", "policy"])
-def test_a_lightning_checkpoint_has_much_beside_its_state_dict(tmp_path: Any, draw: Draw, key: str) -> None:
+def test_a_lightning_checkpoint_has_much_beside_its_state_dict(tmp_path: Path, key: str) -> None:
     net = Tokens("lstm")
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.tensor([[1, 2]])).sum().backward()

@@ -150,9 +150,9 @@ def _opened(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNStack | Bla
             return RNNStack.from_modules([rnn], **_without_cell(hints))
         if isinstance(rnn, Mapping):
             return RNNStack.from_state_dicts([rnn], **hints)
-        return rnn
     except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
         raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
+    return rnn
 
 
 def _without_cell(hints: Hints) -> Hints:

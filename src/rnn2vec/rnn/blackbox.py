@@ -88,7 +88,8 @@ class StackBlackBox:
             return zeros
         layers = zip(self._first_state, zeros, strict=True)
         return tuple(
-            tuple(one.to(like).expand_as(like) for one, like in zip(first, blank, strict=True)) for first, blank in layers
+            tuple(one.to(like).expand_as(like) for one, like in zip(first, blank, strict=True))
+            for first, blank in layers
         )
 
 
@@ -199,9 +200,7 @@ class FunctionBlackBox(_OneByOne):
         input_kind: Kind,
         output_kind: Kind,
     ) -> None:
-        super().__init__(
-            input_size=input_size, output_size=output_size, input_kind=input_kind, output_kind=output_kind
-        )
+        super().__init__(input_size=input_size, output_size=output_size, input_kind=input_kind, output_kind=output_kind)
         self._answer = function
         self._first = first_state
 
@@ -222,8 +221,8 @@ class Policy(Protocol):
 class PolicyBlackBox(_OneByOne):
     """A recurrent policy with `reset()` and `act(observation, state)`, called once per sequence and step.
 
-    What it answers is its action: a vector (continuous), or for `output_kind="categorical"` either a vector of logits or
-    the number of the action taken. A number says less than logits: it is read as logits of 0 for that action and
+    What it answers is its action: a vector (continuous), or for `output_kind="categorical"` either a vector of logits
+    or the number of the action taken. A number says less than logits: it is read as logits of 0 for that action and
     `-certainty` for the others.
 
     Args:

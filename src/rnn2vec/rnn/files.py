@@ -104,9 +104,7 @@ def _tensors(path: Path, kind: Format) -> dict[str, Tensor]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise UsageError(
-            f"{path} is not a file", remedy=f"give the path of a checkpoint ({', '.join(SUFFIXES)})."
-        )
+        raise UsageError(f"{path} is not a file", remedy=f"give the path of a checkpoint ({', '.join(SUFFIXES)}).")
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -133,7 +132,8 @@ def with_scaling(
     for what, numbers in (("shift", shift), ("scale", scale)):
         if len(numbers) not in {1, inputs}:
             raise UsageError(
-                f"{len(numbers)} numbers of input {what} for {inputs} inputs", remedy="give one for each input or for all."
+                f"{len(numbers)} numbers of input {what} for {inputs} inputs",
+                remedy="give one for each input or for all.",
             )
     if not scale.all():
         raise UsageError("an input scale of 0", remedy="give the numbers by which inputs are divided.")

@@ -65,9 +65,7 @@ def test_a_model_answers_as_in_keras(name: str) -> None:
     cell, input_size, num_layers = SPECS[name]
     stack = load_rnn(_archive(name))
     assert format_of(_archive(name)) == "keras"
-    assert stack.spec == RNNSpec(
-        cell=cell, input_size=input_size, hidden_size=5, num_layers=num_layers, output_size=2
-    )
+    assert stack.spec == RNNSpec(cell=cell, input_size=input_size, hidden_size=5, num_layers=num_layers, output_size=2)
     _check(stack, name)
 
 

@@ -164,7 +164,10 @@ def test_states_that_are_given_or_zeros_are_fine(graph: Callable[..., Path]) -> 
 
 
 REFUSED: dict[str, tuple[Callable[[Nodes, Arrays], Any], str]] = {
-    "reset before": (lambda nodes, _: nodes[0].attribute.pop(), "GRU with linear_before_reset=0, which is another cell"),
+    "reset before": (
+        lambda nodes, _: nodes[0].attribute.pop(),
+        "GRU with linear_before_reset=0, which is another cell",
+    ),
     "both directions": (
         lambda nodes, _: nodes[0].attribute.append(onnx.helper.make_attribute("direction", "bidirectional")),
         "GRU with direction=bidirectional",
@@ -182,7 +185,10 @@ REFUSED: dict[str, tuple[Callable[[Nodes, Arrays], Any], str]] = {
         lambda nodes, arrays: (nodes[0].input.extend(["", "h0"]), arrays.update(h0=np.ones((1, 1, 5), np.float32))),
         "GRU with an initial state 'h0' that is not zeros",
     ),
-    "no readout": (lambda nodes, _: (nodes.pop(), nodes[-1].output.__setitem__(0, "y")), "no recurrent node under a rea"),
+    "no readout": (
+        lambda nodes, _: (nodes.pop(), nodes[-1].output.__setitem__(0, "y")),
+        "no recurrent node under a rea",
+    ),
     "weights computed": (lambda _, arrays: arrays.pop("w"), "GRU whose weights are not constants"),
     "readout computed": (lambda _, arrays: arrays.pop("out"), "MatMul above the recurrent nodes is not read"),
     "nowhere": (lambda nodes, _: nodes[0].input.__setitem__(0, "n"), "depends on 'n', which is no input"),

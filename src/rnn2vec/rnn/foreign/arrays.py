@@ -7,8 +7,8 @@
 | ONNX | i o f c | z r h | (units, inputs) |
 | Flax (gate by gate) | i f g o | r z n | (inputs, units) |
 
-Names of one gate: `g` or `c` is an LSTM's candidate, `n` or `h` a GRU's, `z` or `u` its update gate. In all of these the
-GRU keeps `z` of its old state; one that keeps `1 - z` has another sign there.
+Names of one gate: `g` or `c` is an LSTM's candidate, `n` or `h` a GRU's, `z` or `u` its update gate. In all of these
+the GRU keeps `z` of its old state; one that keeps `1 - z` has another sign there.
 """
 
 from __future__ import annotations

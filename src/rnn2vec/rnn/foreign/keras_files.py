@@ -15,7 +15,6 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +37,11 @@ _EPSILON = 1e-7  # below which Keras does not let a standard deviation fall
 
 
 def read(
-    path: Path, *, cell: CellName | None = None, ignore: Sequence[str] = (), input_scaling: tuple[str, str] | None = None
+    path: Path,
+    *,
+    cell: CellName | None = None,
+    ignore: Sequence[str] = (),
+    input_scaling: tuple[str, str] | None = None,
 ) -> Converted:
     """The RNN in a Keras file.
 
@@ -246,7 +249,9 @@ def _scaling(
         for name in names:
             groups.pop(name.rpartition("/vars/")[0] or name, None)
         return Scaling(shift=as_tensor(found[names[0]]), scale=as_tensor(found[names[1]]))
-    normalization = _taken(groups, lambda name, _: name.rpartition("/")[2].startswith("normalization"), "normalizations")
+    normalization = _taken(
+        groups, lambda name, _: name.rpartition("/")[2].startswith("normalization"), "normalizations"
+    )
     if normalization is None:
         return None
     return _standardizing(*normalization[:2])

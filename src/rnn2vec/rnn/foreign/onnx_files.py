@@ -58,7 +58,11 @@ class _Found:
 
 
 def read(
-    path: Path, *, cell: CellName | None = None, ignore: Sequence[str] = (), input_scaling: tuple[str, str] | None = None
+    path: Path,
+    *,
+    cell: CellName | None = None,
+    ignore: Sequence[str] = (),
+    input_scaling: tuple[str, str] | None = None,
 ) -> Converted:
     """The RNN in an ONNX file.
 
@@ -73,7 +77,9 @@ def read(
         DataError: it is damaged, claims more than it has, or points to other files.
     """
     if cell is not None or ignore or input_scaling is not None:
-        raise UsageError("hints for an ONNX file", remedy="leave out cell, ignore and input_scaling: the graph says it.")
+        raise UsageError(
+            "hints for an ONNX file", remedy="leave out cell, ignore and input_scaling: the graph says it."
+        )
     try:
         graph = opened(path)
         found = _followed(graph)
@@ -222,7 +228,9 @@ def _check_inputs(graph: Graph, node: Any) -> None:
 
 def _layer(graph: Graph, node: Any) -> ArrayLayer:
     arrays = [graph.constant(name) for name in node.input[1:4]]
-    if len(arrays) < 2 or any(array is None or len(array) != 1 for array, name in zip(arrays, node.input[1:4], strict=True) if name):
+    if len(arrays) < 2 or any(
+        array is None or len(array) != 1 for array, name in zip(arrays, node.input[1:4], strict=True) if name
+    ):
         raise UsageError(f"{node.op_type} whose weights are not constants of one direction", remedy=_REMEDY)
     kernels = [array[0] for array in arrays[:2] if array is not None]
     biases = np.split(arrays[2][0], 2) if len(arrays) > 2 and arrays[2] is not None else (None, None)

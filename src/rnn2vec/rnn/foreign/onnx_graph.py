@@ -15,7 +15,13 @@ import numpy as np
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.untrusted import Refused, require_moderate
 
-_FIELDS = {1: ("float_data", 4), 11: ("double_data", 8), 10: ("int32_data", 2), 7: ("int64_data", 8), 6: ("int32_data", 4)}
+_FIELDS = {
+    1: ("float_data", 4),
+    11: ("double_data", 8),
+    10: ("int32_data", 2),
+    7: ("int64_data", 8),
+    6: ("int32_data", 4),
+}
 """Where tensors of float, double, half, int64 and int32 keep their numbers if not as bytes, and bytes of a number."""
 _PASSING_ZEROS = {"Expand", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Cast", "Transpose", "Gather"}
 _LONGEST_CHAIN = 100

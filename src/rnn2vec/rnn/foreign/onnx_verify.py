@@ -127,4 +127,6 @@ def _agree(answer: np.ndarray, expected: np.ndarray) -> bool:
     """Equal, or equal after the softmax that the graph may end with."""
     logits = torch.from_numpy(expected)
     forms = [expected, logits.softmax(-1).numpy(), logits.log_softmax(-1).numpy()]
-    return any(answer.size == form.size and np.allclose(answer.reshape(form.shape), form, 0, _TOLERANCE) for form in forms)
+    return any(
+        answer.size == form.size and np.allclose(answer.reshape(form.shape), form, 0, _TOLERANCE) for form in forms
+    )
