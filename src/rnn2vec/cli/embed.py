@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
+from rnn2vec._progress import Progress, silent
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
-    from rnn2vec._progress import Progress
     from rnn2vec.embedding.many_files import Embedded, LeftOut
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
     from rnn2vec.rnn.state_dicts import Hints
@@ -57,9 +57,8 @@ class Embed(Verb):
 
         rnn2vec = Rnn2Vec.from_pretrained(self.model)
         files = checkpoint_files(self.checkpoints)
-        many = len(files) > 1
         with terminal.progress("embedding") as progress:
-            embedded = self._embed(rnn2vec, files, terminal, progress if many else lambda *_: None)
+            embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
         result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}
         if self.out is not None and embedded.names:
             terminal.say(f"{self.out}: {len(embedded.names)} RNNs, {embedded.vectors.shape[1]} numbers each")

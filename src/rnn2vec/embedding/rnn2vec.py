@@ -147,14 +147,11 @@ def _opened(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNStack | Bla
             rnn.require_finite()
             return rnn
         if isinstance(rnn, nn.Module):
-            return RNNStack.from_modules([rnn], **_without_cell(hints))
+            return RNNStack.from_modules(  # a module knows its cell
+                [rnn], ignore=hints.get("ignore", ()), input_scaling=hints.get("input_scaling")
+            )
         if isinstance(rnn, Mapping):
             return RNNStack.from_state_dicts([rnn], **hints)
     except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
         raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
     return rnn
-
-
-def _without_cell(hints: Hints) -> Hints:
-    """A module knows its cell."""
-    return Hints(**{name: hint for name, hint in hints.items() if name != "cell"})  # pyright: ignore[reportArgumentType]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -160,7 +161,7 @@ def cell_of(rows: int, hidden_size: int, cell: CellName | None) -> CellName:
     Raises:
         UsageError: no cell has, or `cell` is needed or contradicts the shapes.
     """
-    fitting = [name for name, gates in GATES.items() if gates * hidden_size == rows]
+    fitting = [name for name in get_args(CellName) if GATES[name] * hidden_size == rows]
     if not fitting:
         raise UsageError(
             f"weight_hh_l0 has {rows} rows and {hidden_size} columns, which fits no cell",

@@ -208,6 +208,9 @@ class RNNStack:
         Raises:
             DataError: names the first RNN and weight that is.
         """
+        sums = torch.stack([weight.sum() for weight in self.weights.values()])
+        if torch.isfinite(sums).all():  # which one bad number spoils; if they merely overflow, we look closer
+            return
         for name, weight in self.weights.items():
             bad = ~torch.isfinite(weight).flatten(1).all(dim=1)
             if bad.any():

@@ -30,8 +30,12 @@ _LARGEST_PICKLE = 8 * 2**20
 _MOST_INSTRUCTIONS = 300_000
 _MOST_ENTRIES = 20_000
 
-_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16}
-_BITS |= {"BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64}
+# fmt: off
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
+    "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64,
+}
+# fmt: on
 
 _HARMLESS = re.compile(
     r"collections (OrderedDict|defaultdict|Counter)"

@@ -172,10 +172,10 @@ def _kinds(nodes: Sequence[Any]) -> str:
 
 
 def _converted(graph: Graph, found: _Found) -> Converted:
-    cells = {_cell_of(graph, node) for node in found.recurrent}
-    if len(cells) > 1:
-        raise UsageError(f"nodes of several cells: {', '.join(sorted(cells))}", remedy=_REMEDY)
-    cell = cells.pop()
+    cells: list[CellName] = [_cell_of(graph, node) for node in found.recurrent]
+    if len(set(cells)) > 1:
+        raise UsageError(f"nodes of several cells: {', '.join(cells)}", remedy=_REMEDY)
+    cell = cells[0]
     assert found.readout is not None
     factor, offset = np.ravel(found.factor), np.ravel(found.offset)
     is_scaled = not (np.all(factor == 1) and np.all(offset == 0))
