@@ -22,7 +22,6 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
 
-
 KINDS: dict[str, Any] = {"input_kind": "categorical", "output_kind": "categorical"}
 
 
