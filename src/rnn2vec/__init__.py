@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from rnn2vec.emulation.emulator import Emulator
     from rnn2vec.emulation.pretrain import pretrain
     from rnn2vec.encoders.base import WeightEncoder
-    from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
+    from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, PolicyBlackBox, StackBlackBox
+    from rnn2vec.rnn.budget import BudgetedBlackBox, BudgetError
     from rnn2vec.rnn.collection import RNNCollection
+    from rnn2vec.rnn.foreign.arrays import ArrayLayer, from_arrays
     from rnn2vec.rnn.interface import Interface
     from rnn2vec.rnn.spec import RNNSpec
     from rnn2vec.rnn.stack import RNNStack
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ArrayLayer": "rnn.foreign.arrays",
     "BlackBox": "rnn.blackbox",
+    "BudgetError": "rnn.budget",
+    "BudgetedBlackBox": "rnn.budget",
     "DataError": "_errors",
     "Emulator": "emulation.emulator",
     "FunctionBlackBox": "rnn.blackbox",
     "Interface": "rnn.interface",
     "ModuleBlackBox": "rnn.blackbox",
+    "PolicyBlackBox": "rnn.blackbox",
     "PretrainConfig": "emulation.config",
     "RNNCollection": "rnn.collection",
     "RNNSpec": "rnn.spec",
@@ -49,17 +55,22 @@ _HOMES = {
     "Zoo": "zoo.store",
     "ZooConfig": "zoo.config",
     "build_zoo": "zoo.build",
+    "from_arrays": "rnn.foreign.arrays",
     "pretrain": "emulation.pretrain",
 }
 _MODULES = ("encoders", "tasks")
 
 __all__ = [
+    "ArrayLayer",
     "BlackBox",
+    "BudgetError",
+    "BudgetedBlackBox",
     "DataError",
     "Emulator",
     "FunctionBlackBox",
     "Interface",
     "ModuleBlackBox",
+    "PolicyBlackBox",
     "PretrainConfig",
     "RNNCollection",
     "RNNSpec",
@@ -75,6 +86,7 @@ __all__ = [
     "ZooConfig",
     "build_zoo",
     "encoders",
+    "from_arrays",
     "pretrain",
     "tasks",
 ]

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 
 from rnn2vec.cli import main
+from rnn2vec.embedding import many_files
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation.config import preset
 from rnn2vec.emulation.pretrain import pretrain
@@ -57,7 +58,7 @@ def bad(random_rnns: MakeRNNs, tiny_zoo: Zoo, tmp_path: Path) -> dict[str, str]:
         "odd.pt": "which fits no cell",
         "diverged.pt": "NaN or infinite numbers in readout.bias",
         "other.pt": "7 categorical inputs",
-        "folder.pt": "is not a file",
+        "folder.pt": "holds no checkpoint files",
         "missing.pt": "is not a file",
     }
     return {str(tmp_path / name): words for name, words in said.items()}
@@ -189,6 +190,47 @@ def test_the_cell_can_be_given(random_rnns: MakeRNNs, tiny_run: Path, tmp_path: 
     np.testing.assert_allclose(vector, Rnn2Vec.from_pretrained(tiny_run).embed(stack)[0], rtol=0, atol=1e-6)
 
 
+def test_a_folder_is_searched_and_goes_on_after_an_interruption(
+    good: list[str], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    folder, out = tmp_path / "checkpoints" / "deep", tmp_path / "vectors.parquet"
+    folder.mkdir(parents=True)
+    names = [shutil.copy(path, folder) for path in good]
+    (folder / "torn.pt").write_bytes(b"PK")
+    arguments = ["embed", str(folder.parent), "--model", str(tiny_run), "--out", str(out)]
+    monkeypatch.setattr(many_files, "_FILES_AT_ONCE", 1)
+    load_rnn, read = many_files.load_rnn, []
+
+    def interrupted(path: Path, **hints: object) -> RNNStack:
+        read.append(path.name)
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        return load_rnn(path, **hints)
+
+    monkeypatch.setattr(many_files, "load_rnn", interrupted)
+    assert main(arguments) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert main(arguments) == 1
+    assert read == ["first.pt", "second.safetensors", "second.safetensors", "torn.pt"]
+    said = capsys.readouterr()
+    assert said.out == f"{out}: 2 RNNs, 16 numbers each\n"
+    assert "embedding: 100%" in said.err
+    assert f"left out: {folder / 'torn.pt'} cannot be read as a checkpoint: " in said.err
+    assert pq.read_table(out).column("rnn").to_pylist() == names
+
+
+def test_heads_can_be_left_out_by_name(tiny_zoo: Zoo, tiny_run: Path, tmp_path: Path, capsys: Captured) -> None:
+    state_dict = tiny_zoo.rnns([0]).to_modules()[0].state_dict()
+    torch.save(state_dict | {"critic.weight": torch.zeros(1, 32), "critic.bias": torch.zeros(1)}, tmp_path / "a.pt")
+    arguments = ["embed", str(tmp_path / "a.pt"), "--model", str(tiny_run), "--json"]
+    assert main(arguments) == 2
+    assert "2 linear readouts with 32 inputs" in capsys.readouterr().err
+    assert main([*arguments, "--ignore", "critic.*"]) == 0
+    (vector,) = json.loads(capsys.readouterr().out)["vectors"]
+    expected = Rnn2Vec.from_pretrained(tiny_run).embed(tiny_zoo.rnns([0]))[0]
+    np.testing.assert_allclose(vector, expected, rtol=0, atol=1e-6)
+
+
 # -- wrong calls -----------------------------------------------------------------------------------
 
 
@@ -259,6 +301,6 @@ def test_a_full_disk_keeps_the_vectors_from_before(
     monkeypatch.setattr(os, "fsync", full)
     code, message = _refused(["embed", *good, "--model", str(tiny_run), "--out", str(out)], capsys)
     assert code == 1
-    assert f"{out} could not be written" in message
+    assert f"{out}.parts/plan.json could not be written" in message
     assert "no space left" in message
     assert out.read_bytes() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,14 @@ import torch
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
 from rnn2vec.emulation import checkpoints
+from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.rnn.blackbox import FunctionBlackBox, StackBlackBox
+from rnn2vec.rnn.budget import BudgetedBlackBox, BudgetError
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
+
+KINDS: dict[str, Any] = {"input_kind": "categorical", "output_kind": "categorical"}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +116,55 @@ def test_a_tanh_and_a_relu_rnn_look_alike_in_a_state_dict(
     with pytest.raises(UsageError, match="cell='rnn_tanh' or cell='rnn_relu'"):
         rnn2vec.embed([state_dict])
     np.testing.assert_allclose(rnn2vec.embed([state_dict], cell="rnn_relu"), rnn2vec.embed(stack), atol=1e-6)
+
+
+class TestBlackBoxes:
+    """Anything that steps, alone or among others, and without gradients."""
+
+    def _function(self, stack: RNNStack) -> FunctionBlackBox:
+        """One RNN as a function of NumPy vectors."""
+
+        def step(vector: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+            outputs, state = stack.step(torch.from_numpy(vector)[None, None], state)
+            return outputs[0, 0].numpy(), state
+
+        return FunctionBlackBox(step, lambda: stack.initial_state(1), input_size=6, output_size=6, **KINDS)
+
+    def test_one_alone(self, rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
+        stack = tiny_zoo.rnns([0, 3])
+        vectors = rnn2vec.embed(StackBlackBox(stack, **KINDS))
+        np.testing.assert_allclose(vectors, rnn2vec.embed(stack), rtol=0, atol=1e-6)
+
+    def test_among_others_in_order(self, rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
+        stack = tiny_zoo.rnns([0, 3, 5])
+        mixed = [self._function(stack.select([2])), stack.select([0]), StackBlackBox(stack, **KINDS)]
+        vectors = rnn2vec.embed(mixed)
+        np.testing.assert_allclose(vectors, rnn2vec.embed(stack)[[2, 0, 0, 1, 2]], rtol=0, atol=1e-5)
+
+    def test_an_embedding_costs_a_known_number_of_calls(self, rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
+        encoder = rnn2vec.encoder
+        assert isinstance(encoder, ProbingEncoder)
+        cost = encoder.num_sequences * encoder.sequence_length
+        box = self._function(tiny_zoo.rnns([0]))
+        budgeted = BudgetedBlackBox(box, calls=cost)
+        rnn2vec.embed(budgeted)
+        assert budgeted.calls_left == 0
+        with pytest.raises(BudgetError, match=rf"calls were made, and the next step needs {encoder.num_sequences}"):
+            rnn2vec.embed(BudgetedBlackBox(box, calls=cost - 1))
+
+    def test_one_with_other_inputs_is_refused(self, rnn2vec: Rnn2Vec) -> None:
+        box = FunctionBlackBox(lambda x, s: (x, s), lambda: None, input_size=6, output_size=6,
+                               input_kind="continuous", output_kind="categorical")  # fmt: skip
+        with pytest.raises(UsageError, match="6 continuous inputs and 6 categorical outputs, but this"):
+            rnn2vec.embed([box])
+
+
+def test_hints_reach_modules_and_state_dicts(rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
+    (module,) = tiny_zoo.rnns([0]).to_modules()
+    expected = rnn2vec.embed(module)
+    module.critic = torch.nn.Linear(32, 1)
+    for form in (module, module.state_dict()):
+        np.testing.assert_allclose(rnn2vec.embed(form, ignore=("critic.*",)), expected, rtol=0, atol=1e-6)
 
 
 class TestBadFolders:

@@ -154,7 +154,7 @@ def test_parametrized_weights_are_read_as_they_act() -> None:
 
 EXTRA = {
     "an encoder in front": ({"encoder": nn.Linear(9, 4)}, r"encoder.weight \(4, 9\), encoder.bias \(4,\)"),
-    "an embedding": ({"embed": nn.Embedding(9, 4)}, r"embed.weight \(9, 4\)"),
+    "an embedding of something else": ({"embed": nn.Embedding(9, 5)}, r"embed.weight \(9, 5\)"),
     "a normalization": ({"norm": nn.LayerNorm(6)}, r"norm.weight \(6,\), norm.bias \(6,\)"),
     "a deeper readout": ({"last": nn.Linear(3, 2)}, r"last.weight \(2, 3\), last.bias \(2,\)"),
     "many": ({f"extra{n}": nn.Linear(3, 2) for n in range(9)}, r".*extra3.bias \(2,\) and 10 more"),
@@ -184,15 +184,13 @@ def test_a_learned_first_state_is_not_dropped(where: str) -> None:
     [
         ({"head": nn.Linear(6, 3)}, "0 recurrent modules"),
         ({"one": _lstm(), "two": nn.GRU(4, 6), "head": nn.Linear(6, 3)}, "2 recurrent modules"),
-        ({"core": nn.LSTMCell(4, 6), "head": nn.Linear(6, 3)}, "0 recurrent modules"),
         ({"core": _lstm()}, "0 linear readouts with 6 inputs"),
         ({"core": _lstm(), "head": nn.Linear(5, 3)}, "0 linear readouts with 6 inputs"),
         ({"core": _lstm(), "actor": nn.Linear(6, 3), "critic": nn.Linear(6, 1)}, "2 linear readouts with 6 inputs"),
         ({"core": _lstm(bidirectional=True), "head": nn.Linear(12, 3)}, "bidirectional"),
         ({"core": _lstm(proj_size=2), "head": nn.Linear(2, 3)}, "proj"),
-        ({"core": _lstm(bias=False), "head": nn.Linear(6, 3)}, "bias"),
     ],
-    ids=["none", "two", "cell", "no readout", "misfit", "two heads", "bidirectional", "projection", "no bias"],
+    ids=["none", "two", "no readout", "misfit", "two heads", "bidirectional", "projection"],
 )
 def test_a_module_tree_that_is_not_read_is_told_what_is(
     parts: dict[str, nn.Module], words: str, as_state_dict: bool
@@ -209,7 +207,7 @@ def test_two_heads_are_shown_with_their_shapes() -> None:
     module = _parts(core=_lstm(), actor=nn.Linear(6, 3), critic=nn.Linear(6, 1))
     with pytest.raises(UsageError, match=r"actor.weight \(3, 6\).*critic.weight \(1, 6\)"):
         _convert(module, as_state_dict=True)
-    with pytest.raises(UsageError, match=r"out_features=3.*out_features=1"):
+    with pytest.raises(UsageError, match=r"actor.weight \(3, 6\).*critic.weight \(1, 6\)(.|\n)*ignore=\('critic"):
         _convert(module, as_state_dict=False)
 
 
@@ -252,7 +250,7 @@ def test_shapes_that_do_not_fit_are_shown(name: str, shape: tuple[int, ...], wor
 
 def test_a_number_of_a_layer_in_a_name_makes_no_layers() -> None:
     state_dict = _state_dict() | {"rnn.weight_hh_l999999999999": torch.zeros(24, 6)}
-    with pytest.raises(UsageError, match=r"rnn\.weight_ih_l2 is missing"):
+    with pytest.raises(UsageError, match=r"weight_ih_l2 is missing"):
         RNNStack.from_state_dicts([state_dict])
 
 

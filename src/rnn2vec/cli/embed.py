@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._progress import Progress, silent
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from rnn2vec.embedding.many_files import Embedded, LeftOut
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
-    from rnn2vec.rnn.stack import RNNStack
+    from rnn2vec.rnn.state_dicts import Hints
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embed(Verb):
     """Turn checkpoints of RNNs into vectors.
 
-    A checkpoint that cannot be read is named and left out; the others go on, and the exit code is 1.
+    Reads safetensors, PyTorch, Lightning, Keras 3 and ONNX files. A checkpoint that cannot be read is named at the end
+    and left out; the others go on, and the exit code is 1. With --out, an interrupted call that is given again goes on
+    where it was.
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
-    """Checkpoint files (.safetensors, .pt, .pth), or the folder of a zoo."""
+    """Checkpoint files, folders of them (searched to the bottom), or folders of zoos."""
     model: str
     """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
     out: Path | None = None
     """Parquet file to write: a row for each RNN. Without it, vectors are printed as JSON lines."""
     cell: CellName | None = None
     """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
+    ignore: tuple[str, ...] = ()
+    """Names of weights that the outputs do not depend on, with * for anything: "critic.*"."""
+    input_scaling: tuple[str, str] | None = None
+    """Names of two weights: the RNN is fed (input - first) / second."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed what can be read; report the rest."""
@@ -45,73 +52,48 @@ class Embed(Verb):
         if self.out is not None:
             _require_place(self.out)
 
+        from rnn2vec.embedding.many_files import checkpoint_files
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
         rnn2vec = Rnn2Vec.from_pretrained(self.model)
-        names, stacks, failures = self._read(rnn2vec)
-        vectors = rnn2vec.embed(stacks) if stacks else None
-        if vectors is not None and self.out is not None:
-            self._write(names, vectors)
-            terminal.say(f"{self.out}: {len(names)} RNNs, {vectors.shape[1]} numbers each")
-        elif vectors is not None and not self.json:
-            for name, vector in zip(names, vectors.tolist(), strict=True):
-                terminal.say(jsonlib.dumps({"rnn": name, "vector": vector}))
-        result = {"rnns": names, "vectors": [] if vectors is None else vectors.tolist()}
-        if failures:
-            self._report(failures, result)
+        files = checkpoint_files(self.checkpoints)
+        with terminal.progress("embedding") as progress:
+            embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
+        result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}
+        if self.out is not None and embedded.names:
+            terminal.say(f"{self.out}: {len(embedded.names)} RNNs, {embedded.vectors.shape[1]} numbers each")
+        if embedded.left_out:
+            self._report(embedded.left_out, result, len(files))
         return result
 
-    def _report(self, failures: list[Rnn2VecError], result: dict[str, Any]) -> None:
+    def _embed(self, rnn2vec: Rnn2Vec, files: list[Path], terminal: Terminal, progress: Progress) -> Embedded:
+        from rnn2vec.embedding.many_files import embed_files, embed_files_to, joined
+
+        hints: Hints = {"cell": self.cell, "ignore": self.ignore, "input_scaling": self.input_scaling}
+        if self.out is not None:
+            return embed_files_to(self.out, rnn2vec, files, progress=progress, **hints)
+        return joined(_said(embed_files(rnn2vec, files, progress=progress, **hints), terminal))
+
+    def _report(self, left_out: list[LeftOut], result: dict[str, Any], num_files: int) -> None:
         """Name what was left out; an error in any case."""
-        if len(self.checkpoints) == 1:
-            raise failures[0]
-        for failure in failures:
-            print(f"left out: {failure}", file=sys.stderr)  # noqa: T201
+        if num_files == 1:
+            raise left_out[0].error
+        for one in left_out:
+            print(f"left out: {one.problem}\n  -> {one.remedy}", file=sys.stderr)  # noqa: T201
         if self.json:  # what an error leaves unsaid: the vectors of the others
-            print(jsonlib.dumps({**result, "left_out": [failure.problem for failure in failures]}, indent=1))  # noqa: T201
+            print(jsonlib.dumps({**result, "left_out": [one.problem for one in left_out]}, indent=1))  # noqa: T201
         raise DataError(
-            f"{len(failures)} of {len(self.checkpoints)} checkpoints could not be embedded (see above)",
+            f"{len(left_out)} of {num_files} checkpoints could not be embedded (see above)",
             remedy="mend them or leave them out.",
         )
 
-    def _read(self, rnn2vec: Rnn2Vec) -> tuple[list[str], list[RNNStack], list[Rnn2VecError]]:
-        """Names and weights of the RNNs that fit the encoder, and what is wrong with the others."""
-        from rnn2vec.rnn.files import load_rnn
-        from rnn2vec.zoo.store import MANIFEST, Zoo
 
-        names: list[str] = []
-        stacks: list[RNNStack] = []
-        failures: list[Rnn2VecError] = []
-        for path in self.checkpoints:
-            try:
-                if (path / MANIFEST).is_file():
-                    zoo = Zoo.open(path)
-                    stack = zoo.rnns(range(len(zoo)))
-                    stack.require_finite()
-                else:
-                    stack = load_rnn(path, cell=self.cell)
-                rnn2vec.encoder.check(stack)
-            except Rnn2VecError as error:
-                problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
-                failures.append(type(error)(problem, remedy=error.remedy))
-                continue
-            names += [str(path)] if len(stack) == 1 else [f"{path}#{number}" for number in range(len(stack))]
-            stacks.append(stack)
-        return names, stacks, failures
-
-    def _write(self, names: list[str], vectors: np.ndarray) -> None:
-        import io
-
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from rnn2vec._files import write_atomically
-
-        assert self.out is not None
-        table = pa.table({"rnn": names, **{f"z{place}": column for place, column in enumerate(vectors.T)}})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        write_atomically(self.out, buffer.getvalue())
+def _said(batches: Iterable[Embedded], terminal: Terminal) -> Iterable[Embedded]:
+    """The batches, each printed as it comes."""
+    for batch in batches:
+        for name, vector in zip(batch.names, batch.vectors.tolist(), strict=True):
+            terminal.say(jsonlib.dumps({"rnn": name, "vector": vector}))
+        yield batch
 
 
 def _require_place(out: Path) -> None:

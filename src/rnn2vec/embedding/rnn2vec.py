@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -16,13 +17,15 @@ from rnn2vec._shapes import Representation
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.rnn import files
+from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import Zoo
 
-OneRNN = nn.Module | Mapping[str, Tensor] | str | Path
-"""A module, a state dict, or the path of a checkpoint file."""
+OneRNN = BlackBox | nn.Module | Mapping[str, Tensor] | str | Path
+"""A module, a state dict, the path of a checkpoint file, or anything that steps (a black box may hold several)."""
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 _RNNS_AT_ONCE = 256
@@ -79,14 +82,16 @@ class Rnn2Vec:
 
     @torch.no_grad()
     def embed(
-        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], *, cell: CellName | None = None
+        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], **hints: Unpack[Hints]
     ) -> Float32[np.ndarray, "N Z"]:
         """One vector for each RNN, in the order given.
 
         Args:
-            rnns: a stack, a zoo (all its snapshots), or one or more stacks, modules, state dicts or paths of
-                checkpoint files. Probing encoders take RNNs of different cells and sizes together.
-            cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
+            rnns: a stack, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state dicts or
+                paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together, and
+                black boxes.
+            **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
+                see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
             UsageError: an RNN does not fit the encoder, or a checkpoint is none.
@@ -96,14 +101,15 @@ class Rnn2Vec:
             rnns = rnns.rnns(range(len(rnns)))
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
-            return self._embed_stack(rnns).numpy()
-        if isinstance(rnns, (nn.Module, Mapping, str, Path)):
+            return self._embed(rnns).numpy()
+        if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)):
             rnns = [rnns]
-        stacks = [_as_stack(rnn, cell, number) for number, rnn in enumerate(rnns)]
-        return RNNCollection(stacks).map(self._embed_stack).numpy()
+        opened = [_opened(rnn, hints, number) for number, rnn in enumerate(rnns)]
+        return RNNCollection(opened).map(self._embed).numpy()
 
-    def _embed_stack(self, rnns: RNNs) -> Representation:
-        assert isinstance(rnns, RNNStack)
+    def _embed(self, rnns: RNNs) -> Representation:
+        if not isinstance(rnns, RNNStack):
+            return self.encoder(rnns).cpu().float()
         reference = next(self.encoder.parameters())
         starts = range(0, max(1, len(rnns)), _RNNS_AT_ONCE)  # the encoder refuses an empty stack
         parts = [self.encoder(rnns.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
@@ -118,15 +124,19 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def _as_stack(rnn: RNNStack | OneRNN, cell: CellName | None, number: int) -> RNNStack:
+def _opened(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
     if isinstance(rnn, (str, Path)):
-        return files.load_rnn(Path(rnn), cell=cell)
+        return files.load_rnn(Path(rnn), **hints)
     try:
         if isinstance(rnn, RNNStack):
             rnn.require_finite()
             return rnn
         if isinstance(rnn, nn.Module):
-            return RNNStack.from_modules([rnn])
-        return RNNStack.from_state_dicts([rnn], cell=cell)
+            return RNNStack.from_modules(  # a module knows its cell
+                [rnn], ignore=hints.get("ignore", ()), input_scaling=hints.get("input_scaling")
+            )
+        if isinstance(rnn, Mapping):
+            return RNNStack.from_state_dicts([rnn], **hints)
     except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
         raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
+    return rnn

@@ -2,19 +2,20 @@
 
 A black box starts, steps, and answers. It says how large its inputs and outputs are and of which kind, and
 nothing else: no weights, no architecture, no hidden size. Whatever steps can be probed: a stack of N RNNs, one
-`nn.Module`, a Python function.
+`nn.Module`, a Python function, a recurrent policy. `rnn2vec.rnn.budget` limits how often one is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
-from rnn2vec._shapes import InputStep, OutputStep
+from rnn2vec._shapes import InputStep, OutputStep, State
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.stack import RNNStack
 
@@ -64,17 +65,32 @@ class StackBlackBox:
         stack: the RNNs.
         input_kind: what their inputs are.
         output_kind: what their outputs are.
+        first_state: the state in which every sequence begins, if it is not zeros: for each layer its state vectors,
+            each `(N, 1, H)`.
     """
 
-    def __init__(self, stack: RNNStack, *, input_kind: Kind, output_kind: Kind) -> None:
+    def __init__(
+        self, stack: RNNStack, *, input_kind: Kind, output_kind: Kind, first_state: State | None = None
+    ) -> None:
         self._stack = stack
+        self._first_state = first_state
         self.input_kind: Kind = input_kind
         self.output_kind: Kind = output_kind
         self.num_rnns = len(stack)
         self.input_size = stack.spec.input_size
         self.output_size = stack.spec.output_size
-        self.initial_state = stack.initial_state
         self.step = stack.step
+
+    def initial_state(self, num_sequences: int) -> State:
+        """Zeros, or the first state for every sequence."""
+        zeros = self._stack.initial_state(num_sequences)
+        if self._first_state is None:
+            return zeros
+        layers = zip(self._first_state, zeros, strict=True)
+        return tuple(
+            tuple(one.to(like).expand_as(like) for one, like in zip(first, blank, strict=True))
+            for first, blank in layers
+        )
 
 
 class ModuleBlackBox:
@@ -111,7 +127,54 @@ class ModuleBlackBox:
         return outputs[:, 0].unsqueeze(0), state
 
 
-class FunctionBlackBox:
+class _OneByOne:
+    """What is called once per sequence and step, with NumPy vectors. Not differentiable.
+
+    Args:
+        input_size: length of an input vector.
+        output_size: length of an output vector.
+        input_kind: what its inputs are.
+        output_kind: what its outputs are.
+    """
+
+    num_rnns = 1
+
+    def __init__(self, *, input_size: int, output_size: int, input_kind: Kind, output_kind: Kind) -> None:
+        self.input_size = input_size
+        self.output_size = output_size
+        self.input_kind: Kind = input_kind
+        self.output_kind: Kind = output_kind
+
+    _called: ClassVar[str]
+    """What it is, for error texts."""
+    _first: Callable[[], Any]
+    """Makes the state before the first step."""
+    _answer: Callable[[Any, Any], tuple[Any, Any]]
+    """Output vector and next state, from input vector and state."""
+
+    def initial_state(self, num_sequences: int) -> list[Any]:
+        """One state per sequence."""
+        return [self._first() for _ in range(num_sequences)]
+
+    def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, list[Any]]:
+        """One call per sequence: `(1, B, I)` to `(1, B, O)`.
+
+        Raises:
+            UsageError: an answer is not `output_size` numbers.
+        """
+        vectors = inputs[0].detach().cpu().numpy().copy()  # what is called may write into what it gets
+        answers = [self._answer(vector, one) for vector, one in zip(vectors, state, strict=True)]
+        outputs: list[Tensor] = [torch.as_tensor(answer, dtype=inputs.dtype) for answer, _ in answers]
+        for output in outputs:
+            if tuple(output.shape) != (self.output_size,):
+                raise UsageError(
+                    f"the {self._called} answered with shape {tuple(output.shape)}, expected ({self.output_size},)",
+                    remedy="return one vector of output_size numbers, or give its true output_size.",
+                )
+        return torch.stack(outputs).unsqueeze(0).to(inputs.device), [new for _, new in answers]
+
+
+class FunctionBlackBox(_OneByOne):
     """One Python function `(input vector, state) -> (output vector, state)`, called once per sequence and step.
 
     Not differentiable: good for embedding, not for training an encoder.
@@ -125,7 +188,7 @@ class FunctionBlackBox:
         output_kind: what its outputs are.
     """
 
-    num_rnns = 1
+    _called = "function"
 
     def __init__(
         self,
@@ -137,30 +200,73 @@ class FunctionBlackBox:
         input_kind: Kind,
         output_kind: Kind,
     ) -> None:
-        self._function = function
-        self._first_state = first_state
-        self.input_size = input_size
-        self.output_size = output_size
-        self.input_kind: Kind = input_kind
-        self.output_kind: Kind = output_kind
+        super().__init__(input_size=input_size, output_size=output_size, input_kind=input_kind, output_kind=output_kind)
+        self._answer = function
+        self._first = first_state
 
-    def initial_state(self, num_sequences: int) -> list[Any]:
-        """One state per sequence."""
-        return [self._first_state() for _ in range(num_sequences)]
 
-    def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, list[Any]]:
-        """One call per sequence: `(1, B, I)` to `(1, B, O)`.
+@runtime_checkable
+class Policy(Protocol):
+    """A recurrent policy as reinforcement learning has it."""
 
-        Raises:
-            UsageError: the function did not answer with `output_size` numbers.
-        """
-        vectors = inputs[0].detach().cpu().numpy().copy()  # the function may write into what it gets
-        answers = [self._function(vector, one) for vector, one in zip(vectors, state, strict=True)]
-        outputs: list[Tensor] = [torch.as_tensor(answer, dtype=inputs.dtype) for answer, _ in answers]
-        for output in outputs:
-            if tuple(output.shape) != (self.output_size,):
-                raise UsageError(
-                    f"the function answered with shape {tuple(output.shape)}, expected ({self.output_size},)",
-                    remedy="return one vector of output_size numbers, or give its true output_size.",
-                )
-        return torch.stack(outputs).unsqueeze(0).to(inputs.device), [new for _, new in answers]
+    def reset(self) -> Any:
+        """The state at the start of an episode."""
+        ...
+
+    def act(self, observation: Any, state: Any) -> tuple[Any, Any]:
+        """Action and next state for one observation."""
+        ...
+
+
+class PolicyBlackBox(_OneByOne):
+    """A recurrent policy with `reset()` and `act(observation, state)`, called once per sequence and step.
+
+    What it answers is its action: a vector (continuous), or for `output_kind="categorical"` either a vector of logits
+    or the number of the action taken. A number says less than logits: it is read as logits of 0 for that action and
+    `-certainty` for the others.
+
+    Args:
+        policy: the policy; nothing of it is used but these two methods.
+        observation_size: length of an observation.
+        num_actions: length of a continuous action, or how many actions there are.
+        input_kind: what observations are.
+        output_kind: what actions are.
+        certainty: how far below the chosen action the others are put, in nats.
+    """
+
+    _called = "policy"
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        observation_size: int,
+        num_actions: int,
+        input_kind: Kind = "continuous",
+        output_kind: Kind = "categorical",
+        certainty: float = 5.0,
+    ) -> None:
+        super().__init__(
+            input_size=observation_size, output_size=num_actions, input_kind=input_kind, output_kind=output_kind
+        )
+        self._first = policy.reset
+        self._answer = self._act
+        self._policy = policy
+        self._certainty = certainty
+
+    def _act(self, vector: Any, state: Any) -> tuple[Any, Any]:
+        action, state = self._policy.act(vector, state)
+        if self.output_kind == "categorical" and np.ndim(action) == 0:
+            action = self._as_logits(action)
+        return action, state
+
+    def _as_logits(self, action: Any) -> np.ndarray:
+        number = int(action)
+        if not 0 <= number < self.output_size:
+            raise UsageError(
+                f"the policy answered with action {number}, expected 0..{self.output_size - 1}",
+                remedy="give its true num_actions; actions count from 0.",
+            )
+        logits = np.full(self.output_size, -self._certainty)
+        logits[number] = 0.0
+        return logits

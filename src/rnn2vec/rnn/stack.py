@@ -21,7 +21,9 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import FlatWeights, InputSequences, InputStep, LayerState, OutputSequences, OutputStep, State
 from rnn2vec.rnn import convert, symmetry
 from rnn2vec.rnn.cells import CELLS
+from rnn2vec.rnn.parts import Converted
 from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.state_dicts import from_state_dict
 
 
 class RNNStack:
@@ -76,37 +78,70 @@ class RNNStack:
         return cls(spec, {name: part.unflatten(1, shape) for (name, shape), part in named})
 
     @classmethod
-    def from_modules(cls, modules: Sequence[nn.Module]) -> RNNStack:
+    def from_modules(
+        cls, modules: Sequence[nn.Module], *, ignore: Sequence[str] = (), input_scaling: tuple[str, str] | None = None
+    ) -> RNNStack:
         """A stack from modules that each hold one recurrent module and a linear readout.
 
-        The names of the submodules do not matter. Weights are copied. The modules are not run: what they do
-        besides (a nonlinearity before the readout, say) is not seen.
+        The names of the submodules do not matter. Weights are copied; an `nn.Embedding` in front is folded into
+        them. The modules are not run: what they do besides (a nonlinearity before the readout, say) is not seen.
+
+        Args:
+            modules: one per RNN.
+            ignore: patterns of names of weights that the outputs do not depend on, such as `("critic.*",)`.
+            input_scaling: names of two weights or buffers, where an RNN is fed `(input - first) / second`: these are
+                folded in too.
 
         Raises:
             UsageError: a module does not hold exactly one `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no
-                projection) and one `nn.Linear` that fits it, or holds other weights besides, or the modules
-                differ in architecture.
+                projection) or cells of one of them, and one `nn.Linear` that fits it, or holds other weights
+                besides, or the modules differ in architecture.
             DataError: a weight is NaN or infinite.
         """
-        return cls._converted(modules, convert.from_module)
+        return cls._converted(
+            modules, functools.partial(convert.from_module, ignore=ignore, input_scaling=input_scaling)
+        )
 
     @classmethod
-    def from_state_dicts(cls, state_dicts: Sequence[Mapping[str, Tensor]], *, cell: CellName | None = None) -> RNNStack:
+    def from_state_dicts(
+        cls,
+        state_dicts: Sequence[Mapping[str, Tensor]],
+        *,
+        cell: CellName | None = None,
+        ignore: Sequence[str] = (),
+        input_scaling: tuple[str, str] | None = None,
+    ) -> RNNStack:
         """A stack from state dicts of modules as `from_modules` takes them.
 
         Args:
             state_dicts: one per RNN, names with any prefix (`module.`, `model.rnn.`).
             cell: needed when a state dict has one gate: a tanh RNN and a ReLU RNN look the same there.
+            ignore: see `from_modules`.
+            input_scaling: see `from_modules`.
 
         Raises:
             UsageError: the shapes fit no cell, `cell` is needed or contradicts them, or architectures differ.
             DataError: a weight is NaN or infinite.
         """
-        return cls._converted(state_dicts, functools.partial(convert.from_state_dict, cell=cell))
+        return cls._converted(
+            state_dicts, functools.partial(from_state_dict, cell=cell, ignore=ignore, input_scaling=input_scaling)
+        )
 
     @classmethod
-    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], convert.Converted]) -> RNNStack:
-        parts: list[convert.Converted] = []
+    def of_one(cls, converted: Converted) -> RNNStack:
+        """A stack of the one RNN that a converter read.
+
+        Raises:
+            DataError: a weight is NaN or infinite.
+        """
+        spec, weights = converted
+        stack = cls(spec, {name: weight.unsqueeze(0) for name, weight in weights.items()})
+        stack.require_finite()
+        return stack
+
+    @classmethod
+    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], Converted]) -> RNNStack:
+        parts: list[Converted] = []
         for number, rnn in enumerate(rnns):
             try:
                 parts.append(convert_one(rnn))
@@ -173,6 +208,9 @@ class RNNStack:
         Raises:
             DataError: names the first RNN and weight that is.
         """
+        sums = torch.stack([weight.sum() for weight in self.weights.values()])
+        if torch.isfinite(sums).all():  # which one bad number spoils; if they merely overflow, we look closer
+            return
         for name, weight in self.weights.items():
             bad = ~torch.isfinite(weight).flatten(1).all(dim=1)
             if bad.any():

@@ -1,0 +1,1 @@
+"""RNNs of other frameworks: one file each, all through `arrays`, which knows what an order of gates is."""
