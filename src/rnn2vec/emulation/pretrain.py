@@ -16,15 +16,15 @@ from rnn2vec._errors import DataError, UsageError, unknown_name
 from rnn2vec._files import claim_folder, read_json, sha256_of, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
-from rnn2vec._seeding import numpy_generator, torch_generator
+from rnn2vec._seeding import numpy_generator
 from rnn2vec.emulation import checkpoints, losses
-from rnn2vec.emulation.checkpoints import Model, Standing
+from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.tracking import JsonLines, Metrics, Tracker, append_line
-from rnn2vec.rnn import symmetry
-from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.emulation.training_state import Standing
+from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.zoo.store import MANIFEST, Zoo
 
 
@@ -188,11 +188,7 @@ class _Trainer:
         metrics = {"train/loss": float(np.mean(train_losses)), **self._validate()}
         _require_finite(metrics, standing.step)
         loss = metrics[f"validation/{config.loss}"]
-        self._is_best = standing.best is None or loss < standing.best
-        if self._is_best:
-            standing.best, standing.best_step, standing.misses = loss, standing.step, 0
-        else:
-            standing.misses += 1
+        self._is_best = standing.take(loss)
         return metrics
 
     def save(self) -> None:
@@ -204,7 +200,14 @@ class _Trainer:
     def _update(self, step: int) -> float:
         """Make update number `step`; return its loss."""
         behaviour = self._draw(step)
-        rnns = self._augmented(behaviour.rnns, step)
+        rnns = augmented(
+            self._model.encoder,
+            behaviour.rnns,
+            seed=self._config.seed,
+            step=step,
+            permutations=self._config.augment,
+            signs=self._config.augment_signs,
+        )
         emulated = self._model.emulator(self._model.encoder(rnns), behaviour.inputs)
         loss = self._loss(behaviour.outputs, emulated).mean()
         objective = loss + self._warm_up(step, behaviour.outputs, emulated)
@@ -232,17 +235,6 @@ class _Trainer:
         num_rollouts = self._train.codes.shape[1]
         rollouts = generator.integers(num_rollouts, size=(count, self._config.rollouts_per_rnn))
         return self._train.behaviour(rnns, rollouts)
-
-    def _augmented(self, rnns: RNNStack, step: int) -> RNNStack:
-        """The same functions with other weights, for encoders to which that makes a difference."""
-        config, encoder, weights = self._config, self._model.encoder, rnns.weights
-        if config.augment and encoder.augmentable:
-            generator = torch_generator(config.seed, "augment", step)
-            weights = symmetry.permute_randomly(rnns.spec, weights, generator)
-        if config.augment_signs and encoder.sign_augmentable:
-            generator = torch_generator(config.seed, "augment signs", step)
-            weights = symmetry.flip_randomly(rnns.spec, weights, generator)
-        return RNNStack(rnns.spec, weights)
 
     def _validate(self) -> Metrics:
         """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""

@@ -63,7 +63,9 @@ class Property:
     loss: Literal["binary-cross-entropy", "cross-entropy", "mean-squared-error"]
     """What a predictor of it minimizes."""
     categories: tuple[float, ...] | None = None
-    """The values that each column can take, for the cross-entropies."""
+    """The values that each column can take, for the cross-entropies; None there means those that occur in the zoo."""
+    period: float | None = None
+    """For an angle: numbers that differ by this are the same, such as 360."""
 
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
         """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
