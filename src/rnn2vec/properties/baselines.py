@@ -19,7 +19,7 @@ from rnn2vec.properties.data import TRAIN, PropertyData
 from rnn2vec.properties.scores import Outputs
 from rnn2vec.tasks.base import Property
 
-Features = Mapping[str, Float[np.ndarray, "M F"]]
+Features = Mapping[str, Float[np.ndarray, "_ F"]]
 """Features of the RNNs of each part."""
 Learner = Literal["linear", "trees"]
 
@@ -73,7 +73,7 @@ def _learned(data: PropertyData, features: Features, learner: Learner, seed: int
 
 def _one_column(
     model: Any, features: Features, targets: Float[np.ndarray, "M K"], prop: Property
-) -> dict[str, Float[np.ndarray, "M K"]]:
+) -> dict[str, Float[np.ndarray, "_ K"]]:
     """Numbers `(M, 1)`, or probabilities of each of K choices."""
     if prop.categories is None:
         model.fit(features[TRAIN], targets[:, 0])

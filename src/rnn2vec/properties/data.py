@@ -18,7 +18,7 @@ from rnn2vec._seeding import numpy_generator
 from rnn2vec.tasks.base import Property, TaskFamily
 from rnn2vec.zoo.store import Zoo
 
-Rows = Int[np.ndarray, " M"]
+Rows = Int[np.ndarray, " _"]
 """Numbers of snapshots in a zoo."""
 TRAIN, VALIDATION, OOD = "train", "validation", "ood"
 
@@ -31,9 +31,9 @@ class PropertyData:
     """What is predicted; its categories are known."""
     rows: dict[str, Rows]
     """Snapshots of `train`, `validation` and `ood`; parts without any are left out."""
-    targets: dict[str, Float32[np.ndarray, "M D"]]
+    targets: dict[str, Float32[np.ndarray, "_ D"]]
     """What should be answered for each of them."""
-    is_last: dict[str, Bool[np.ndarray, " M"]]
+    is_last: dict[str, Bool[np.ndarray, " _"]]
     """Which of them are the last snapshots of their runs."""
 
 

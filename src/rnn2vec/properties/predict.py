@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from rnn2vec import encoders
@@ -25,7 +26,7 @@ from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.statistics import layer_statistics
 from rnn2vec.properties.baselines import Features, baselines
 from rnn2vec.properties.config import PredictConfig, Setting, preset, require_setting
-from rnn2vec.properties.data import TRAIN, PropertyData, collect
+from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
 from rnn2vec.properties.scores import Outputs, Score, score
 from rnn2vec.properties.training import Predictor, train
 from rnn2vec.rnn.stack import RNNStack
@@ -46,7 +47,9 @@ class PropertyScores:
     encoder: str
     """The encoder's name."""
     source: str | None
-    """The folder or name of the pre-trained encoder; None where it was trained from scratch."""
+    """The folder's name or the name of the pre-trained encoder; None where it was trained from scratch."""
+    model: str | None
+    """The checksum of the pre-trained encoder's weights."""
     seed: int
     """Everything random followed from it."""
     config: dict[str, Any]
@@ -67,6 +70,17 @@ class PropertyScores:
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-ready values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PropertyScores:
+        """What `to_dict` wrote."""
+
+        def scores(written: dict[str, Any]) -> Scores:
+            return {part: Score(**one) for part, one in written.items()}
+
+        simple = {name: scores(one) for name, one in values["baselines"].items()}
+        read: dict[str, Any] = {**values, "scores": scores(values["scores"]), "baselines": simple}
+        return cls(**read)
 
 
 def predict_property(
@@ -105,7 +119,7 @@ def predict_property(
     """
     require_setting(setting)
     source = _Source.of(zoo, encoder, setting)
-    config = source.complete(config or preset("laptop", setting, source.encoder), setting)
+    config = source.complete(config, setting)
     data = collect(zoo, property_name, seed=seed)
     stacks = {part: zoo.rnns(rows) for part, rows in data.rows.items()}
     vectors = source.represent(stacks, device)
@@ -123,19 +137,51 @@ def predict_property(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return PropertyScores(
-        property=property_name,
-        setting=setting,
-        encoder=source.encoder,
-        source=source.name,
-        seed=seed,
-        config=config.to_dict(),
-        zoo={"folder": zoo.folder.name, "manifest": _checksum(zoo)},
+        **_identity(zoo, property_name, source, setting, config, seed),
         best_step=trained.best_step,
         num_steps=trained.num_steps,
         scores=_scores(data, trained.outputs),
         baselines={name: _scores(data, outputs) for name, outputs in simple.items()},
         provenance=provenance(),
     )
+
+
+def identify(
+    zoo: Zoo,
+    property_name: str,
+    *,
+    encoder: str | Path,
+    setting: Setting = "frozen",
+    config: PredictConfig | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What the scores of `predict_property` with these arguments depend on: entries of `PropertyScores.to_dict`.
+
+    Results with equal entries need not be made again.
+
+    Raises:
+        UsageError: as `predict_property`.
+        DataError: as `predict_property`.
+    """
+    require_setting(setting)
+    find_property(zoo.family, property_name)
+    source = _Source.of(zoo, encoder, setting)
+    return _identity(zoo, property_name, source, setting, source.complete(config, setting), seed)
+
+
+def _identity(
+    zoo: Zoo, property_name: str, source: _Source, setting: Setting, config: PredictConfig, seed: int
+) -> dict[str, Any]:
+    return {
+        "property": property_name,
+        "setting": setting,
+        "encoder": source.encoder,
+        "source": source.name,
+        "model": source.checksum,
+        "seed": seed,
+        "config": config.to_dict(),
+        "zoo": {"folder": zoo.folder.name, "manifest": _checksum(zoo)},
+    }
 
 
 @dataclass(frozen=True)
@@ -145,7 +191,9 @@ class _Source:
     encoder: str
     """The encoder's name."""
     name: str | None
-    """What was given for a pre-trained encoder; None for one that is trained from scratch."""
+    """The last part of what was given for a pre-trained encoder; None for one that is trained from scratch."""
+    checksum: str | None
+    """Of the pre-trained weights."""
     pretrained: Rnn2Vec | None
     """The pre-trained encoder of the frozen setting."""
     sizes: dict[str, Any]
@@ -156,7 +204,7 @@ class _Source:
         """What was named: an encoder, a run, or a pre-trained encoder that comes with the package."""
         is_name = str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names()
         if is_name and setting == "supervised":
-            return cls(str(given), None, None, {})
+            return cls(str(given), None, None, None, {})
         if is_name:
             raise UsageError(
                 f"frozen with {str(given)!r}, which is not pre-trained",
@@ -166,15 +214,20 @@ class _Source:
         _require_same_zoo(zoo, Path(given))
         size = pretrained.encoder.representation_size
         if setting == "frozen":
-            return cls(pretrained.encoder.name, str(given), pretrained, {"representation_size": size})
+            weights = safetensors.torch.save(pretrained.encoder.state_dict())
+            return cls(
+                encoder=pretrained.encoder.name,
+                name=Path(given).name,
+                checksum=sha256_of(weights),
+                pretrained=pretrained,
+                sizes={"representation_size": size, "encoder_options": {}},
+            )
         sizes = {"representation_size": size, "encoder_options": pretrained.config["encoder_options"]}
-        return cls(pretrained.encoder.name, None, None, sizes)
+        return cls(pretrained.encoder.name, None, None, None, sizes)
 
-    def complete(self, config: PredictConfig, setting: Setting) -> PredictConfig:
-        """The config with what the run decides."""
-        if setting == "frozen":  # nothing is trained from scratch: the result should not say so
-            config = dataclasses.replace(config, encoder_options={})
-        return dataclasses.replace(config, **self.sizes)
+    def complete(self, config: PredictConfig | None, setting: Setting) -> PredictConfig:
+        """The config, `laptop` by default, with what the run decides."""
+        return dataclasses.replace(config or preset("laptop", setting, self.encoder), **self.sizes)
 
     def represent(self, stacks: dict[str, RNNStack], device: str) -> dict[str, Representation] | None:
         """Representations of the RNNs of each part; None where the encoder is yet to be trained."""

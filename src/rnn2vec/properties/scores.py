@@ -26,7 +26,7 @@ from rnn2vec.tasks.base import Property
 
 _BINS = 15
 
-Outputs = Float[np.ndarray, "M D"]
+Outputs = Float[np.ndarray, "_ D"]
 """What a predictor answers: logits where the property is a choice, otherwise numbers in the property's unit."""
 
 
