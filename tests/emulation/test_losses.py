@@ -75,6 +75,19 @@ def test_scipy_says_the_same(name: str, p: np.ndarray, q: np.ndarray, zeros: boo
     assert value == pytest.approx(np.nan_to_num(SCIPY[name](rnn, emulator), posinf=math.inf), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@given(p=draws, q=draws)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in sqrt")  # SciPy's own: equal distributions, rounded
+def test_scipy_says_the_same_of_half_precision_with_zeros_on_both_sides(
+    name: str, p: np.ndarray, q: np.ndarray
+) -> None:
+    """Rounded to half precision, what is below 3e-8 is 0: for the RNN, for the emulator, or for both."""
+    sides = [one.astype(np.float16).astype(np.float64) for one in (_distribution(p), _distribution(q))]
+    rnn, emulator = (one / one.sum() for one in sides)
+    value = losses.distance(name, "categorical")(_logits(rnn), _logits(emulator)).item()
+    assert value == pytest.approx(np.nan_to_num(SCIPY[name](rnn, emulator), posinf=math.inf), rel=1e-9, abs=1e-12)
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 

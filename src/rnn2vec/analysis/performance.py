@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rnn2vec._progress import Progress, silent
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import Representation
 from rnn2vec.emulation.emulator import Emulation, Emulator
@@ -68,6 +69,7 @@ def compare_performance(
     tasks: Sequence[Task],
     num_episodes: int = 100,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> PerformanceComparison:
     """Let RNNs and their emulations act in the RNNs' tasks.
 
@@ -79,6 +81,7 @@ def compare_performance(
         tasks: the task of each RNN.
         num_episodes: episodes of each RNN, and of each emulation.
         seed: where the episodes' random numbers come from.
+        progress: told of the RNNs done.
     """
     sides: tuple[list[Tensor], list[Tensor]] = ([], [])
     for start in range(0, len(rnns), _RNNS_AT_ONCE):
@@ -87,6 +90,7 @@ def compare_performance(
         numbers = range(len(rnns))[part]
         for side, stepper in zip(sides, steppers, strict=True):
             side.append(act(stepper, family, tasks[part], num_episodes, numbers=numbers, seed=seed).performance())
+        progress(numbers[-1] + 1, len(rnns), f"{num_episodes} episodes each")
     rnn, emulated = (torch.cat(side).double().cpu().numpy() for side in sides)
     return PerformanceComparison(rnn, emulated, num_episodes)
 

@@ -15,6 +15,7 @@ from rnn2vec.cli.bench import BenchVerbs
 from rnn2vec.cli.embed import Embed
 from rnn2vec.cli.interrogate import Interrogate
 from rnn2vec.cli.pretrain import Pretrain
+from rnn2vec.cli.properties import Properties
 from rnn2vec.cli.study import StudyVerbs
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.tour import Tour
@@ -30,6 +31,7 @@ class CommandLine:
         Annotated[Tour, tyro.conf.subcommand("tour")]
         | Annotated[ZooVerbs, tyro.conf.subcommand("zoo")]
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
+        | Annotated[Properties, tyro.conf.subcommand("properties")]
         | Annotated[Embed, tyro.conf.subcommand("embed")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
@@ -56,6 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rnn2vec: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
-    if verb.json:
+    if verb.json and result:  # of processes that work together, one alone has a result
         print(json.dumps(result, indent=1))  # noqa: T201
     return 0

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Pretrain(Verb):
     """Pre-train an encoder on a zoo, or go on with a run that was interrupted.
 
-    No labels are needed: an emulator that gets only the representation must imitate the RNN.
+    No labels are needed: an emulator that gets only the representation must imitate the RNN. Under torchrun, several
+    processes train together.
     """
 
     zoo: tyro.conf.Positional[Path]
@@ -46,6 +47,8 @@ class Pretrain(Verb):
     """Updates between validations and checkpoints."""
     patience: int | None = None
     """Validations without a new best after which to stop."""
+    ema: float | None = None
+    """Decay of a moving average of the weights, which is then what is validated and kept; 0 for none."""
     seed: int | None = None
     """Everything random follows from it."""
     device: str = "cpu"
@@ -57,6 +60,7 @@ class Pretrain(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Pre-train, then say how good the best model is on unseen tasks."""
+        from rnn2vec.emulation.parallel import Processes, joined
         from rnn2vec.emulation.pretrain import pretrain
         from rnn2vec.emulation.tracking import TensorBoard, read_metrics
         from rnn2vec.tasks import idx_images
@@ -67,8 +71,13 @@ class Pretrain(Verb):
         if self.mnist is not None:
             idx_images.read_folder(self.mnist)  # the zoo finds them by their fingerprint
         trackers = [TensorBoard(self.out / "tensorboard")] if self.tensorboard else []
-        with terminal.progress(f"pre-train {self.encoder}") as progress:
-            pretrain(zoo, config, self.out, device=self.device, progress=progress, trackers=trackers)
+        with joined(self.device) as device:
+            if not Processes.current().is_first:
+                terminal, trackers = Terminal(quiet=True), []
+            with terminal.progress(f"pre-train {self.encoder}") as progress:
+                pretrain(zoo, config, self.out, device=device, progress=progress, trackers=trackers)
+            if not Processes.current().is_first:
+                return {}
         best = min(read_metrics(self.out), key=lambda line: line[f"validation/{config.loss}"])
         terminal.say(
             f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
@@ -88,6 +97,7 @@ class Pretrain(Verb):
             loss=self.loss,
             validate_every=self.validate_every,
             patience=self.patience,
+            ema=self.ema,
             seed=self.seed,
         )
         return dataclasses.replace(chosen, **changes)

@@ -12,6 +12,7 @@ import tyro
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder, write_atomically, write_json
 from rnn2vec._provenance import provenance
+from rnn2vec.cli.imitation import ImitationStudy
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -167,4 +168,5 @@ class StudyVerbs:
     verb: (
         Annotated[Invariance, tyro.conf.subcommand("invariance")]
         | Annotated[EncoderTable, tyro.conf.subcommand("encoders")]
+        | Annotated[ImitationStudy, tyro.conf.subcommand("imitation")]
     )

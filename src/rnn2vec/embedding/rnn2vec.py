@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ class Rnn2Vec:
     def spec(self) -> RNNSpec:
         """The architecture that the encoder was trained on."""
         return self.encoder.spec
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Names, sizes, spec and interface: what it takes to make an encoder like this one."""
+        return self._model.config
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path) -> Rnn2Vec:

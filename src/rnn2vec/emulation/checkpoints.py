@@ -10,7 +10,6 @@ log.jsonl                wall times
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,20 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, read_json, write_atomically, write_json
+from rnn2vec._files import read_json, write_atomically, write_json
 from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.emulation.training_state import (
+    Standing,
+    collect_weights,
+    load_state,
+    reason,
+    save_state,
+    spread_weights,
+)
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -43,20 +50,6 @@ class Model:
     emulator: Emulator
     config: dict[str, Any]
     """Names, sizes, spec and interface; the content of `config.json`."""
-
-
-@dataclass
-class Standing:
-    """Where a run stands; what it needs besides tensors to go on."""
-
-    step: int = 0
-    """Updates made."""
-    best: float | None = None
-    """The lowest validation loss so far."""
-    best_step: int = 0
-    """When that was."""
-    misses: int = 0
-    """Validations since then."""
 
 
 def model_config(
@@ -103,7 +96,7 @@ def save_model(folder: Path, model: Model) -> None:
 
     The large file first: where the disk has no place for it, a model that was there before stays as it was.
     """
-    write_atomically(folder / MODEL, safetensors.torch.save(_weights(model)))
+    write_atomically(folder / MODEL, safetensors.torch.save(collect_weights(_modules(model))))
     write_json(folder / CONFIG, model.config)
 
 
@@ -138,10 +131,10 @@ def load_model(folder: Path) -> Model:
         weights = safetensors.torch.load_file(folder / MODEL)
         _require_fit(config, weights)
         model = make_model(config, seed=0)
-        _load_weights(model, weights)
+        spread_weights(_modules(model), weights)
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise DataError(
-            f"{folder} holds no readable model: {_reason(error)}", remedy="restore its files, or pre-train it again."
+            f"{folder} holds no readable model: {reason(error)}", remedy="restore its files, or pre-train it again."
         ) from error
     return model
 
@@ -153,70 +146,35 @@ def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
         ValueError: they differ.
     """
     with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in _weights(make_model(config, seed=0)).items()}
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+        wanted = collect_weights(_modules(make_model(config, seed=0)))
+    expected, given = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (wanted, weights))
     for name in sorted(expected.keys() | given.keys()):
         if expected.get(name) != given.get(name):
             asked, there = expected.get(name, "nothing"), given.get(name, "nothing")
             raise ValueError(f"{name}: {CONFIG} asks for {asked}, {MODEL} has {there}")
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UsageError):
-        return error.problem
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def save_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing) -> None:
+def save_checkpoint(
+    folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing, average: Model | None = None
+) -> None:
     """Write `checkpoint.safetensors`: one file, so that all of it is of the same step."""
-    tensors = _weights(model)
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-    note = canonical_json(vars(standing))
-    data = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, metadata={"rnn2vec": note}
-    )
-    write_atomically(folder / CHECKPOINT, data)
+    save_state(folder / CHECKPOINT, _modules(model, average), optimizer, standing)
 
 
-def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer) -> Standing:
-    """Put model and optimizer where the checkpoint has them; a fresh `Standing` when there is none.
+def load_checkpoint(
+    folder: Path, model: Model, optimizer: torch.optim.Optimizer, average: Model | None = None
+) -> Standing:
+    """Put model, average and optimizer where the checkpoint has them; a fresh `Standing` when there is none.
 
     Raises:
         DataError: the checkpoint is damaged.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return Standing()
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            standing = Standing(**json.loads(file.metadata()["rnn2vec"]))
-        _load_weights(model, {name: t for name, t in tensors.items() if not name.startswith("optimizer.")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, entry = name.split(".")
-                state.setdefault(int(number), {})[entry] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"{path} is damaged: {_reason(error)}",
-            remedy=f"delete {folder} and pre-train again; its zoo is not touched.",
-        ) from error
-    return standing
+    remedy = f"delete {folder} and pre-train again; its zoo is not touched."
+    return load_state(folder / CHECKPOINT, _modules(model, average), optimizer, remedy=remedy)
 
 
-def _weights(model: Model) -> dict[str, Tensor]:
-    weights = {f"encoder.{name}": tensor for name, tensor in model.encoder.state_dict().items()}
-    return weights | {f"emulator.{name}": tensor for name, tensor in model.emulator.state_dict().items()}
-
-
-def _load_weights(model: Model, weights: dict[str, Tensor]) -> None:
-    for name, tensor in weights.items():
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} has NaN or infinite numbers")
-    for prefix, module in (("encoder.", model.encoder), ("emulator.", model.emulator)):
-        module.load_state_dict(
-            {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-        )
+def _modules(model: Model, average: Model | None = None) -> dict[str, nn.Module]:
+    modules: dict[str, nn.Module] = {"encoder": model.encoder, "emulator": model.emulator}
+    if average is not None:
+        modules |= {"average-encoder": average.encoder, "average-emulator": average.emulator}
+    return modules

@@ -64,6 +64,9 @@ class PretrainConfig:
     """AdamW's decoupled weight decay."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient, for the encoder and for the emulator apart."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, such as 0.999, which is then what is validated and kept;
+    0 for none."""
     augment: bool = True
     """Renumber hidden units at random for encoders to which that makes a difference."""
     augment_signs: bool = False
@@ -85,6 +88,8 @@ class PretrainConfig:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
         if not 0 < self.gradient_clip < math.inf:
             raise UsageError(f"gradient_clip={self.gradient_clip}", remedy="give a number above 0.")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"ema={self.ema}", remedy="give 0 (none) or a decay below 1, such as 0.999.")
         for name in ("learning_rate", "warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")

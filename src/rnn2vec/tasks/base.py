@@ -106,9 +106,9 @@ class Property:
     loss: Literal["binary-cross-entropy", "cross-entropy", "mean-squared-error"]
     """What a predictor of it minimizes."""
     categories: tuple[float, ...] | None = None
-    """The values that each column can take, for the cross-entropies."""
-    scale: float = 1.0
-    """What a number is divided by, so that it is of the size of 1."""
+    """The values that each column can take, for the cross-entropies; None there means those that occur in the zoo."""
+    period: float | None = None
+    """For an angle: numbers that differ by this are the same, such as 360."""
 
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
         """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
@@ -121,7 +121,7 @@ class Property:
         """
         columns = np.stack([np.asarray(table[column]) for column in self.columns], axis=1)
         if self.categories is None:
-            return (columns / self.scale).astype(np.float32)
+            return columns.astype(np.float32)
         hot = columns[:, :, None] == np.asarray(self.categories)
         if not hot.any(axis=2).all():
             strange = columns[~hot.any(axis=2)][0]

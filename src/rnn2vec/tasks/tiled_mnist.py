@@ -117,7 +117,7 @@ class TiledMnist(TaskFamily):
     def properties(self) -> tuple[Property, ...]:
         """The paper's four, and the angle as a direction: 359 and 1 degrees are near, as numbers they are not."""
         return (
-            Property("task", ("angle",), "mean-squared-error", scale=360.0),
+            Property("task", ("angle",), "mean-squared-error", period=360.0),
             AngleProperty("task-direction", ("angle",), "mean-squared-error"),
             Property("performance", ("performance",), "mean-squared-error"),
             Property("generalization-gap", ("generalization_gap",), "mean-squared-error"),

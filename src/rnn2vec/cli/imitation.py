@@ -1,0 +1,95 @@
+"""`rnn2vec study imitation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from rnn2vec._errors import UsageError
+from rnn2vec._files import claim_folder, read_json, sha256_of, write_atomically, write_json
+from rnn2vec._provenance import provenance
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from rnn2vec.analysis.imitation import Imitation
+    from rnn2vec.emulation.checkpoints import Model
+    from rnn2vec.tasks.base import Split
+    from rnn2vec.zoo.store import Zoo
+
+MARKER = "imitation.json"
+_SPLITS: dict[Split, str] = {"validation": "unseen tasks", "ood": "unusual tasks (OOD)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImitationStudy(Verb):
+    """Is an emulation as good at the task as its RNN? The paper's Figure 5, for tasks that the encoder never met."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of the zoo."""
+    runs: tuple[Path, ...]
+    """Folders of pre-training runs on it."""
+    out: Path = Path("imitation")
+    """Folder of the table and the figures."""
+    episodes: int = 100
+    """Episodes, such as sampled strings, of each RNN and of each emulation."""
+    seed: int = 0
+    """Of the episodes and the bootstrap."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, draw, and show the table."""
+        from rnn2vec.report.imitation_figure import draw_imitations, imitation_markdown
+        from rnn2vec.zoo.store import Zoo
+
+        zoo = Zoo.open(self.zoo)
+        models = self._models(zoo)
+        results: dict[Split, dict[str, Imitation]] = {
+            split: self._measure(zoo, split, models, terminal) for split in _SPLITS if len(zoo.split(split))
+        }
+        claim_folder(self.out, marker=MARKER, kind="study of imitation")
+        for split, runs in results.items():
+            draw_imitations(runs, self.out / f"{split}.svg")
+        text = imitation_markdown({_SPLITS[split]: runs for split, runs in results.items()})
+        write_atomically(self.out / "imitation.md", text.encode())
+        findings = {split: {name: one.to_dict() for name, one in runs.items()} for split, runs in results.items()}
+        result = {"provenance": provenance(), "zoo": self.zoo.name, "seed": self.seed, "imitation": findings}
+        write_json(self.out / MARKER, result)
+        terminal.say(f"{text}\ntable and figures: {self.out}")
+        return result
+
+    def _models(self, zoo: Zoo) -> dict[str, Model]:
+        """The models by the names of their folders.
+
+        Raises:
+            UsageError: none was given, two have one name, or one was pre-trained on another zoo.
+        """
+        from rnn2vec.emulation import checkpoints
+        from rnn2vec.zoo.store import MANIFEST
+
+        names = [folder.name for folder in self.runs]
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"--runs {' '.join(map(str, self.runs))}", remedy="give folders of different names.")
+        models = {folder.name: checkpoints.load_model(folder) for folder in self.runs}
+        checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
+        for folder in self.runs:
+            record = folder / checkpoints.RUN
+            if record.is_file() and read_json(record)["zoo"]["manifest"] != checksum:
+                raise UsageError(
+                    f"{folder} was pre-trained on another zoo than {zoo.folder}",
+                    remedy="give the zoo that it was pre-trained on: its unseen tasks are no others.",
+                )
+        return models
+
+    def _measure(self, zoo: Zoo, split: Split, models: dict[str, Model], terminal: Terminal) -> dict[str, Imitation]:
+        from rnn2vec.analysis.imitation import imitate
+        from rnn2vec.emulation.data import SplitData
+
+        data = SplitData(zoo, split)
+        found: dict[str, Imitation] = {}
+        for name, model in models.items():
+            with terminal.progress(f"{name}, {_SPLITS[split]}") as progress:
+                found[name] = imitate(data, model, num_episodes=self.episodes, seed=self.seed, progress=progress)
+        return found

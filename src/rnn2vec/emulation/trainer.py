@@ -1,0 +1,197 @@
+"""The updates of pre-training, and what is known between them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from rnn2vec._errors import DataError
+from rnn2vec._progress import Progress
+from rnn2vec._provenance import provenance
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.emulation import checkpoints, losses
+from rnn2vec.emulation.checkpoints import Model
+from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.data import SplitData
+from rnn2vec.emulation.fidelity import emulation_fidelity
+from rnn2vec.emulation.parallel import Imitation, Processes
+from rnn2vec.emulation.tracking import Metrics
+from rnn2vec.emulation.training_state import Standing
+from rnn2vec.encoders.augmentation import augmented
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo.store import Zoo
+
+
+class Trainer:
+    """The state of one run between updates.
+
+    Everything random about an update comes from the seed and the update's number, so that going on from a checkpoint
+    needs no state of a generator.
+
+    Args:
+        zoo: RNNs and rollouts.
+        config: how to train.
+        folder: the run's folder, which is not touched before `save`.
+        device: where to train.
+        processes: who trains together.
+
+    Raises:
+        UsageError: something cannot be trained as asked for.
+    """
+
+    def __init__(self, zoo: Zoo, config: PretrainConfig, folder: Path, device: str, processes: Processes) -> None:
+        self._config = config
+        self._folder = folder
+        self._device = device
+        self._processes = processes
+        self._train = SplitData(zoo, "train", device=device)
+        processes.share(self._batch_size)
+        unseen = SplitData(zoo, "validation", device=device)
+        self._validation = unseen.first_rollouts(config.validation_rollouts)
+        self._last_snapshots = unseen.steps == unseen.steps.max()
+        self._loss = losses.distance(config.loss, zoo.family.interface.output_kind)
+        self._model = checkpoints.make_model(
+            checkpoints.model_config(
+                encoder=config.encoder,
+                encoder_options=config.encoder_options,
+                emulator_options={
+                    "hidden_size": config.emulator_hidden_size,
+                    "conditioning": config.conditioning,
+                },
+                spec=zoo.spec,
+                interface=zoo.family.interface,
+                representation_size=config.representation_size,
+                provenance=provenance(),
+            ),
+            seed=config.seed,
+        )
+        self._parts: tuple[nn.Module, ...] = (self._model.encoder.to(device), self._model.emulator.to(device))
+        self._imitate = Imitation(self._model.encoder, self._model.emulator).shared(processes)
+        self._average = copy.deepcopy(self._model) if config.ema else None
+        parameters = [parameter for part in self._parts for parameter in part.parameters()]
+        self._optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.standing = Standing()
+        self._is_best = False
+
+    def resume(self) -> None:
+        """Go to where the folder's checkpoint is, if there is one."""
+        self.standing = checkpoints.load_checkpoint(self._folder, self._model, self._optimizer, self._average)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are made, or early stopping says so."""
+        out_of_patience = self._config.patience is not None and self.standing.misses >= self._config.patience
+        return self.standing.step >= self._config.num_steps or out_of_patience
+
+    def train_until_validation(self, progress: Progress) -> Metrics:
+        """Make updates up to the next validation, validate, and say how it went."""
+        config, standing = self._config, self.standing
+        until = min((standing.step // config.validate_every + 1) * config.validate_every, config.num_steps)
+        train_losses: list[float] = []
+        while standing.step < until:
+            train_losses.append(self._update(standing.step))
+            standing.step += 1
+            require_finite({"train/loss": train_losses[-1]}, standing.step)
+            progress(standing.step, config.num_steps, f"loss {np.mean(train_losses):.4f}")
+        metrics = {"train/loss": float(np.mean(train_losses)), **self._validate()}
+        require_finite(metrics, standing.step)
+        loss = self._processes.of_first(metrics[f"validation/{config.loss}"], self._device)
+        self._is_best = standing.take(loss)
+        return metrics
+
+    def save(self) -> None:
+        """Write the model when it is the best so far, then the checkpoint."""
+        if self._is_best:
+            checkpoints.save_model(self._folder, self._kept)
+        checkpoints.save_checkpoint(self._folder, self._model, self._optimizer, self.standing, self._average)
+
+    @property
+    def _kept(self) -> Model:
+        """The model that is validated and kept: with averaged weights where there are any."""
+        return self._model if self._average is None else self._average
+
+    @property
+    def _batch_size(self) -> int:
+        return min(self._config.batch_size, len(self._train))
+
+    def _update(self, step: int) -> float:
+        """Make update number `step`; return its loss over the whole batch."""
+        mine = self._processes.share(self._batch_size)
+        chosen, rollouts = self._draw(step)
+        behaviour = self._train.behaviour(chosen[mine], rollouts[mine])
+        emulated = self._imitate(self._rnns(chosen, step).select(mine), behaviour.inputs)
+        loss = self._loss(behaviour.outputs, emulated).mean()
+        weight = self._processes.weight(len(behaviour.rnns), len(chosen))
+        objective = weight * (loss + self._warm_up(step, behaviour.outputs, emulated))
+        self._optimizer.zero_grad()
+        objective.backward()  # with several processes, gradients are those of the whole batch from here on
+        for part in self._parts:  # apart, so that a large gradient of one does not silence the other
+            nn.utils.clip_grad_norm_(part.parameters(), self._config.gradient_clip)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.learning_rate_at(step)
+        self._optimizer.step()
+        self._follow(step)
+        return self._processes.average(weight * loss)
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        """Move the averaged weights; faster at first, so that they soon forget where they began."""
+        if self._average is None:
+            return
+        decay = min(self._config.ema, (1 + step) / (10 + step))
+        averages = (self._average.encoder, self._average.emulator)
+        for averaged, current in zip(averages, self._parts, strict=True):
+            for slow, fast in zip(averaged.parameters(), current.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+
+    def _warm_up(self, step: int, outputs: Tensor, emulated: Tensor) -> Tensor | float:
+        weight = self._config.warm_up_loss
+        is_over = step >= self._config.warm_up_share * self._config.num_steps
+        if is_over or not weight or self._model.encoder.interface.output_kind != "categorical":
+            return 0.0
+        return weight * losses.forward_kl(outputs, emulated).mean()
+
+    def _draw(self, step: int) -> tuple[Int[np.ndarray, " M"], Int[np.ndarray, "M B"]]:
+        """The RNNs of one update's whole batch, and rollouts of each, by number."""
+        generator = numpy_generator(self._config.seed, "batch", step)
+        chosen = generator.choice(len(self._train), size=self._batch_size, replace=False)
+        num_rollouts = self._train.codes.shape[1]
+        return chosen, generator.integers(num_rollouts, size=(len(chosen), self._config.rollouts_per_rnn))
+
+    def _rnns(self, chosen: Int[np.ndarray, " M"], step: int) -> RNNStack:
+        """What the encoder sees of a batch's RNNs: as they are, or other weights of the same functions."""
+        return augmented(
+            self._model.encoder,
+            self._train.rnns.select(torch.from_numpy(chosen).to(self._device)),
+            seed=self._config.seed,
+            step=step,
+            permutations=self._config.augment,
+            signs=self._config.augment_signs,
+        )
+
+    def _validate(self) -> Metrics:
+        """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""
+        result = emulation_fidelity(self._kept.encoder, self._kept.emulator, self._validation)
+        metrics = {f"validation/{name}": float(values.mean()) for name, values in result.items()}
+        last = {f"last/{name}": float(values[self._last_snapshots].mean()) for name, values in result.items()}
+        return metrics | last
+
+
+def require_finite(numbers: Metrics, step: int) -> None:
+    """Check what an update or a validation gave.
+
+    Raises:
+        DataError: a number is NaN or infinite.
+    """
+    bad = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value)]
+    if bad:
+        raise DataError(
+            f"after {step} updates {bad[0]}: training has diverged",
+            remedy="pre-train again with a lower learning rate, into another folder; the last checkpoint was kept.",
+        )

@@ -1,0 +1,118 @@
+"""What a prediction from representations must beat.
+
+`constant` answers alike for every RNN: the training data's mean, or how often each choice is right there. The others
+read features with the libraries' defaults: `linear` by ridge or logistic regression, `trees` by gradient boosting, on
+the *statistics* of the weights (`encoders.statistics.layer_statistics`), which need no training at all. With frozen
+encoders there is also a `linear` reading of the representation: what it says without an MLP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from rnn2vec._progress import Progress, silent
+from rnn2vec.properties.data import TRAIN, PropertyData
+from rnn2vec.properties.scores import Outputs
+from rnn2vec.tasks.base import Property
+
+Features = Mapping[str, Float[np.ndarray, "_ F"]]
+"""Features of the RNNs of each part."""
+Learner = Literal["linear", "trees"]
+
+_RAREST = 1e-6
+"""Probabilities are taken as at least this: a logit of 0 would be infinite."""
+
+
+def baselines(
+    data: PropertyData, features: Mapping[str, Features], *, seed: int, progress: Progress = silent
+) -> dict[str, dict[str, Outputs]]:
+    """The answers of every baseline for each part, by the baseline's name.
+
+    Args:
+        data: what should be answered.
+        features: by their name; trees are grown on `statistics` alone.
+        seed: of the trees.
+        progress: told of the baselines done.
+    """
+    named: list[tuple[str, Learner, Features]] = [
+        (f"linear on {name}", "linear", one) for name, one in features.items()
+    ]
+    if "statistics" in features:
+        named.append(("trees on statistics", "trees", features["statistics"]))
+    answers = {"constant": _constant(data)}
+    for done, (name, learner, one) in enumerate(named):
+        progress(done, len(named), name)
+        answers[name] = _learned(data, one, learner, seed)
+    progress(len(named), len(named), "done")
+    return answers
+
+
+def _constant(data: PropertyData) -> dict[str, Outputs]:
+    mean = data.targets[TRAIN].mean(axis=0, dtype=np.float64)
+    answer = mean if data.property.categories is None else _logits(data.property, mean[None])[0]
+    return {part: np.tile(answer, (len(rows), 1)) for part, rows in data.rows.items()}
+
+
+def _learned(data: PropertyData, features: Features, learner: Learner, seed: int) -> dict[str, Outputs]:
+    """One learner for each column of the property."""
+    prop = data.property
+    if prop.categories is None:
+        targets = [data.targets[TRAIN][:, [place]] for place in range(len(prop.columns))]
+        make: Callable[[Learner, int], Any] = _regressor
+    else:
+        targets = np.split(data.targets[TRAIN], len(prop.columns), axis=1)
+        make = _classifier
+    by_column = [_one_column(make(learner, seed), features, one, prop) for one in targets]
+    joined = {part: np.concatenate([column[part] for column in by_column], axis=1) for part in features}
+    return joined if prop.categories is None else {part: _logits(prop, one) for part, one in joined.items()}
+
+
+def _one_column(
+    model: Any, features: Features, targets: Float[np.ndarray, "M K"], prop: Property
+) -> dict[str, Float[np.ndarray, "_ K"]]:
+    """Numbers `(M, 1)`, or probabilities of each of K choices."""
+    if prop.categories is None:
+        model.fit(features[TRAIN], targets[:, 0])
+        return {part: model.predict(one)[:, None] for part, one in features.items()}
+    choices = targets.argmax(axis=1)
+    answers = {part: np.zeros((len(one), targets.shape[1])) for part, one in features.items()}
+    seen = np.unique(choices)
+    if len(seen) == 1:  # nothing to learn, and learners refuse
+        return {part: answer + (np.arange(targets.shape[1]) == seen) for part, answer in answers.items()}
+    model.fit(features[TRAIN], choices)
+    for part, one in features.items():
+        answers[part][:, seen] = model.predict_proba(one)
+    return answers
+
+
+def _regressor(learner: Learner, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
+    from sklearn.linear_model import Ridge  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    if learner == "trees":
+        return HistGradientBoostingRegressor(early_stopping=False, random_state=seed)  # pyright: ignore[reportArgumentType] (its stub knows "auto" only)
+    return make_pipeline(StandardScaler(), Ridge())
+
+
+def _classifier(learner: Learner, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    if learner == "trees":
+        return HistGradientBoostingClassifier(early_stopping=False, random_state=seed)  # pyright: ignore[reportArgumentType] (its stub knows "auto" only)
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+
+
+def _logits(prop: Property, probabilities: Float[np.ndarray, "M D"]) -> Outputs:
+    """Outputs as the property's loss takes them."""
+    kept = np.clip(probabilities, _RAREST, 1 - _RAREST)
+    odds = kept / (1 - kept) if prop.loss == "binary-cross-entropy" else kept
+    return np.log(odds)

@@ -1,0 +1,283 @@
+"""Predict a property of RNNs from representations (Section 6.2), and score the prediction.
+
+`frozen` asks what a pre-trained representation says: only a small MLP learns. `supervised` trains the whole encoder
+for this one property. The paper's question is when the first is better than the second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from rnn2vec import encoders
+from rnn2vec._errors import UsageError
+from rnn2vec._files import read_json, sha256_of
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import provenance
+from rnn2vec._shapes import Representation
+from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
+from rnn2vec.emulation import checkpoints
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.encoders.statistics import layer_statistics
+from rnn2vec.properties.baselines import Features, baselines
+from rnn2vec.properties.config import PredictConfig, Setting, preset, require_setting
+from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
+from rnn2vec.properties.scores import Outputs, Score, score
+from rnn2vec.properties.training import Predictor, train
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo.store import MANIFEST, Zoo
+
+Scores = dict[str, Score]
+"""By part: `train`, `validation` and `ood`, and for the last snapshots alone `validation/last`, and so on."""
+
+
+@dataclass(frozen=True)
+class PropertyScores:
+    """How well one property can be predicted with one encoder."""
+
+    property: str
+    """The property's name."""
+    setting: Setting
+    """`frozen` or `supervised`."""
+    encoder: str
+    """The encoder's name."""
+    source: str | None
+    """The folder's name or the name of the pre-trained encoder; None where it was trained from scratch."""
+    model: str | None
+    """The checksum of the pre-trained encoder's weights."""
+    seed: int
+    """Everything random followed from it."""
+    config: dict[str, Any]
+    """How the predictor was trained."""
+    zoo: dict[str, str]
+    """The zoo's folder and the checksum of its manifest."""
+    best_step: int
+    """Updates of the predictor that was best on the validation tasks, and was scored."""
+    num_steps: int
+    """Updates that were made."""
+    scores: Scores
+    """How good its predictions are."""
+    baselines: dict[str, Scores]
+    """How good those of simple predictors are, by name; empty when they were not asked for."""
+    provenance: dict[str, str | None]
+    """Versions and commit."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PropertyScores:
+        """What `to_dict` wrote."""
+
+        def scores(written: dict[str, Any]) -> Scores:
+            return {part: Score(**one) for part, one in written.items()}
+
+        simple = {name: scores(one) for name, one in values["baselines"].items()}
+        read: dict[str, Any] = {**values, "scores": scores(values["scores"]), "baselines": simple}
+        return cls(**read)
+
+
+def predict_property(
+    zoo: Zoo,
+    property_name: str,
+    *,
+    encoder: str | Path,
+    setting: Setting = "frozen",
+    config: PredictConfig | None = None,
+    seed: int = 0,
+    with_baselines: bool = True,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> PropertyScores:
+    """Train a predictor of one property and score it on unseen and on unusual tasks.
+
+    Args:
+        zoo: RNNs and their properties.
+        property_name: such as `task` or `performance`; the zoo's family knows them.
+        encoder: for `frozen` the folder of a run, or the name of an encoder that comes with the package; for
+            `supervised` an encoder's name, or a run's folder, whose encoder is trained from new weights.
+        setting: `frozen` or `supervised`.
+        config: how to train; the `laptop` preset by default.
+        seed: everything random follows from it, the half of the OOD tasks that joins the training data too.
+        with_baselines: score simple predictors beside it.
+        device: where to train.
+        checkpoint: a file from which interrupted training goes on, removed at the end. `frozen` takes seconds and
+            needs none.
+        progress: told of the updates made.
+
+    Raises:
+        UsageError: an unknown name, or an encoder that was pre-trained on another zoo.
+        DataError: a file is damaged, a property is not a number, or the training diverged.
+        StorageError: the checkpoint cannot be written.
+    """
+    require_setting(setting)
+    source = _Source.of(zoo, encoder, setting)
+    config = source.complete(config, setting)
+    data = collect(zoo, property_name, seed=seed)
+    stacks = {part: zoo.rnns(rows) for part, rows in data.rows.items()}
+    vectors = source.represent(stacks, device)
+    module = None if vectors is not None else _new_encoder(zoo, source.encoder, config, seed)
+    predictor = Predictor(
+        module,
+        representation_size=config.representation_size,
+        hidden_size=config.hidden_size,
+        num_outputs=data.targets[TRAIN].shape[1],
+        seed=seed,
+    ).to(device)
+    given = {part: one.to(device) for part, one in (vectors or stacks).items()}
+    trained = train(predictor, given, data, config, seed=seed, checkpoint=checkpoint, progress=progress)
+    simple = baselines(data, _features(stacks, vectors), seed=seed) if with_baselines else {}
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return PropertyScores(
+        **_identity(zoo, property_name, source, setting, config, seed),
+        best_step=trained.best_step,
+        num_steps=trained.num_steps,
+        scores=_scores(data, trained.outputs),
+        baselines={name: _scores(data, outputs) for name, outputs in simple.items()},
+        provenance=provenance(),
+    )
+
+
+def identify(
+    zoo: Zoo,
+    property_name: str,
+    *,
+    encoder: str | Path,
+    setting: Setting = "frozen",
+    config: PredictConfig | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What the scores of `predict_property` with these arguments depend on: entries of `PropertyScores.to_dict`.
+
+    Results with equal entries need not be made again.
+
+    Raises:
+        UsageError: as `predict_property`.
+        DataError: as `predict_property`.
+    """
+    require_setting(setting)
+    find_property(zoo.family, property_name)
+    source = _Source.of(zoo, encoder, setting)
+    return _identity(zoo, property_name, source, setting, source.complete(config, setting), seed)
+
+
+def _identity(
+    zoo: Zoo, property_name: str, source: _Source, setting: Setting, config: PredictConfig, seed: int
+) -> dict[str, Any]:
+    return {
+        "property": property_name,
+        "setting": setting,
+        "encoder": source.encoder,
+        "source": source.name,
+        "model": source.checksum,
+        "seed": seed,
+        "config": config.to_dict(),
+        "zoo": {"folder": zoo.folder.name, "manifest": _checksum(zoo)},
+    }
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where representations come from."""
+
+    encoder: str
+    """The encoder's name."""
+    name: str | None
+    """The last part of what was given for a pre-trained encoder; None for one that is trained from scratch."""
+    checksum: str | None
+    """Of the pre-trained weights."""
+    pretrained: Rnn2Vec | None
+    """The pre-trained encoder of the frozen setting."""
+    sizes: dict[str, Any]
+    """Entries of the config that a run decides: its encoder's hyperparameters and representation."""
+
+    @classmethod
+    def of(cls, zoo: Zoo, given: str | Path, setting: Setting) -> _Source:
+        """What was named: an encoder, a run, or a pre-trained encoder that comes with the package."""
+        is_name = str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names()
+        if is_name and setting == "supervised":
+            return cls(str(given), None, None, None, {})
+        if is_name:
+            raise UsageError(
+                f"frozen with {str(given)!r}, which is not pre-trained",
+                remedy=f"give a folder of `rnn2vec pretrain --encoder {given} --out`, or take the supervised setting.",
+            )
+        pretrained = Rnn2Vec.from_pretrained(given)
+        _require_same_zoo(zoo, Path(given))
+        size = pretrained.encoder.representation_size
+        if setting == "frozen":
+            weights = safetensors.torch.save(pretrained.encoder.state_dict())
+            return cls(
+                encoder=pretrained.encoder.name,
+                name=Path(given).name,
+                checksum=sha256_of(weights),
+                pretrained=pretrained,
+                sizes={"representation_size": size, "encoder_options": {}},
+            )
+        sizes = {"representation_size": size, "encoder_options": pretrained.config["encoder_options"]}
+        return cls(pretrained.encoder.name, None, None, None, sizes)
+
+    def complete(self, config: PredictConfig | None, setting: Setting) -> PredictConfig:
+        """The config, `laptop` by default, with what the run decides."""
+        return dataclasses.replace(config or preset("laptop", setting, self.encoder), **self.sizes)
+
+    def represent(self, stacks: dict[str, RNNStack], device: str) -> dict[str, Representation] | None:
+        """Representations of the RNNs of each part; None where the encoder is yet to be trained."""
+        if self.pretrained is None:
+            return None
+        self.pretrained.encoder.to(device)
+        return {part: torch.from_numpy(self.pretrained.embed(stack)) for part, stack in stacks.items()}
+
+
+def _require_same_zoo(zoo: Zoo, folder: Path) -> None:
+    """On another zoo, the tasks that are unseen here may be those that a run was trained on.
+
+    A model that was saved without its run does not say, and is taken as it is.
+    """
+    run = folder / checkpoints.RUN
+    if run.is_file() and read_json(run)["zoo"]["manifest"] != _checksum(zoo):
+        raise UsageError(
+            f"{folder} was pre-trained on another zoo than {zoo.folder}",
+            remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+        )
+
+
+def _new_encoder(zoo: Zoo, name: str, config: PredictConfig, seed: int) -> WeightEncoder:
+    return encoders.build(
+        name,
+        zoo.spec,
+        representation_size=config.representation_size,
+        interface=zoo.family.interface,
+        seed=seed,
+        **config.encoder_options,
+    )
+
+
+def _features(stacks: dict[str, RNNStack], vectors: dict[str, Representation] | None) -> dict[str, Features]:
+    """What baselines read, by name."""
+    statistics = {part: layer_statistics(stack).numpy() for part, stack in stacks.items()}
+    if vectors is None:
+        return {"statistics": statistics}
+    return {"statistics": statistics, "representation": {part: one.numpy() for part, one in vectors.items()}}
+
+
+def _scores(data: PropertyData, outputs: dict[str, Outputs]) -> Scores:
+    scores: Scores = {}
+    for part, answers in outputs.items():
+        targets, is_last = data.targets[part], data.is_last[part]
+        scores[part] = score(data.property, answers, targets)
+        if is_last.any():
+            scores[f"{part}/last"] = score(data.property, answers[is_last], targets[is_last])
+    return scores
+
+
+def _checksum(zoo: Zoo) -> str:
+    return sha256_of((zoo.folder / MANIFEST).read_bytes())

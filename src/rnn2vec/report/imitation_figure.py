@@ -1,0 +1,119 @@
+"""The paper's Figure 5: how good each RNN is at its task, and how good its emulation.
+
+A static picture for the documentation, hence matplotlib and SVG: plotly's pages need a browser to run them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnn2vec._files import write_atomically
+from rnn2vec.analysis.imitation import Imitation
+from rnn2vec.report.figures import PALETTES
+from rnn2vec.report.interrogation_tables import markdown_table
+from rnn2vec.report.text import number_text
+
+_LOOK = PALETTES["light"]
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "rnn2vec",  # the same results give the same file
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "figure.facecolor": _LOOK.ground,
+    "axes.facecolor": _LOOK.ground,
+    "axes.edgecolor": _LOOK.grid,
+    "axes.labelcolor": _LOOK.ink,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _LOOK.grid,
+    "grid.linewidth": 0.6,
+    "text.color": _LOOK.ink,
+    "xtick.color": _LOOK.faint,
+    "ytick.color": _LOOK.faint,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_LIMITS = (-0.04, 1.04)
+
+
+def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
+    """A panel for each run: a dot for each RNN, coloured by how long it was trained; on the diagonal both are equal.
+
+    Args:
+        imitations: by the panel's title.
+        path: the SVG to write.
+    """
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    steps = np.unique(np.concatenate([one.steps for one in imitations.values()]))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(3.1 * len(imitations) + 1.0, 3.5), layout="constrained")
+        panels = figure.subplots(1, len(imitations), sharey=True, squeeze=False)[0]
+        colours = ListedColormap(_colours(len(steps)))
+        for panel, (title, one) in zip(panels, imitations.items(), strict=True):
+            panel.plot([0, 1], [0, 1], color=_LOOK.faint, linewidth=1, linestyle=(0, (4, 3)))
+            panel.scatter(
+                one.performance.rnn,
+                one.performance.emulation,
+                c=np.searchsorted(steps, one.steps),
+                cmap=colours,
+                vmin=-0.5,
+                vmax=len(steps) - 0.5,
+                s=14,
+                alpha=0.75,
+                linewidths=0,
+            )
+            panel.set_title(f"{title}\nR² = {number_text(one.performance.r_squared)}", fontsize=9.5, loc="left")
+            panel.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal", xlabel="performance of the RNN")
+        panels[0].set_ylabel("performance of its emulation")
+        for place, step in enumerate(steps):
+            panels[-1].scatter([], [], color=colours(place), s=20, label=f"{step:,}")
+        panels[-1].legend(title="updates", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def imitation_markdown(imitations: Mapping[str, Mapping[str, Imitation]]) -> str:
+    """A table for each split: a row for each run.
+
+    Args:
+        imitations: by split and run.
+    """
+    parts: list[str] = []
+    for split, runs in imitations.items():
+        head = ["", "R²", "95 % over tasks", "mean difference", "last snapshots", "RNNs' performance", "emulations'"]
+        rows = [[name, *_row(one)] for name, one in runs.items()]
+        some = next(iter(runs.values()))
+        parts.append(
+            f"**{split}**, {len(some.steps):,} RNNs, {some.performance.num_episodes:,} episodes each\n\n"
+            f"{markdown_table(head, rows)}\n"
+        )
+    return "\n".join(parts)
+
+
+def _row(one: Imitation) -> list[str]:
+    numbers = one.to_dict()
+    interval = numbers["interval"]
+    return [
+        number_text(numbers["r_squared"]),
+        "-" if interval is None else f"{number_text(interval[0])} .. {number_text(interval[1])}",
+        number_text(numbers["mean_difference"]),
+        number_text(numbers["last_mean_difference"]),
+        number_text(numbers["mean_performance"]["rnn"]),
+        number_text(numbers["mean_performance"]["emulation"]),
+    ]
+
+
+def _colours(count: int) -> list[tuple[float, ...]]:
+    """From bright (hardly trained) to dark."""
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    return [tuple(map(float, colormaps["viridis_r"](place))) for place in np.linspace(0.08, 1, count)]
