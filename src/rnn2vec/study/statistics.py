@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -150,6 +151,6 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> Correlation 
 
     if len(first) < 4 or len(set(first)) < 2 or len(set(second)) < 2:
         return None
-    result = pearsonr(np.asarray(first), np.asarray(second))
+    result: Any = pearsonr(np.asarray(first), np.asarray(second))
     interval = result.confidence_interval(CONFIDENCE)
     return Correlation(float(result.statistic), (float(interval.low), float(interval.high)), len(first))
