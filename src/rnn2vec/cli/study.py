@@ -12,7 +12,7 @@ import tyro
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder, write_atomically, write_json
 from rnn2vec._provenance import provenance
-from rnn2vec.cli.study_run import Run
+from rnn2vec.cli.study_run import Report, Run
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -169,4 +169,5 @@ class StudyVerbs:
         Annotated[Invariance, tyro.conf.subcommand("invariance")]
         | Annotated[EncoderTable, tyro.conf.subcommand("encoders")]
         | Annotated[Run, tyro.conf.subcommand("run")]
+        | Annotated[Report, tyro.conf.subcommand("report")]
     )

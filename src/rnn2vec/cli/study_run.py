@@ -1,4 +1,4 @@
-"""`rnn2vec study run`."""
+"""`rnn2vec study run` and `rnn2vec study report`."""
 
 from __future__ import annotations
 
@@ -52,3 +52,25 @@ class Run(Verb):
         )
         outcome.require_success(self.out)
         return dataclasses.asdict(outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Verb):
+    """Tables and figures of a study, from what is done of it so far."""
+
+    folder: tyro.conf.Positional[Path]
+    """The study's folder: its `study.json` and rows are all that is needed."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Write the report; show the main tables."""
+        from rnn2vec.report.study_report import write_study_report
+        from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, sweeps_markdown
+        from rnn2vec.study.summary import to_json
+
+        summary = write_study_report(self.folder)
+        tables = (losses_markdown(summary), comparisons_markdown(summary), sweeps_markdown(summary))
+        terminal.say("\n\n".join(table for table in tables if table))
+        if summary.missing:
+            terminal.say(f"\n{len(summary.missing)} pieces are not done yet: `rnn2vec study run` goes on with them")
+        terminal.say(f"\nreport: {self.folder / 'report' / 'report.md'}")
+        return to_json(summary)

@@ -22,7 +22,7 @@ from rnn2vec.emulation.checkpoints import Model, Standing
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
-from rnn2vec.emulation.tracking import LOG, JsonLines, Metrics, Tracker, append_line
+from rnn2vec.emulation.tracking import JsonLines, Metrics, Tracker, append_line
 from rnn2vec.rnn import symmetry
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import MANIFEST, Zoo
@@ -75,7 +75,7 @@ def pretrain(
             tracker.log(trainer.standing.step, metrics)
         trainer.save()
         seconds = round(time.monotonic() - started, 3)
-        append_line(folder / LOG, {"step": trainer.standing.step, "seconds": seconds})
+        append_line(folder / "log.jsonl", {"step": trainer.standing.step, "seconds": seconds})
     progress(config.num_steps, config.num_steps, "done")
     return checkpoints.load_model(folder)
 

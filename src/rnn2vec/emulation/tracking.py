@@ -13,7 +13,6 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, write_atomically
 
 METRICS = "metrics.jsonl"
-LOG = "log.jsonl"
 Metrics = dict[str, float]
 """Flat: names such as `validation/total-variation`."""
 
@@ -92,7 +91,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 def seconds_spent(folder: Path) -> float | None:
     """The time that a run took, over all starts of an interrupted one; None where it has no log."""
-    log = folder / LOG
+    log = folder / "log.jsonl"
     if not log.is_file():
         return None
     entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]

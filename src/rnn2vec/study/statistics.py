@@ -5,9 +5,9 @@ draw n of the n numbers with replacement, again and again, take each draw's
 
     t* = (mean* - mean) / (standard error*)
 
-and read the interval off the quantiles of t*: mean - t*[97.5 %] se  ..  mean - t*[2.5 %] se. Of 15 numbers it covers the
-mean of a normal distribution in 95 % of cases and that of an exponential one in 94 % (4000 simulated samples each; a
-test does it again). `scipy.stats.bootstrap` has no studentized intervals; its percentile and BCa ones covered 91 and
+and read the interval off the quantiles of t*: mean - t*[97.5 %] se  ..  mean - t*[2.5 %] se. Of 15 numbers it covers
+the mean of a normal distribution in 95 % of cases and that of an exponential one in 94 % (4000 simulated samples each;
+a test does it again). `scipy.stats.bootstrap` has no studentized intervals; its percentile and BCa ones covered 91 and
 92 %, and 88 and 91 %. Below `FEWEST` numbers no interval is claimed at all.
 """
 
