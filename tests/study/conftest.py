@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rnn2vec._files import write_json
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import StudyPiece, pieces_of
 from rnn2vec.study.files import checked
 from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
+from rnn2vec.study.run import write_marker
 
 STEPS = [100, 200, 300]
 TASKS = [[float(offset), 0.0, 0.0] for offset in range(10)]
@@ -22,7 +22,7 @@ Losses = Callable[[StudyPiece], list[float]]
 """What a made-up training's validations were."""
 
 
-def study_of(**changes: Any) -> Study:
+def _study_of(**changes: Any) -> Study:
     """A study of two encoders and three seeds, with changes."""
     content = {
         "name": "made-up",
@@ -35,7 +35,7 @@ def study_of(**changes: Any) -> Study:
     return checked(Study, content, where="here")
 
 
-def made_up_row(name: str, losses: list[float], **changes: Any) -> Row:
+def _made_up_row(name: str, losses: list[float], **changes: Any) -> Row:
     """A row whose validation had these losses, the same for every unseen task."""
     best = min(range(len(losses)), key=losses.__getitem__)
     steps = STEPS[: len(losses)]
@@ -67,18 +67,30 @@ def made_up_row(name: str, losses: list[float], **changes: Any) -> Row:
 
 
 @pytest.fixture
+def study_of() -> Callable[..., Study]:
+    """`study_of(seeds=[0])`: a study of two encoders and three seeds, with changes."""
+    return _study_of
+
+
+@pytest.fixture
+def made_up_row() -> Callable[..., Row]:
+    """`made_up_row(name, losses)`: a row whose validations had these losses."""
+    return _made_up_row
+
+
+@pytest.fixture
 def made_up(tmp_path: Path) -> Callable[[Study, Losses], Path]:
     """`made_up(study, losses)`: the folder of a study of which every piece is done."""
 
     def make(study: Study, losses: Losses) -> Path:
         folder = tmp_path / "study"
         folder.mkdir()
-        write_json(folder / "study.json", {"study": study.to_dict()})
+        write_marker(folder, study)
         for piece in pieces_of(study):
             names = {"encoder": piece.encoder, "variant": piece.variant, "seed": piece.seed}
-            write_row(folder, made_up_row(piece.name, losses(piece), config=piece.config.to_dict(), **names))
+            write_row(folder, _made_up_row(piece.name, losses(piece), config=piece.config.to_dict(), **names))
         if study.floor:
-            write_row(folder, made_up_row(CLOSED_FORM, [FLOOR], encoder=CLOSED_FORM, setting="floor", seconds=None))
+            write_row(folder, _made_up_row(CLOSED_FORM, [FLOOR], encoder=CLOSED_FORM, setting="floor", seconds=None))
         return folder
 
     return make

@@ -69,6 +69,8 @@ def draw_curves(summary: Summary, path: Path) -> None:
         panel.set_xlabel("updates")
         panel.set_ylabel(_axis_title(summary))
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")
         panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
     _draw(path, (7.6, 3.6), 1, fill)

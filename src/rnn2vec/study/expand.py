@@ -132,8 +132,5 @@ def require_encoders(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: I
 
 def changes(one: PretrainConfig, other: dict[str, Any]) -> list[str]:
     """In what a config differs from another's values, in words."""
-    mine = dataclasses.asdict(one)
-    names = sorted({*mine, *other})
-    return [
-        f"{name} was {other.get(name)}, now {mine.get(name)}" for name in names if mine.get(name) != other.get(name)
-    ]
+    values = one.to_dict().items()
+    return [f"{name} was {other.get(name)}, now {value}" for name, value in values if value != other.get(name)]

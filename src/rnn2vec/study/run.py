@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec._files import claim_folder, read_json, write_atomically, write_json
+from rnn2vec._files import claim_folder, read_json, write_atomically
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.execution.local import Piece, try_pieces
@@ -96,7 +97,7 @@ def run_study(
     claim_folder(folder, marker=MARKER, kind="study")
     rows = read_rows(folder)
     _require_same(study, pieces, rows, folder)
-    write_json(folder / MARKER, {"study": study.to_dict(), "provenance": provenance()})
+    write_marker(folder, study)
     skipped = tuple(piece.name for piece in pieces if piece.name in rows)
     left = [piece for piece in pieces if piece.name not in rows]
     needs_floor = study.floor and CLOSED_FORM not in rows
@@ -113,6 +114,12 @@ def run_study(
         jobs.insert(0, Piece(CLOSED_FORM, run_floor, {"zoo": zoo.folder, "piece": pieces[0], "out": folder}))
     outcomes = try_pieces(jobs, workers=workers or usable_cores(), progress=_Listener(left, progress).hear)
     return _outcome(folder, skipped, outcomes)
+
+
+def write_marker(folder: Path, study: Study) -> None:
+    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons."""
+    content = {"study": study.to_dict(), "provenance": provenance()}
+    write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path) -> None:
