@@ -12,7 +12,7 @@ from rnn2vec.study.config import Study
 from rnn2vec.study.expand import StudyPiece, pieces_of
 from rnn2vec.study.files import checked
 from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
-from rnn2vec.study.run import write_marker
+from rnn2vec.study.run import Outcome, run_study, write_marker
 
 STEPS = [100, 200, 300]
 TASKS = [[float(offset), 0.0, 0.0] for offset in range(10)]
@@ -94,3 +94,49 @@ def made_up(tmp_path: Path) -> Callable[[Study, Losses], Path]:
         return folder
 
     return make
+
+
+SMALL: dict[str, Any] = {
+    "zoo": {
+        "preset": "tiny",
+        "options": {
+            "num_runs": 3,
+            "num_steps": 2,
+            "hidden_size": 4,
+            "num_rollouts": 3,
+            "num_episodes": 3,
+            "batch_size": 4,
+            "backend": "torch",
+        },
+    },
+    "encoders": ["interactive-probing"],
+    "seeds": [0],
+    "pretrain": {
+        "representation_size": 4,
+        "emulator_hidden_size": 8,
+        "num_steps": 7,
+        "batch_size": 3,
+        "warm_up_steps": 2,
+        "validation_rollouts": 2,
+        "validate_every": 3,
+    },
+    "encoder_options": {
+        "interactive-probing": {"hidden_size": 8, "mlp_size": 8, "num_sequences": 2, "sequence_length": 3}
+    },
+}
+"""A study that a test can really run: two trainings of seven updates, one of them the floor's."""
+
+
+@pytest.fixture
+def small_study() -> Callable[..., Study]:
+    """`small_study(seeds=[0, 1])`: a study that takes seconds, with changes."""
+    return lambda **changes: _study_of(**{**SMALL, **changes})
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, list[tuple[str, float, float, str]]]:
+    """The folder of a small study that has run, what came of it, and what was said. Read only."""
+    folder = tmp_path_factory.mktemp("ran") / "study"
+    heard: list[tuple[str, float, float, str]] = []
+    outcome = run_study(_study_of(**SMALL), folder, workers=2, progress=lambda *said: heard.append(said))
+    return folder, outcome, heard
