@@ -156,10 +156,14 @@ def test_a_row_under_another_name_is_refused(copy: Path, small_study: Callable[.
         run_study(small_study(), copy)
 
 
-def test_a_zoo_that_is_there_is_used_where_it_is(ran: Ran, tmp_path: Path, small_study: Callable[..., Study]) -> None:
-    there = small_study(zoo={"folder": str(ran[0] / "zoo")}, floor=False, encoders=["layerwise-statistics"])
-    assert len(run_study(there, tmp_path / "out", workers=1).done) == 1
-    assert not (tmp_path / "out" / "zoo").exists()
+def test_a_zoo_that_is_there_is_used_where_it_is_and_encoders_are_checked_on_it(
+    ran: Ran, tmp_path: Path, small_study: Callable[..., Study]
+) -> None:
+    wrong = {"interactive-probing": {"mpl_size": 8}}
+    there = small_study(zoo={"folder": str(ran[0] / "zoo")}, encoder_options=wrong)
+    with pytest.raises(UsageError, match=f"{INTERACTIVE}: .*mpl_size"):
+        run_study(there, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["study.json"]
 
 
 def test_a_zoo_without_its_end_is_refused(copy: Path, tmp_path: Path, small_study: Callable[..., Study]) -> None:

@@ -72,6 +72,15 @@ def test_equal_numbers_have_an_interval_of_no_width() -> None:
     np.testing.assert_array_equal(studentized_intervals(np.full((1, 9), 0.3), numpy_generator(0, "x")), [[0.3, 0.3]])
 
 
+def test_an_interval_without_an_end_is_not_claimed() -> None:
+    """A third of all draws lack the one number that differs: for all that they say, it could be anything."""
+    numbers = [0.3] * 9 + [0.9]
+    low, high = studentized_intervals(np.array([numbers]), numpy_generator(0, "x"))[0]
+    assert low < 0.36
+    assert high == np.inf
+    assert estimate(numbers).interval is None
+
+
 def test_nothing_is_claimed_of_few_numbers() -> None:
     few = estimate([0.1] * (FEWEST - 2) + [0.2])
     assert few.interval is None

@@ -93,7 +93,8 @@ def draw_losses(summary: Summary, path: Path) -> None:
         panel.invert_yaxis()
         panel.set_xlim(left=0)
         panel.set_xlabel(_axis_title(summary))
-        panel.legend(fontsize=7, frameon=False, loc="best")
+        if summary.floor.value is not None:
+            panel.legend(fontsize=7, frameon=False, loc="best")
 
     _draw(path, (7.6, 0.34 * len(summary.groups) + 1.1), 1, fill)
 
@@ -178,7 +179,7 @@ def _draw(path: Path, size: tuple[float, float], columns: int, fill: Callable[[S
 
     with rc_context(SVG_STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, columns, squeeze=False)[0]
+        panels = list(figure.subplots(1, columns, squeeze=False)[0])
         fill(panels)
         for panel in panels:
             panel.grid(color=_LOOK.grid, linewidth=0.6)

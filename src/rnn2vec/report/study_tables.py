@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from rnn2vec.report.encoder_tables import markdown_table
 from rnn2vec.study.statistics import FEWEST, Estimate
@@ -157,8 +158,8 @@ def _one_or_range(numbers: Sequence[int]) -> str:
     return "" if not numbers else f"{numbers[0]:,}" + (f" to {numbers[-1]:,}" if len(numbers) > 1 else "")
 
 
-def _values(values: object) -> str:
-    found = dict.fromkeys(str(value) for value in values if value is not None)  # type: ignore[attr-defined]
+def _values(values: Iterable[Any]) -> str:
+    found = dict.fromkeys(str(value) for value in values if value is not None)
     return ", ".join(found) or "unknown"
 
 

@@ -27,6 +27,8 @@ FEWEST = 8
 """Numbers from which on an interval is claimed."""
 CONFIDENCE = 0.95
 _RESAMPLES = 10_000
+_ROUNDING = 1e-9
+"""What is 0 but for rounding, where the largest of the numbers is 1."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Estimate:
     mean: float
     """Their mean."""
     interval: tuple[float, float] | None
-    """The 95 % interval of the mean; None below 8 numbers."""
+    """The 95 % interval of the mean; None below 8 numbers, and where so many are equal that it has no end."""
 
 
 def estimate(points: Sequence[float], *, seed: int = 0) -> Estimate:
@@ -57,7 +59,7 @@ def estimate(points: Sequence[float], *, seed: int = 0) -> Estimate:
     interval = None
     if len(numbers) >= FEWEST:
         low, high = studentized_intervals(numbers[None], numpy_generator(seed, "bootstrap"))[0]
-        interval = (float(low), float(high))
+        interval = (float(low), float(high)) if np.isfinite([low, high]).all() else None
     return Estimate(tuple(numbers.tolist()), float(numbers.mean()), interval)
 
 
@@ -74,7 +76,8 @@ def studentized_intervals(
     two matrix products.
 
     Args:
-        samples: S samples of n numbers; a sample of equal numbers has an interval of no width.
+        samples: S samples of n numbers; a sample of equal numbers has an interval of no width, one of equal numbers
+            and a few others an interval without an end.
         generator: makes the draws.
         confidence: the share of cases in which the interval is to hold the truth.
         resamples: draws.
@@ -83,21 +86,22 @@ def studentized_intervals(
     shares = generator.multinomial(n, np.full(n, 1 / n), size=resamples).T / n  # (n, R)
     centred = samples - samples.mean(axis=1, keepdims=True)  # before squaring: no digits are lost
     scales = np.abs(centred).max(axis=1, keepdims=True)
+    scales[scales <= 1e-14 * np.abs(samples).max(axis=1, keepdims=True)] = 0.0  # equal numbers
     centred = np.divide(centred, scales, out=np.zeros_like(centred), where=scales > 0)
     means = centred @ shares  # (S, R)
     variances = (centred**2 @ shares - means**2).clip(min=0.0)
-    # A draw of one number over and over has no standard error; it says nothing, and is left out.
     errors = np.sqrt(variances / (n - 1))
-    ratios = np.divide(means, errors, out=np.full_like(means, np.nan), where=errors > 1e-9)
+    means[np.abs(means) < _ROUNDING] = 0.0
+    # Draws of equal numbers with another mean are infinitely many of their standard errors, of 0, away.
+    far = np.where(means == 0, 0.0, np.copysign(np.inf, means))
+    ratios = np.divide(means, errors, out=far, where=errors > _ROUNDING)
     tails = ((1 + confidence) / 2, (1 - confidence) / 2)
-    quantiles = np.array([_quantiles(row, tails) for row in ratios])
+    quantiles = np.quantile(ratios, tails, axis=1, method="inverted_cdf").T  # no arithmetic with infinities
     own_error = samples.std(axis=1, ddof=1, keepdims=True) / np.sqrt(n)
-    return samples.mean(axis=1, keepdims=True) - quantiles * own_error
-
-
-def _quantiles(ratios: Float[np.ndarray, " R"], tails: tuple[float, float]) -> Float[np.ndarray, " 2"]:
-    usable = ratios[~np.isnan(ratios)]
-    return np.quantile(usable, tails) if len(usable) else np.zeros(2)
+    own_error[scales == 0] = 0.0  # equal numbers: their mean is as they are, to the last digit
+    with np.errstate(invalid="ignore"):
+        widths = np.where(own_error > 0, quantiles * own_error, 0.0)
+    return samples.mean(axis=1, keepdims=True) - widths
 
 
 @dataclass(frozen=True)
