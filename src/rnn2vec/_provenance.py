@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -27,6 +28,30 @@ def provenance() -> dict[str, str | None]:
     """The versions that an artifact depends on, and the commit that made it."""
     packages = {name: _version(name) for name in ("rnn2vec", "torch", "numpy")}
     return {**packages, "commit": source_commit(), "python": platform.python_version(), "machine": platform.machine()}
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def hardware(device: str = "cpu") -> dict[str, str | int | None]:
+    """The machine that makes an artifact: its processor, how many cores it has, and the device that computes.
+
+    Args:
+        device: as torch names it.
+    """
+    name = device
+    if device != "cpu":
+        import torch  # noqa: PLC0415
+
+        name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    return {"processor": processor(), "cores": os.cpu_count(), "device": name}
 
 
 def _git(root: Path, *arguments: str) -> str:

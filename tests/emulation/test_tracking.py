@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnn2vec._errors import DataError, StorageError, UsageError
-from rnn2vec.emulation.tracking import METRICS, JsonLines, TensorBoard, Tracker, append_line, read_metrics
+from rnn2vec.emulation.tracking import (
+    METRICS,
+    JsonLines,
+    TensorBoard,
+    Tracker,
+    append_line,
+    read_metrics,
+    seconds_spent,
+)
 
 LINES = '{"step": 3, "train/loss": 0.5}\n{"step": 6, "train/loss": 0.25}\n'
 
@@ -67,6 +76,18 @@ def test_a_full_disk_cuts_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert path.read_text() == '{"step": 3}\n'
     append_line(path, {"step": 6})
     assert path.read_text() == '{"step": 3}\n{"step": 6}\n'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [([3, 4, 9], 9), ([3, 8, 2, 5], 13), ([], 0)], ids=["one start", "two starts", "none"]
+)
+def test_time_is_added_over_interruptions(tmp_path: Path, seconds: list[int], expected: int) -> None:
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps({"seconds": value}) + "\n" for value in seconds))
+    assert seconds_spent(tmp_path) == expected
+
+
+def test_a_run_without_a_log_took_an_unknown_time(tmp_path: Path) -> None:
+    assert seconds_spent(tmp_path) is None
 
 
 def test_tensorboard_events_can_be_read_back(tmp_path: Path) -> None:

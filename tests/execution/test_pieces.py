@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._progress import Progress
-from rnn2vec.execution.local import Piece, WorkerError, run_pieces
+from rnn2vec.execution.local import Piece, WorkerError, run_pieces, try_pieces
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -188,3 +189,36 @@ def _wait_for(reached: Any, seconds: float = 30.0) -> None:
     while not reached():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.02)
+
+
+# -- pieces that do not stop each other ------------------------------------------------------------
+
+
+def test_what_fails_and_what_is_killed_stops_no_other_piece(tmp_path: Path) -> None:
+    broken, doomed = Piece("broken", fail, {"folder": tmp_path}), Piece("doomed", die)
+    outcomes = try_pieces([broken, doomed, *_notes(tmp_path, "a", "b")], workers=1, progress=_ignore)
+    assert list(outcomes) == ["broken", "doomed", "a", "b"]
+    assert isinstance(outcomes["broken"], DataError)
+    assert "in fail" in "".join(traceback.format_exception(outcomes["broken"]))  # where it happened, in its process
+    assert isinstance(outcomes["doomed"], WorkerError)
+    assert (outcomes["a"], outcomes["b"]) == ("A", "B")
+
+
+def test_pieces_that_may_fail_run_side_by_side_on_one_thread_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    heard: list[str] = []
+    pieces = [Piece("x", threads), Piece("y", threads), *_notes(tmp_path, "a")]
+    outcomes = try_pieces(pieces, workers=2, progress=lambda *report: heard.append(report[0]))
+    assert outcomes == {"x": dict.fromkeys(VARIABLES, "1"), "y": dict.fromkeys(VARIABLES, "1"), "a": "A"}
+    assert heard == ["a"]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_pieces_that_may_fail_are_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="workers=0"):
+        try_pieces([], workers=0, progress=_ignore)
+    with pytest.raises(UsageError, match="two pieces of one name"):
+        try_pieces(_notes(tmp_path, "a", "a"), workers=1, progress=_ignore)
+    assert try_pieces([], workers=1, progress=_ignore) == {}

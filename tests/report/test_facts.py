@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,14 @@ from rnn2vec.report import facts
 from rnn2vec.report.measure import TourResults
 
 
-def _log(folder: Path, seconds: Sequence[float]) -> Path:
-    path = folder / "log.jsonl"
-    path.write_text("".join(json.dumps({"seconds": value}) + "\n" for value in seconds))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("seconds", "is_running_total", "expected"),
-    [([3, 4], False, 7), ([3, 4, 9], True, 9), ([3, 8, 2, 5], True, 13), ([], True, 0), ([], False, 0)],
-)
-def test_time_is_added_over_interruptions(
-    seconds: list[float], is_running_total: bool, expected: float, tmp_path: Path
-) -> None:
-    log = _log(tmp_path, seconds)
-    assert facts._seconds(log, is_running_total=is_running_total) == expected
+def test_the_shards_of_a_zoo_add_up(tmp_path: Path) -> None:
+    log = tmp_path / "build.jsonl"
+    log.write_text("".join(json.dumps({"seconds": value}) + "\n" for value in (3, 4)))
+    assert facts._zoo_seconds(log) == 7
 
 
 def test_no_log_means_an_unknown_time(tmp_path: Path) -> None:
-    assert facts._minutes(facts._seconds(tmp_path / "log.jsonl", is_running_total=True)) == "unknown"
+    assert facts._minutes(facts._zoo_seconds(tmp_path / "build.jsonl")) == "unknown"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(61.2, "61 s"), (150, "2.5 min")])

@@ -1,4 +1,4 @@
-"""`rnn2vec study invariance` and `rnn2vec study encoders`."""
+"""`rnn2vec study`: its verbs `invariance` and `encoders`; `run` and `report` are in files of their own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder, write_atomically, write_json
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.imitation import ImitationStudy
+from rnn2vec.cli.study_run import Report, Run
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -169,4 +170,6 @@ class StudyVerbs:
         Annotated[Invariance, tyro.conf.subcommand("invariance")]
         | Annotated[EncoderTable, tyro.conf.subcommand("encoders")]
         | Annotated[ImitationStudy, tyro.conf.subcommand("imitation")]
+        | Annotated[Run, tyro.conf.subcommand("run")]
+        | Annotated[Report, tyro.conf.subcommand("report")]
     )

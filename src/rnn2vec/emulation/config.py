@@ -52,6 +52,8 @@ class PretrainConfig:
     """Updates."""
     batch_size: int = 64
     """RNNs per update."""
+    train_runs: int | None = None
+    """Runs of the training split that are used, the first ones; None for all."""
     rollouts_per_rnn: int = 1
     """Rollouts of each RNN per update."""
     learning_rate: float = 1e-3
@@ -93,8 +95,9 @@ class PretrainConfig:
         for name in ("learning_rate", "warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
-        if self.patience is not None and self.patience < 1:
-            raise UsageError(f"patience={self.patience}", remedy="give at least 1, or leave it out.")
+        for name in ("patience", "train_runs"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1, or leave it out.")
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of update `step`, counted from 0."""

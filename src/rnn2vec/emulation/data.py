@@ -37,13 +37,14 @@ class SplitData:
         zoo: the zoo.
         split: which part of it.
         device: where RNNs and rollouts go.
+        num_runs: how many runs of the split, the first ones; all by default.
 
     Raises:
         UsageError: no snapshot is in the split.
         DataError: weights are NaN or infinite.
     """
 
-    def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu") -> None:
+    def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu", num_runs: int | None = None) -> None:
         self.indices = zoo.split(split)
         """Rows of the zoo that these snapshots are."""
         if not len(self.indices):
@@ -51,6 +52,8 @@ class SplitData:
                 f"{zoo.folder} has no RNN in its {split} split",
                 remedy="build a zoo of more runs: two have both a training and a validation task.",
             )
+        if num_runs is not None:
+            self.indices = _of_first_runs(zoo, self.indices, num_runs, split)
         self.family = zoo.family
         self.rnns = _finite(zoo.rnns(self.indices), f"{zoo.folder}, {split} split").to(device)
         self.codes = zoo.rollouts(self.indices)
@@ -83,6 +86,18 @@ class SplitData:
         count = min(count, self.codes.shape[1])
         everyone = np.arange(len(self))
         return self.behaviour(everyone, np.broadcast_to(np.arange(count), (len(self), count)).copy())
+
+
+def _of_first_runs(zoo: Zoo, indices: Int[np.ndarray, " N"], num_runs: int, split: Split) -> Int[np.ndarray, " M"]:
+    """The snapshots of the first runs of a split: tasks are dealt in turn, so any first runs cover them evenly."""
+    runs = zoo.column("run")[indices]
+    first = np.unique(runs)[:num_runs]
+    if len(first) < num_runs:
+        raise UsageError(
+            f"{num_runs} runs of {zoo.folder}, which has {len(first)} in its {split} split",
+            remedy=f"give at most {len(first)}.",
+        )
+    return indices[np.isin(runs, first)]
 
 
 def _finite(stack: RNNStack, where: str) -> RNNStack:

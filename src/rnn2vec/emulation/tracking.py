@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,16 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             f"{path} does not hold lines of metrics: {error!r}",
             remedy=f"restore it; or delete {folder} and pre-train again, its zoo is not touched.",
         ) from error
+
+
+def seconds_spent(folder: Path) -> float | None:
+    """The time that a run took, over all starts of an interrupted one; None where it has no log."""
+    log = folder / "log.jsonl"
+    if not log.is_file():
+        return None
+    entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]
+    last_of_each_start = [now for now, after in itertools.pairwise([*entries, 0.0]) if after < now]
+    return sum(last_of_each_start)
 
 
 def append_line(path: Path, values: dict[str, Any]) -> None:

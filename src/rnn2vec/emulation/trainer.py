@@ -50,7 +50,7 @@ class Trainer:
         self._folder = folder
         self._device = device
         self._processes = processes
-        self._train = SplitData(zoo, "train", device=device)
+        self._train = SplitData(zoo, "train", device=device, num_runs=config.train_runs)
         processes.share(self._batch_size)
         unseen = SplitData(zoo, "validation", device=device)
         self._validation = unseen.first_rollouts(config.validation_rollouts)

@@ -70,11 +70,8 @@ def run_pieces(
         WorkerError: a process was killed, as happens when memory runs out.
         Exception: what a piece raised. Pieces that run finish first; those that have not begun are not run.
     """
-    if workers < 1:
-        raise UsageError(f"workers={workers}", remedy="give at least 1.")
+    _require_runnable(pieces, workers)
     names = [piece.name for piece in pieces]
-    if len(set(names)) < len(names):
-        raise UsageError(f"two pieces of one name among {', '.join(names)}", remedy="name each differently.")
     context = multiprocessing.get_context("spawn")
     reports, failed = context.SimpleQueue(), context.Event()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports, failed))
@@ -90,6 +87,49 @@ def run_pieces(
                 remedy="most often memory ran out: take fewer workers and give the same command again.",
             ) from error
         return {name: future.result() for name, future in futures.items()}
+
+
+def try_pieces(
+    pieces: Sequence[Piece], *, workers: int, progress: Callable[[str, float, float, str], None]
+) -> dict[str, Any]:
+    """Run every piece as `run_pieces` does, whatever becomes of the others.
+
+    Each piece has a process of its own: one that the system kills takes no other with it.
+
+    Args:
+        pieces: what to run; their names differ.
+        workers: processes at a time.
+        progress: told `(piece, done, total, what)`, from one thread for each worker.
+
+    Returns:
+        What each piece returned, or the exception that it raised, by name.
+
+    Raises:
+        UsageError: no workers, or two pieces of one name.
+    """
+    _require_runnable(pieces, workers)
+
+    def attempt(piece: Piece) -> Any:
+        try:
+            return run_pieces([piece], workers=1, progress=progress)[piece.name]
+        except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
+            return error
+
+    with _one_thread_each(), ThreadPoolExecutor(workers) as threads:
+        try:
+            outcomes = list(threads.map(attempt, pieces))
+        except BaseException:  # an interruption: what runs hears of it too, what waits must not begin
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {piece.name: outcome for piece, outcome in zip(pieces, outcomes, strict=True)}
+
+
+def _require_runnable(pieces: Sequence[Piece], workers: int) -> None:
+    if workers < 1:
+        raise UsageError(f"workers={workers}", remedy="give at least 1.")
+    names = [piece.name for piece in pieces]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two pieces of one name among {', '.join(names)}", remedy="name each differently.")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]
             "distance to another RNN; 0 where no RNN moved by more than rounding."
         )
         rows = [[name, *map(_movement, row.values())] for name, row in table.items()]
-        parts.append(_table(["", *next(iter(table.values()))], rows))
+        parts.append(markdown_table(["", *next(iter(table.values()))], rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -33,11 +33,11 @@ def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:
     """
     grown = {name: row.growth for name, row in rows.items() if row.growth is not None}
     sizes = next(iter(grown.values())).hidden_sizes
-    growth = _table(
+    growth = markdown_table(
         ["parameters", *(f"N = {size}" for size in sizes), "grow with N to the"],
         [[name, *(f"{one:,}" for one in row.parameters), f"{row.exponent:.2f}"] for name, row in grown.items()],
     )
-    apart = _table(
+    apart = markdown_table(
         ["moved by", "permutation", "same statistics, other behaviour", "same behaviour, other weights"],
         [
             [name, _movement(row.permuted), _share(row.same_statistics), _share(row.same_behaviour)]
@@ -58,6 +58,7 @@ def _share(value: float) -> str:
     return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with its first column to the left and all others to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

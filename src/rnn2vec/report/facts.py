@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnn2vec._files import canonical_json
-from rnn2vec._provenance import provenance
+from rnn2vec._provenance import processor, provenance
 from rnn2vec.emulation.config import PRESETS as PRETRAIN_PRESETS
-from rnn2vec.report.measure import Run, TourResults
+from rnn2vec.emulation.tracking import seconds_spent
+from rnn2vec.report.measure import TourResults
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
 _PAPER_SEEDS = 15
@@ -113,9 +112,9 @@ def details(results: TourResults, command: str) -> Details:
         ("unusual languages kept aside", results.zoo.manifest.ood_rule),
         ("zoo backend", results.zoo.manifest.config.backend),
         *((name, value) for name, value in versions.items() if value is not None),
-        ("processor", f"{_processor()}, {os.cpu_count()} cores"),
-        ("time to build the zoo", _minutes(_seconds(results.zoo.folder / "build.jsonl", is_running_total=False))),
-        *((f"time to pre-train {run.name}", _minutes(_run_seconds(run))) for run in runs),
+        ("processor", f"{processor()}, {os.cpu_count()} cores"),
+        ("time to build the zoo", _minutes(_zoo_seconds(results.zoo.folder / "build.jsonl"))),
+        *((f"time to pre-train {run.name}", _minutes(seconds_spent(run.folder))) for run in runs),
     ]
     configs = [("zoo", _pretty(results.zoo.manifest.config.to_dict()))]
     configs += [(run.name, _pretty(run.description["config"])) for run in runs]
@@ -130,37 +129,14 @@ def _pretty(value: Any) -> str:
     return canonical_json(value, indent=2)
 
 
-def _run_seconds(run: Run) -> float | None:
-    return _seconds(run.folder / "log.jsonl", is_running_total=True)
-
-
-def _seconds(log: Path, *, is_running_total: bool) -> float | None:
-    """The time that a log accounts for, over all starts of an interrupted job; None where there is no log.
-
-    Args:
-        log: lines with `seconds`.
-        is_running_total: whether each line counts from the job's last start, rather than from the line before.
-    """
+def _zoo_seconds(log: Path) -> float | None:
+    """The time that a build took, over all starts of an interrupted one; None where it has no log."""
     if not log.is_file():
         return None
-    entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]
-    if not is_running_total:
-        return sum(entries)
-    last_of_each_start = [now for now, after in itertools.pairwise([*entries, 0.0]) if after < now]
-    return sum(last_of_each_start)
+    return sum(float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines())
 
 
 def _minutes(seconds: float | None) -> str:
     if seconds is None:
         return "unknown"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells."""
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -17,7 +17,7 @@ from rnn2vec.analysis.invariance import Movement
 from rnn2vec.report.figures import PALETTES
 
 _LOOK = PALETTES["light"]
-_STYLE: dict[Any, Any] = {
+SVG_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rnn2vec",  # the same results give the same file
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -29,6 +29,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _LOOK.ink,
     "ytick.color": _LOOK.ink,
 }
+"""How matplotlib draws pictures for the documentation."""
 
 
 def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], path: Path) -> None:
@@ -42,7 +43,7 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     rows = max(len(table) for table in tables.values())
-    with rc_context(_STYLE):
+    with rc_context(SVG_STYLE):
         figure = Figure(figsize=(7.6, len(tables) * (0.34 * rows + 0.45) + 1.0))
         panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (title, table) in zip(panels, tables.items(), strict=True):

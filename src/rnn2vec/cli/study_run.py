@@ -1,0 +1,76 @@
+"""`rnn2vec study run` and `rnn2vec study report`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from rnn2vec._errors import UsageError
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Verb):
+    """Train everything that a study file asks for; given again, it goes on where it was.
+
+    Each finished piece is a small file in OUT/rows, which can be committed: it is never trained again.
+    """
+
+    study: tyro.conf.Positional[Path]
+    """A study file, such as studies/tiny.yaml."""
+    out: Path
+    """Folder of the zoo, the runs and the rows."""
+    workers: int | None = None
+    """Pieces trained at the same time, one core each; one for each usable core by default."""
+    device: str = "cpu"
+    """Where to train."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Run what is left; what failed is an error, once everything else is done."""
+        from rnn2vec.study.files import read_study
+        from rnn2vec.study.run import run_study
+
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers {self.workers}", remedy="give at least 1.")
+        study = read_study(self.study)
+        with terminal.many() as report:
+            outcome = run_study(
+                study,
+                self.out,
+                workers=self.workers,
+                device=self.device,
+                progress=lambda which, *done: report(f"{study.name}, {which}", *done),
+            )
+        terminal.say(
+            f"{self.out}: {len(outcome.done)} pieces done, {len(outcome.skipped)} were done before, "
+            f"{len(outcome.failed)} failed"
+        )
+        outcome.require_success(self.out)
+        return dataclasses.asdict(outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Verb):
+    """Tables and figures of a study, from what is done of it so far."""
+
+    folder: tyro.conf.Positional[Path]
+    """The study's folder: its `study.json` and rows are all that is needed."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Write the report; show the main tables."""
+        from rnn2vec.report.study_report import write_study_report
+        from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, sweeps_markdown
+        from rnn2vec.study.summary import to_json
+
+        summary = write_study_report(self.folder)
+        tables = (losses_markdown(summary), comparisons_markdown(summary), sweeps_markdown(summary))
+        terminal.say("\n\n".join(table for table in tables if table))
+        if summary.missing:
+            terminal.say(f"\n{len(summary.missing)} pieces are not done yet: `rnn2vec study run` goes on with them")
+        terminal.say(f"\nreport: {self.folder / 'report' / 'report.md'}")
+        return to_json(summary)

@@ -1,0 +1,191 @@
+"""The figures of a study: learning curves, final losses beside the floor, and what each sweep does.
+
+Static pictures for documents, hence matplotlib and SVG. Every seed is drawn: a mean alone would hide the seeds that
+stay on the plateau, which is what half of the studies are about.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnn2vec._files import write_atomically
+from rnn2vec.report.figures import PALETTES
+from rnn2vec.report.invariance_figure import SVG_STYLE
+from rnn2vec.study.statistics import Estimate
+from rnn2vec.study.summary import Group, Summary, SweepCurve
+
+_LOOK = PALETTES["light"]
+# Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")
+_LINES = ("-", "--", ":")
+_LARGEST_SPREAD = 0.12
+
+
+def draw_study(summary: Summary, folder: Path) -> dict[str, str]:
+    """Draw every figure that the study has numbers for.
+
+    Args:
+        summary: of a study.
+        folder: where the SVGs go.
+
+    Returns:
+        File names by title.
+    """
+    figures: dict[str, tuple[str, Callable[[Path], None]]] = {}
+    if summary.groups:
+        figures["Learning curves"] = ("curves.svg", lambda path: draw_curves(summary, path))
+        figures["Losses of the kept models"] = ("losses.svg", lambda path: draw_losses(summary, path))
+    if summary.sweeps:
+        figures["Sweeps"] = ("sweeps.svg", lambda path: draw_sweeps(summary, path))
+    for name, draw in figures.values():
+        draw(folder / name)
+    return {title: name for title, (name, _) in figures.items()}
+
+
+def draw_curves(summary: Summary, path: Path) -> None:
+    """Validation over updates: a thin line for each seed, a thick one for their median.
+
+    Args:
+        summary: of a study.
+        path: the SVG to write.
+    """
+
+    def fill(panels: Sequence[Any]) -> None:
+        panel = panels[0]
+        for place, group in enumerate(summary.groups):
+            look = {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)]}
+            curves = [_curve(group, number, summary.metric) for number in range(len(group.rows))]
+            for steps, losses in curves:
+                panel.plot(steps, losses, linewidth=0.7, alpha=0.45, **look)
+            shared = min((steps for steps, _ in curves), key=len)  # early stopping ends some before others
+            middle = np.median([losses[: len(shared)] for _, losses in curves], axis=0)
+            panel.plot(shared, middle, linewidth=1.8, label=_label(summary, group), **look)
+        _draw_floor(panel, summary, horizontal=True)
+        panel.set_xlabel("updates")
+        panel.set_ylabel(_axis_title(summary))
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")
+        panel.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+    _draw(path, (7.6, 3.6), 1, fill)
+
+
+def draw_losses(summary: Summary, path: Path) -> None:
+    """A row for each group: every seed as a dot, the mean with its interval where there is one, and the floor.
+
+    Args:
+        summary: of a study.
+        path: the SVG to write.
+    """
+
+    def fill(panels: Sequence[Any]) -> None:
+        panel = panels[0]
+        for place, group in enumerate(summary.groups):
+            _draw_estimate(panel, group.loss, place, _COLOURS[place % len(_COLOURS)])
+        _draw_floor(panel, summary, horizontal=False)
+        panel.set_yticks(range(len(summary.groups)), [_label(summary, group) for group in summary.groups])
+        panel.invert_yaxis()
+        panel.set_xlim(left=0)
+        panel.set_xlabel(_axis_title(summary))
+        if summary.floor.value is not None:
+            panel.legend(fontsize=7, frameon=False, loc="best")
+
+    _draw(path, (7.6, 0.34 * len(summary.groups) + 1.1), 1, fill)
+
+
+def draw_sweeps(summary: Summary, path: Path) -> None:
+    """A panel for each sweep: the loss over the value that is varied (the paper's Figures 11 to 13).
+
+    Args:
+        summary: of a study.
+        path: the SVG to write.
+    """
+    names = list(dict.fromkeys(curve.sweep for curve in summary.sweeps))
+    encoders = list(dict.fromkeys(curve.encoder for curve in summary.sweeps))
+
+    def fill(panels: Sequence[Any]) -> None:
+        for panel, name in zip(panels, names, strict=True):
+            for curve in summary.sweeps:
+                if curve.sweep == name:
+                    _draw_sweep(panel, curve, _COLOURS[encoders.index(curve.encoder) % len(_COLOURS)])
+            _draw_floor(panel, summary, horizontal=True)
+            panel.set_title(name, fontsize=9, loc="left")
+            panel.set_xscale("log", base=2)
+            values = sorted({value for curve in summary.sweeps if curve.sweep == name for value in curve.estimates})
+            panel.set_xticks(values, [f"{value:g}" for value in values])
+            panel.minorticks_off()
+            panel.set_ylim(bottom=0)
+        panels[0].set_ylabel(_axis_title(summary))
+        panels[-1].legend(fontsize=7, frameon=False, loc="best")
+
+    _draw(path, (2.6 * len(names) + 0.8, 3.0), len(names), fill)
+
+
+def _draw_sweep(panel: Any, curve: SweepCurve, colour: str) -> None:
+    values = list(curve.estimates)
+    for value, estimate in curve.estimates.items():
+        panel.plot([value] * len(estimate.points), estimate.points, "o", color=colour, markersize=3, alpha=0.5)
+        if estimate.interval is not None:
+            panel.plot([value, value], estimate.interval, color=colour, linewidth=1.4)
+    means = [estimate.mean for estimate in curve.estimates.values()]
+    panel.plot(values, means, color=colour, linewidth=1.4, label=curve.encoder)
+
+
+def _draw_estimate(panel: Any, estimate: Estimate, place: int, colour: str) -> None:
+    count = len(estimate.points)
+    offsets = np.linspace(-_LARGEST_SPREAD, _LARGEST_SPREAD, count) if count > 1 else np.zeros(1)
+    panel.plot(estimate.points, place + offsets, "o", color=colour, markersize=3.5, alpha=0.6)
+    if estimate.interval is not None:
+        panel.plot(estimate.interval, [place, place], color=colour, linewidth=2)
+        panel.plot([estimate.mean], [place], "|", color=colour, markersize=11, markeredgewidth=2)
+
+
+def _draw_floor(panel: Any, summary: Summary, *, horizontal: bool) -> None:
+    floor = summary.floor
+    if floor.value is None or floor.plateau is None:
+        return
+    line = panel.axhline if horizontal else panel.axvline
+    line(floor.value, color=_LOOK.faint, linewidth=1, label="task-blind floor")
+    line(floor.plateau, color=_LOOK.faint, linewidth=1, linestyle=(0, (2, 2)), label="10 % below it")
+
+
+def _curve(group: Group, number: int, metric: str) -> tuple[list[float], list[float]]:
+    curve = group.rows[number].curve
+    return curve["step"], curve[f"validation/{metric}"]
+
+
+def _label(summary: Summary, group: Group) -> str:
+    """As short as the study allows: what all groups share is left out."""
+    encoders = {one.encoder for one in summary.groups}
+    variants = {one.variant for one in summary.groups}
+    if len(variants) == 1:
+        return group.encoder
+    return group.variant if len(encoders) == 1 else group.name
+
+
+def _axis_title(summary: Summary) -> str:
+    return f"{summary.metric.replace('-', ' ')}, unseen tasks"
+
+
+def _draw(path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None]) -> None:
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with rc_context(SVG_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = list(figure.subplots(1, columns, squeeze=False)[0])
+        fill(panels)
+        for panel in panels:
+            panel.grid(color=_LOOK.grid, linewidth=0.6)
+            panel.set_axisbelow(True)
+            panel.tick_params(length=0)
+            panel.spines[:].set_visible(False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    write_atomically(path, buffer.getvalue())

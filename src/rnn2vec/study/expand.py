@@ -1,0 +1,136 @@
+"""From a study to its pieces: one training each, with a name that stays the same wherever and whenever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rnn2vec import encoders
+from rnn2vec._errors import UsageError
+from rnn2vec.emulation import config as emulation_config
+from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.study.config import Study, Sweep, Variant
+from rnn2vec.study.files import checked
+
+DEFAULT = "default"
+"""The variant that has no changes."""
+FLOOR = "task-blind"
+"""The encoder that sees no RNN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPiece:
+    """One training of a study."""
+
+    encoder: str
+    """Name of the encoder."""
+    variant: str
+    """How it is trained: a variant's name, or `SWEEP-VALUE`."""
+    seed: int
+    """Everything random follows from it."""
+    config: PretrainConfig
+    """The whole of it."""
+    setting: str = "pretrain"
+    """What is done with the encoder."""
+
+    @property
+    def name(self) -> str:
+        """Names its files."""
+        return f"{self.setting}.{self.encoder}.{self.variant}.seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One value of a sweep for one encoder and seed, and the piece that has it."""
+
+    sweep: str
+    """The sweep's name."""
+    value: float
+    """The value that was varied."""
+    piece: StudyPiece
+    """Where it is trained: a piece of the sweep's own, or one of variant `default`."""
+
+
+def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
+    """Every piece once, seed by seed: a study that is cut short has whole comparisons of fewer seeds.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+    found: dict[str, StudyPiece] = {}
+    for seed in study.seeds:
+        if study.floor and seed == study.seeds[0]:
+            floor = _piece(study, FLOOR, "floor", Variant(), seed)
+            found[floor.name] = floor
+        for piece in _variants(study, seed):
+            found[piece.name] = piece
+        for point in points_of(study, seed):
+            found.setdefault(point.piece.name, point.piece)
+    return tuple(found.values())
+
+
+def points_of(study: Study, seed: int) -> Iterator[SweepPoint]:
+    """The points of every sweep for one seed."""
+    defaults = {piece.encoder: piece for piece in _variants(study, seed) if piece.variant == DEFAULT}
+    for name, sweep in study.sweeps.items():
+        for encoder in sweep.encoders or study.encoders:
+            for value in sweep.values:
+                piece = _piece(study, encoder, f"{name}-{value:g}", _as_variant(sweep, value), seed)
+                default = defaults.get(encoder)
+                is_default = default is not None and default.config == piece.config
+                yield SweepPoint(name, value, default if default is not None and is_default else piece)
+
+
+def _variants(study: Study, seed: int) -> Iterator[StudyPiece]:
+    for name, variant in (study.variants or {DEFAULT: Variant()}).items():
+        for encoder in variant.encoders or study.encoders:
+            yield _piece(study, encoder, name, variant, seed)
+
+
+def _as_variant(sweep: Sweep, value: float) -> Variant:
+    table, _, option = sweep.over.rpartition(".")
+    return Variant(encoder_options={option: value}) if table else Variant(pretrain={option: value})
+
+
+def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed: int) -> StudyPiece:
+    base = emulation_config.preset(study.preset, encoder)
+    options = {**base.encoder_options, **study.encoder_options.get(encoder, {}), **variant.encoder_options}
+    fields: dict[str, Any] = {
+        **base.to_dict(),
+        **study.pretrain,
+        **variant.pretrain,
+        "encoder_options": options,
+        "seed": seed,
+    }
+    config = checked(PretrainConfig, fields, where=f"study {study.name}, {encoder}, {variant_name}")
+    return StudyPiece(encoder=encoder, variant=variant_name, seed=seed, config=config)
+
+
+def require_encoders(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: Interface) -> None:
+    """Check that every encoder can be made, before the first is trained.
+
+    Args:
+        pieces: of a study.
+        spec: the architecture of the zoo's RNNs.
+        interface: their kinds of inputs and outputs.
+
+    Raises:
+        UsageError: an encoder lacks a hyperparameter, or refuses its value.
+    """
+    for piece in pieces:
+        try:
+            with torch.device("meta"):  # shapes alone: no memory, no time
+                encoders.build(piece.encoder, spec, interface=interface, **piece.config.encoder_options)
+        except UsageError as error:
+            raise UsageError(f"{piece.name}: {error.problem}", remedy=error.remedy) from error
+
+
+def changes(one: PretrainConfig, other: dict[str, Any]) -> list[str]:
+    """In what a config differs from another's values, in words."""
+    values = one.to_dict().items()
+    return [f"{name} was {other.get(name)}, now {value}" for name, value in values if value != other.get(name)]

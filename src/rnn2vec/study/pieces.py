@@ -1,0 +1,118 @@
+"""What a worker does with one piece, from the zoo to its row; everything here runs in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnn2vec._files import read_json, sha256_of
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import hardware, provenance
+from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.data import SplitData
+from rnn2vec.emulation.fidelity import Fidelity, emulation_fidelity
+from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.emulation.tracking import read_metrics, seconds_spent
+from rnn2vec.study.expand import StudyPiece
+from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
+from rnn2vec.zoo.store import MANIFEST, Zoo
+
+RUNS = "runs"
+"""Where runs are, below the study's folder: models and checkpoints, too large to commit."""
+
+
+def run_piece(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
+    """Do a piece, or go on with it, and write its row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do.
+        out: the study's folder.
+        device: where to train.
+        progress: told of the updates made.
+    """
+    if device == "cpu":
+        torch.set_num_threads(1)
+    opened = Zoo.open(zoo)
+    run = out / RUNS / piece.name
+    model = pretrain(opened, piece.config, run, device=device, progress=progress)
+    unseen = SplitData(opened, "validation")
+    behaviour = unseen.first_rollouts(piece.config.validation_rollouts)
+    model.encoder.eval()
+    distances = emulation_fidelity(model.encoder, model.emulator, behaviour)
+    curve = read_metrics(run)
+    best = min(curve, key=lambda line: line[f"validation/{piece.config.loss}"])
+    row = Row(
+        piece=piece.name,
+        setting=piece.setting,
+        encoder=piece.encoder,
+        variant=piece.variant,
+        seed=piece.seed,
+        config=piece.config.to_dict(),
+        zoo=zoo_facts(opened),
+        provenance=read_json(run / checkpoints.RUN)["provenance"],
+        hardware=hardware(device),
+        seconds=seconds_spent(run),
+        curve={name: [line[name] for line in curve] for name in curve[0]},
+        best=best,
+        unseen=_by_task(unseen, distances),
+    )
+    write_row(out, row)
+
+
+def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
+    """Measure the closed form of the task-blind floor, where the family has one, and write its row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: a training of the study: the floor is measured on the rollouts that it is validated on.
+        out: the study's folder.
+        progress: told when it is done.
+    """
+    opened = Zoo.open(zoo)
+    unseen = SplitData(opened, "validation")
+    distances = closed_form_floor(unseen, piece.config.validation_rollouts)
+    row = Row(
+        piece=CLOSED_FORM,
+        setting="floor",
+        encoder=CLOSED_FORM,
+        variant="floor",
+        seed=0,
+        config={"validation_rollouts": piece.config.validation_rollouts},
+        zoo=zoo_facts(opened),
+        provenance=dict(provenance()),
+        hardware=hardware(),
+        seconds=None,
+        best={} if distances is None else {"step": 0, **_means(unseen, distances)},
+        unseen={} if distances is None else _by_task(unseen, distances),
+    )
+    write_row(out, row)
+    progress(1, 1, "done")
+
+
+def zoo_facts(zoo: Zoo) -> dict[str, Any]:
+    """What a row says of its zoo."""
+    checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
+    return {"folder": zoo.folder.name, "manifest": checksum, "config": zoo.manifest.config.to_dict()}
+
+
+def _means(unseen: SplitData, distances: Fidelity) -> dict[str, float]:
+    """The metrics of a validation."""
+    last = unseen.steps == unseen.steps.max()
+    means = {f"validation/{name}": float(values.mean()) for name, values in distances.items()}
+    return means | {f"last/{name}": float(values[last].mean()) for name, values in distances.items()}
+
+
+def _by_task(unseen: SplitData, distances: Fidelity) -> dict[str, list[Any]]:
+    """Mean distances over the snapshots of each unseen task."""
+    places = {task: place for place, task in enumerate(dict.fromkeys(unseen.tasks))}
+    places_of_rnns = np.array([places[task] for task in unseen.tasks])
+    counts = np.bincount(places_of_rnns)
+    means = {
+        name: (np.bincount(places_of_rnns, weights=values) / counts).tolist() for name, values in distances.items()
+    }
+    return {"task": [list(task) for task in places], **means}

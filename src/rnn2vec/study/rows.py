@@ -1,0 +1,112 @@
+"""The rows of a study: one small JSON file for each finished piece, fit to be committed.
+
+A piece is done when its row is there. The row holds all that tables and figures need, so that the large files of a run
+can be thrown away and a study can go on another day, on another machine, from its rows alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnn2vec._errors import DataError, Rnn2VecError
+from rnn2vec._files import canonical_json, read_json, write_atomically
+
+FOLDER = "rows"
+FORMAT_VERSION = 1
+CLOSED_FORM = "closed-form"
+"""The encoder named in the row of the floor's closed form, which trains none."""
+_DIGITS = 7  # float32 has no more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one piece."""
+
+    piece: str
+    """The piece's name."""
+    setting: str
+    """What was done with the encoder."""
+    encoder: str
+    """Its name."""
+    variant: str
+    """How it was trained."""
+    seed: int
+    """Everything random followed from it."""
+    config: dict[str, Any]
+    """The whole config of the training."""
+    zoo: dict[str, Any]
+    """The zoo's config, folder, and the checksum of its manifest."""
+    provenance: dict[str, Any]
+    """Versions and commit when the training began."""
+    hardware: dict[str, Any]
+    """The machine that finished it."""
+    seconds: float | None
+    """Wall time over all starts."""
+    curve: dict[str, list[float]] = field(default_factory=dict)
+    """`step` and every metric, a number for each validation."""
+    best: dict[str, float]
+    """Every metric at the lowest validation loss, and `step`: what the kept model does."""
+    unseen: dict[str, list[Any]] = field(default_factory=dict)
+    """The kept model's metrics by unseen task, and the `task`s."""
+
+    @property
+    def loss(self) -> str:
+        """The distance that was minimized and validated, such as `total-variation`."""
+        return str(self.config["loss"])
+
+
+def path_of(folder: Path, piece: str) -> Path:
+    """Where a piece's row is, below the study's folder."""
+    return folder / FOLDER / f"{piece}.json"
+
+
+def write_row(folder: Path, row: Row) -> None:
+    """Write a row, atomically: from then on its piece is done.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    content = {"format_version": FORMAT_VERSION, **_rounded(dataclasses.asdict(row))}
+    (folder / FOLDER).mkdir(exist_ok=True)
+    write_atomically(path_of(folder, row.piece), (canonical_json(content) + "\n").encode())
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Every row of a study by the piece's name.
+
+    Raises:
+        DataError: a row is damaged.
+    """
+    paths = sorted((folder / FOLDER).glob("*.json"))
+    return {path.stem: _read(path) for path in paths if not path.name.startswith(".")}
+
+
+def _read(path: Path) -> Row:
+    try:
+        content = read_json(path)
+        version = content.pop("format_version")
+        row = Row(**content)
+    except (Rnn2VecError, KeyError, TypeError, AttributeError) as error:
+        reason = error.problem if isinstance(error, Rnn2VecError) else repr(error)
+        raise _no_row(path, reason) from error
+    if version != FORMAT_VERSION or row.piece != path.stem:
+        raise _no_row(path, f"it has format {version} and is of {row.piece}")
+    return row
+
+
+def _no_row(path: Path, reason: str) -> DataError:
+    remedy = "restore it, or delete it to train that piece again."
+    return DataError(f"{path} is no row of a study: {reason}", remedy=remedy)
+
+
+def _rounded(value: Any) -> Any:
+    """Every float to the digits that it has."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
