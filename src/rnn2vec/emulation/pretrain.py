@@ -161,7 +161,9 @@ class _Trainer:
         )
         self._parts: tuple[nn.Module, ...] = (self._model.encoder.to(device), self._model.emulator.to(device))
         parameters = [parameter for part in self._parts for parameter in part.parameters()]
-        self._optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
         self.standing = Standing()
         self._is_best = False
 
