@@ -1,4 +1,4 @@
-"""`rnn2vec bench zoo | product`."""
+"""`rnn2vec bench zoo | product | encoders`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rnn2vec.cli.bench_encoders import BenchEncoders
 from rnn2vec.cli.bench_zoo import BenchProduct, BenchZoo
 
 
@@ -14,4 +15,8 @@ from rnn2vec.cli.bench_zoo import BenchProduct, BenchZoo
 class BenchVerbs:
     """Speed beside what a user would take instead, in one run."""
 
-    verb: Annotated[BenchZoo, tyro.conf.subcommand("zoo")] | Annotated[BenchProduct, tyro.conf.subcommand("product")]
+    verb: (
+        Annotated[BenchZoo, tyro.conf.subcommand("zoo")]
+        | Annotated[BenchProduct, tyro.conf.subcommand("product")]
+        | Annotated[BenchEncoders, tyro.conf.subcommand("encoders")]
+    )

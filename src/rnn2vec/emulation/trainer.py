@@ -75,7 +75,9 @@ class Trainer:
         self._imitate = Imitation(self._model.encoder, self._model.emulator).shared(processes)
         self._average = copy.deepcopy(self._model) if config.ema else None
         parameters = [parameter for part in self._parts for parameter in part.parameters()]
-        self._optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
         self.standing = Standing()
         self._is_best = False
 

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -57,10 +58,7 @@ Terms = Mapping[Place, tuple[Term, ...]]
 """The terms of one target, by the place where they go."""
 
 _VIEWS: dict[View, Callable[[Tensor], Tensor]] = {
-    "itself": lambda features: features,
     "transposed": lambda features: features.transpose(1, 2),
-    "mean over columns": lambda features: features.mean(dim=2),
-    "mean over rows": lambda features: features.mean(dim=1),
     "diagonal": lambda features: features.diagonal(dim1=1, dim2=2).transpose(1, 2),
 }
 _MEANS: dict[View, View] = {"mean": "mean over columns", "trace": "diagonal"}
@@ -99,6 +97,7 @@ class Views:
     def __init__(self, features: Mapping[Feature, Tensor]) -> None:
         self._features = features
         self._seen: dict[Term, Tensor] = {}
+        self._means: dict[Feature, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(self, term: Term) -> Tensor:
         """What a term sees: `(N, rows, columns, C)`, `(N, rows, C)` or `(N, C)`."""
@@ -108,10 +107,55 @@ class Views:
 
     def _compute(self, term: Term) -> Tensor:
         features = self._features[term.source]
-        if term.view not in _MEANS:
-            return _VIEWS[term.view](features)
-        one_index = features if features.dim() == 3 else self(Term(term.source, _MEANS[term.view]))
-        return one_index.mean(dim=1)
+        if term.view in _MEANS:
+            one_index = features if features.dim() == 3 else self(Term(term.source, _MEANS[term.view]))
+            return one_index.mean(dim=1)
+        if features.dim() == 3:
+            return features
+        whole, over_columns, over_rows = self._with_means(term.source)
+        kept: dict[View, Tensor] = {
+            "itself": whole,
+            "mean over columns": over_columns,
+            "mean over rows": over_rows,
+        }
+        return kept[term.view] if term.view in kept else _VIEWS[term.view](whole)
+
+    def _with_means(self, source: Feature) -> tuple[Tensor, Tensor, Tensor]:
+        if source not in self._means:
+            self._means[source] = _WithMeans.apply(self._features[source])  # pyright: ignore[reportArgumentType]
+        return self._means[source]
+
+
+class _WithMeans(torch.autograd.Function):
+    """A matrix, its mean over columns and its mean over rows.
+
+    Autograd by itself writes out the gradient of each mean in the size of the matrix, and then adds them up: five
+    passes over memory, and an encoder of these layers does little else than pass over memory. Here it is two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.size = features.shape
+        return features.view_as(features), features.mean(dim=2), features.mean(dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, whole: Tensor | None, over_columns: Tensor | None, over_rows: Tensor | None
+    ) -> Tensor | None:
+        _, rows, columns, _ = ctx.size
+        parts: list[Tensor] = []
+        if over_columns is not None:
+            parts.append((over_columns / columns).unsqueeze(2))
+        if over_rows is not None:
+            parts.append((over_rows / rows).unsqueeze(1))
+        if not parts:
+            return whole
+        total = (parts[0] + parts[1] if len(parts) == 2 else parts[0]).expand(ctx.size)
+        if whole is None:
+            return total
+        return total.add_(whole) if len(parts) == 2 else total + whole
 
 
 class EquivariantLinear(nn.Module):
@@ -172,34 +216,55 @@ class EquivariantLinear(nn.Module):
     def _target(self, target: Feature, views: Views, size: tuple[int, ...]) -> Tensor:
         parts: dict[Place, Tensor] = {}
         for place, terms in self.table[target].items():
-            seen = torch.cat([views(term) for term in terms], dim=-1)
-            parts[place] = self.maps[_module_name(target, place)](seen)
+            if place != "entry":
+                parts[place] = self.maps[_module_name(target, place)](_side_by_side(terms, views))
         on_diagonal: dict[Place, Tensor] = {
             there: parts.pop(place) for place, there in _DIAGONAL.items() if place in parts
         }
         if not on_diagonal:
-            return _spread(parts, size)
+            return self._matrix(target, views, parts, size)
         diagonal = _spread(on_diagonal, size[:1])
-        matrix = _spread(parts, size) if parts else diagonal.new_zeros(len(diagonal), *size, self.out_channels)
+        if parts or "entry" in self.table[target]:
+            matrix = self._matrix(target, views, parts, size)
+        else:
+            matrix = diagonal.new_zeros(len(diagonal), *size, self.out_channels)
         matrix.diagonal(dim1=1, dim2=2).add_(diagonal.transpose(1, 2))
         return matrix
+
+    def _matrix(self, target: Feature, views: Views, parts: dict[Place, Tensor], size: tuple[int, ...]) -> Tensor:
+        """All but the diagonal. The product for the entries, the largest, is added to the rest as it is made."""
+        terms = self.table[target].get("entry", ())
+        if not terms:
+            return _spread(parts, size)
+        linear, seen = self.maps[_module_name(target, "entry")], _side_by_side(terms, views)
+        assert isinstance(linear, nn.Linear)
+        if not parts:
+            return linear(seen)
+        rest = _spread(parts, size, linear.bias)
+        return torch.addmm(rest.flatten(0, -2), seen.flatten(0, -2), linear.weight.T).view_as(rest)
+
+
+def _side_by_side(terms: tuple[Term, ...], views: Views) -> Tensor:
+    """What some terms see, as the features of one tensor."""
+    seen = [views(term) for term in terms]
+    return torch.cat(seen, dim=-1) if len(seen) > 1 else seen[0]
 
 
 def _module_name(target: Feature, place: Place) -> str:
     return f"{target.tensor}:{target.parity}:{place}".replace(".", "/")  # a module's name has no dots
 
 
-def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...]) -> Tensor:
-    """The sum of all parts, each spread over the axes that it lacks: `(N, *size, C)`."""
-    total: Tensor | None = None
-    places: tuple[Place, ...] = ("everywhere", "row", "column", "entry")
+def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...], bias: Tensor | None = None) -> Tensor:
+    """The sum of all parts, each spread over the axes that it lacks, and of a bias: `(N, *size, C)`."""
+    total = bias
+    places: tuple[Place, ...] = ("everywhere", "row", "column")
     for place in places:  # from small to large: few additions are on all entries
         if place not in parts:
             continue
         part = parts[place]
         if place == "everywhere":
             part = part.unflatten(1, (*(1 for _ in size), -1))
-        elif place in {"row", "column"} and len(size) == 2:
+        elif len(size) == 2:
             part = part.unsqueeze(2 if place == "row" else 1)
         total = part if total is None else total + part
     assert total is not None

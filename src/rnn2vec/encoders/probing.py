@@ -33,15 +33,12 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._shapes import InputStep, OutputStep, Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.encoders.dialogue import Exchange, ProbingTranscript
+from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
 from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-
-Memory = tuple[tuple[Tensor, Tensor], ...]
-"""`(hidden, cell)` of each layer of E_R, each `(N, hidden_size)`."""
-
 
 ProbeStart = Literal["learned", "self-feeding"]
 """What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""
@@ -171,13 +168,14 @@ class ProbingEncoder(WeightEncoder):
         """
         box = self._as_box(rnns)
         state: Any = box.initial_state(self.num_sequences)
-        memory = self._blank_memory(box.num_rnns)
+        reader = StepwiseLSTM(self.reader)
+        memory = self._blank_memory(box.num_rnns, reader)
         responses: Tensor | None = None
         for step in range(self.sequence_length):
             probes = self._ask(step, memory[-1][0], responses)
             outputs, state = box.step(probes, state)
             responses = self._normalize(outputs)
-            memory = self._read(self.answer_reader(responses.flatten(1)), memory)
+            memory = reader.step(self.answer_reader(responses.flatten(1)), memory)
             yield Exchange(probes, responses, memory[-1][0])
 
     def _ask(self, step: int, memory: Tensor, responses: OutputStep | None) -> InputStep:
@@ -205,14 +203,7 @@ class ProbingEncoder(WeightEncoder):
             return outputs.log_softmax(dim=-1)
         return nn.functional.layer_norm(outputs, outputs.shape[-1:])
 
-    def _read(self, read: Tensor, memory: Memory) -> Memory:
-        after: list[tuple[Tensor, Tensor]] = []
-        for cell, before in zip(self.reader, memory, strict=True):
-            read, carried = cell(read, before)
-            after.append((read, carried))
-        return tuple(after)
-
-    def _blank_memory(self, num_rnns: int) -> Memory:
+    def _blank_memory(self, num_rnns: int, reader: StepwiseLSTM) -> Memory:  # noqa: ARG002
         zeros = self.to_representation.weight.new_zeros(num_rnns, self.hidden_size)
         return ((zeros, zeros),) * len(self.reader)
 
@@ -285,9 +276,8 @@ class InteractiveProbing(ProbingEncoder):
         """The probe, and with self-feeding a gate."""
         return self._num_inputs + self._feeds_itself
 
-    def _blank_memory(self, num_rnns: int) -> Memory:
-        blank = super()._blank_memory(num_rnns)
-        return self._read(self.start.expand(num_rnns, -1), blank)
+    def _blank_memory(self, num_rnns: int, reader: StepwiseLSTM) -> Memory:
+        return reader.step(self.start.expand(num_rnns, -1), super()._blank_memory(num_rnns, reader))
 
     def _source(self, step: int, memory: Tensor) -> Tensor:  # noqa: ARG002
         return memory

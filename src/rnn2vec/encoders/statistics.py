@@ -8,6 +8,7 @@ RNNs of every cell and size have the same number of them, as long as they have t
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,9 +30,25 @@ def layer_statistics(stack: RNNStack) -> Float[Tensor, "N S"]:
 
 
 def _statistics(numbers: Float[Tensor, "N K"]) -> Float[Tensor, "N 7"]:
-    levels = torch.linspace(0, 1, 5, dtype=numbers.dtype, device=numbers.device)
     mean, std = numbers.mean(dim=1), numbers.std(dim=1, correction=0)
-    return torch.cat([torch.stack([mean, std], dim=1), numbers.quantile(levels, dim=1).T], dim=1)
+    return torch.cat([torch.stack([mean, std], dim=1), _quartiles(_in_order(numbers))], dim=1)
+
+
+def _in_order(numbers: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
+    """Each row from the smallest to the largest: most of the work here, and NumPy's vectorized sort does it in a tenth.
+
+    It knows no gradients, but the weights of a zoo need none.
+    """
+    if numbers.requires_grad or numbers.device.type != "cpu" or numbers.dtype not in {torch.float32, torch.float64}:
+        return numbers.sort(dim=1).values
+    return torch.from_numpy(np.sort(numbers.numpy(), axis=1))
+
+
+def _quartiles(in_order: Float[Tensor, "N K"]) -> Float[Tensor, "N 5"]:
+    """Quantiles 0, 1/4, 1/2, 3/4 and 1, between two neighbours by linear interpolation, as NumPy has them."""
+    places = torch.linspace(0, in_order.shape[1] - 1, 5, dtype=torch.float64)
+    below, above = places.floor().long(), places.ceil().long()
+    return torch.lerp(in_order[:, below], in_order[:, above], (places - below).to(in_order))
 
 
 class LayerwiseStatistics(WeightEncoder):

@@ -1,0 +1,331 @@
+"""How long encoders take, beside what they cannot do without and beside the straightforward way to write them.
+
+A pre-training step is what a user waits for: outputs of a batch of RNNs on their rollouts, representations, emulation,
+loss, gradients, clipping, AdamW. It is measured on RNNs with random weights (the arithmetic is the same) of the
+paper's two kinds. Beside it stand
+
+- the *floor*: the step's matrix products at the speed that one large product reaches on the machine, measured in the
+  same round. Nothing can be faster without computing less;
+- the *emulator alone*, on constant vectors: what every encoder's step contains;
+- *per module*: the same probing encoder, while the probed RNNs are `torch.nn` modules under `torch.func.vmap` and
+  `functional_call`, as one would write it without stacked weights.
+
+Candidates take turns, round by round, so that a machine's ups and downs meet all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rnn2vec import encoders
+from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._progress import Progress, silent
+from rnn2vec._seeding import torch_generator
+from rnn2vec._shapes import InputSequences, InputStep, OutputStep
+from rnn2vec.emulation import losses
+from rnn2vec.emulation.config import PRESETS, preset
+from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.encoders.base import WeightEncoder, count_parameters
+from rnn2vec.rnn.collection import RNNs
+from rnn2vec.rnn.interface import Interface, Kind
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+PER_MODULE = "per module"
+"""What is added to an encoder's name where the probed RNNs are modules under `vmap`."""
+_PEAK_SIZE = 1024
+_PROBING = ("noninteractive-probing", "interactive-probing")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The RNNs of one of the paper's zoos, and their rollouts."""
+
+    spec: RNNSpec
+    interface: Interface
+    num_steps: int
+    """Steps of a rollout."""
+    num_probes: int
+    """Probes of a probing sequence."""
+
+
+WORKLOADS: dict[str, Workload] = {
+    "FL": Workload(
+        RNNSpec(cell="lstm", input_size=6, hidden_size=32, num_layers=2, output_size=6),
+        Interface(input_kind="categorical", output_kind="categorical", first_input=(0, 0, 0, 0, 1, 0)),
+        num_steps=41,
+        num_probes=22,
+    ),
+    "SM": Workload(
+        RNNSpec(cell="lstm", input_size=16, hidden_size=32, num_layers=2, output_size=10),
+        Interface(first_input=(0.0,) * 16, input_range=(-0.42, 2.82)),
+        num_steps=50,
+        num_probes=50,
+    ),
+}
+"""Formal languages and tiled sequential MNIST, by short name."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Repeated measurements of one thing."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Median, smallest and largest."""
+        return cls(float(np.median(values)), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One encoder on one workload."""
+
+    parameters: int
+    """Of the encoder."""
+    step_ms: Spread
+    """Milliseconds of a pre-training step."""
+    floor_ms: float
+    """Of its matrix products alone, at the machine's speed for one large product."""
+    embedded_per_second: Spread | None
+    """RNNs; None for the emulator alone."""
+
+
+@dataclass(frozen=True)
+class SpeedTable:
+    """All encoders on one workload, measured in turns."""
+
+    rnns: int
+    """In a batch."""
+    threads: int
+    """Of PyTorch."""
+    peak_gflops: Spread
+    """Billions of operations per second of one product of matrices of size 1024, which floors are computed with."""
+    rows: Mapping[str, Speed]
+    """By encoder; `emulator alone`, and `<encoder>, per module`."""
+
+
+def measure_speed(
+    workload: str,
+    names: tuple[str, ...],
+    *,
+    size: str = "paper",
+    rnns: int = 64,
+    rounds: int = 7,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> SpeedTable:
+    """Time pre-training steps and embedding.
+
+    Args:
+        workload: `FL` or `SM`.
+        names: encoders.
+        size: the preset that gives the sizes of encoders and emulator.
+        rnns: in a batch.
+        rounds: times that each candidate is measured, after one that is not counted.
+        device: where.
+        seed: of weights and rollouts.
+        progress: told of every measurement.
+
+    Raises:
+        UsageError: an unknown workload or encoder, or less than one RNN or round.
+    """
+    if workload not in WORKLOADS:
+        raise unknown_name("workload", workload, WORKLOADS)
+    if min(rnns, rounds) < 1:
+        raise UsageError(f"{rnns} RNNs, {rounds} rounds", remedy="give at least 1 of each.")
+    bench = _Bench(WORKLOADS[workload], size, rnns, torch.device(device), seed)
+    candidates = {"emulator alone": bench.candidate("task-blind", timed_embedding=False)}
+    for name in names:
+        candidates[name] = bench.candidate(name)
+        if name in _PROBING:
+            candidates[f"{name}, {PER_MODULE}"] = bench.candidate(name, per_module=True)
+    return _in_turns(bench, candidates, rounds, progress)
+
+
+def _in_turns(bench: _Bench, candidates: dict[str, _Candidate], rounds: int, progress: Progress) -> SpeedTable:
+    peaks: list[float] = []
+    for done in range(rounds + 1):
+        peaks.append(bench.peak_gflops())
+        for number, (name, candidate) in enumerate(candidates.items()):
+            progress(done * len(candidates) + number, (rounds + 1) * len(candidates), name)
+            candidate.measure()
+    peak = Spread.of(peaks[1:])
+    rows = {name: candidate.result(peak.median) for name, candidate in candidates.items()}
+    return SpeedTable(bench.num_rnns, torch.get_num_threads(), peak, rows)
+
+
+class _Bench:
+    """A batch of RNNs with rollouts, and what it takes to train on them."""
+
+    def __init__(self, workload: Workload, size: str, num_rnns: int, device: torch.device, seed: int) -> None:
+        self.workload, self.size, self.num_rnns, self.device, self.seed = workload, size, num_rnns, device, seed
+        spec, generator = workload.spec, torch_generator(seed, "speed")
+        flat = 0.4 * torch.randn(num_rnns, spec.num_parameters, generator=generator)
+        self.stack = RNNStack.from_flat(spec, flat).to(device)
+        self.inputs = _rollouts(workload, num_rnns, generator).to(device)
+        self._matrix = torch.randn(_PEAK_SIZE, _PEAK_SIZE, generator=generator).to(device)
+
+    def candidate(self, name: str, *, per_module: bool = False, timed_embedding: bool = True) -> _Candidate:
+        """An encoder with new weights, ready to be measured."""
+        options: dict[str, Any] = {**preset(self.size, name).encoder_options}
+        if name in _PROBING:
+            options.setdefault("sequence_length", self.workload.num_probes)
+        interface, spec = self.workload.interface, self.workload.spec
+        encoder = encoders.build(name, spec, interface=interface, seed=self.seed, **options).to(self.device)
+        hidden_size = PRESETS[self.size].emulator_hidden_size
+        emulator = Emulator.build(spec, representation_size=16, seed=self.seed, hidden_size=hidden_size)
+        return _Candidate(self, encoder, emulator.to(self.device), per_module, timed_embedding)
+
+    def peak_gflops(self) -> float:
+        """The speed of one large product."""
+        repeats = 10
+
+        def multiply() -> None:
+            products = [self._matrix @ self._matrix for _ in range(repeats)]
+            float(products[-1][0, 0])  # waits for the device
+
+        return repeats * 2 * _PEAK_SIZE**3 / 1e9 / _seconds(multiply)
+
+
+class _Candidate:
+    def __init__(
+        self, bench: _Bench, encoder: WeightEncoder, emulator: Emulator, per_module: bool, timed_embedding: bool
+    ) -> None:
+        self._bench, self._encoder, self._emulator = bench, encoder, emulator
+        self._parts = (encoder, emulator)
+        parameters = [weight for part in self._parts for weight in part.parameters()]
+        self._optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+        self._loss = next(iter(losses.distances(bench.workload.interface.output_kind).values()))
+        self._per_module = per_module
+        self._timed_embedding = timed_embedding
+        self._steps: list[float] = []
+        self._embeddings: list[float] = []
+        self._operations = 0
+
+    def measure(self) -> None:
+        """Once: a step, and an embedding of all RNNs. The first time warms up, and counts operations."""
+        if not self._operations:
+            with FlopCounterMode(display=False) as counter:
+                self._step()
+            self._operations = counter.get_total_flops()
+            self._embed()
+            return
+        self._steps.append(_seconds(self._step))
+        self._embeddings.append(_seconds(self._embed))
+
+    def result(self, peak_gflops: float) -> Speed:
+        """What all rounds said."""
+        speeds = [self._bench.num_rnns / seconds for seconds in self._embeddings]
+        return Speed(
+            count_parameters(self._encoder),
+            Spread.of([1e3 * seconds for seconds in self._steps]),
+            self._operations / peak_gflops / 1e6,
+            Spread.of(speeds) if self._timed_embedding else None,
+        )
+
+    def _rnns(self) -> RNNs:
+        bench = self._bench
+        interface = bench.workload.interface
+        if not self._per_module:
+            return bench.stack
+        return PerModuleBlackBox(bench.stack, input_kind=interface.input_kind, output_kind=interface.output_kind)
+
+    def _step(self) -> None:
+        with torch.no_grad():
+            outputs, _ = self._bench.stack(self._bench.inputs)
+        emulated = self._emulator(self._encoder(self._rnns()), self._bench.inputs)
+        loss = self._loss(outputs, emulated).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        for part in self._parts:
+            nn.utils.clip_grad_norm_(part.parameters(), 0.1)
+        self._optimizer.step()
+        loss.item()
+
+    @torch.no_grad()
+    def _embed(self) -> None:
+        self._encoder(self._rnns()).cpu()
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _rollouts(workload: Workload, num_rnns: int, generator: torch.Generator) -> InputSequences:
+    spec, shape = workload.spec, (num_rnns, 1, workload.num_steps)
+    if workload.interface.input_kind == "categorical":
+        tokens = torch.randint(spec.input_size, shape, generator=generator)
+        return nn.functional.one_hot(tokens, spec.input_size).float()
+    return torch.randn(*shape, spec.input_size, generator=generator)
+
+
+class PerModuleBlackBox:
+    """LSTMs as `torch.nn` modules that step under `vmap` and `functional_call`: what the stack is compared with.
+
+    Args:
+        stack: LSTMs.
+        input_kind: what their inputs are.
+        output_kind: what their outputs are.
+    """
+
+    def __init__(self, stack: RNNStack, *, input_kind: Kind, output_kind: Kind) -> None:
+        self.input_kind: Kind = input_kind
+        self.output_kind: Kind = output_kind
+        self.num_rnns = len(stack)
+        self.input_size = stack.spec.input_size
+        self.output_size = stack.spec.output_size
+        self.initial_state = stack.initial_state
+        module = _LSTM(stack.spec)
+        weights = {_LSTM.name_of(name): weight for name, weight in stack.weights.items()}
+
+        def one(weights: dict[str, Tensor], inputs: Tensor, state: Any) -> Any:
+            return torch.func.functional_call(module, weights, (inputs, state))
+
+        self._all = torch.func.vmap(one)
+        self._weights = weights
+
+    def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
+        """One step of every sequence: inputs `(N, B, I)` to outputs `(N, B, O)`, and the next state."""
+        return self._all(self._weights, inputs, state)
+
+
+class _LSTM(nn.Module):
+    """One LSTM that steps, made of linear layers: `vmap` knows no rule for PyTorch's own cell."""
+
+    def __init__(self, spec: RNNSpec) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            rows, sizes = 4 * spec.hidden_size, [spec.input_size] + [spec.hidden_size] * (spec.num_layers - 1)
+            self.ih = nn.ModuleList(nn.Linear(size, rows) for size in sizes)
+            self.hh = nn.ModuleList(nn.Linear(spec.hidden_size, rows) for _ in sizes)
+            self.readout = nn.Linear(spec.hidden_size, spec.output_size)
+
+    @staticmethod
+    def name_of(name: str) -> str:
+        """`rnn.weight_ih_l0` is called `ih.0.weight` here."""
+        return re.sub(r"rnn\.(weight|bias)_(ih|hh)_l(\d+)", r"\2.\3.\1", name)
+
+    def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        below, after = inputs, []
+        for read, recur, (hidden, cell) in zip(self.ih, self.hh, state, strict=True):
+            i, f, g, o = (read(below) + recur(hidden)).chunk(4, dim=-1)
+            cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()  # noqa: PLW2901
+            below = o.sigmoid() * cell.tanh()
+            after.append((below, cell))
+        return self.readout(below), tuple(after)

@@ -1,0 +1,87 @@
+"""`rnn2vec bench encoders`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._files import write_atomically, write_json
+from rnn2vec._provenance import provenance
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchEncoders(Verb):
+    """How long does a pre-training step take with each encoder, and how many RNNs a second does it embed?
+
+    Measured in turns, beside the machine's floor and the same probing without stacked weights. Take a quiet machine.
+    """
+
+    encoders: tuple[str, ...] = ()
+    """Names of encoders; all by default."""
+    workloads: tuple[str, ...] = ("FL", "SM")
+    """FL (formal languages) and SM (tiled sequential MNIST): which of the paper's RNNs and rollouts."""
+    preset: str = "paper"
+    """Sizes of encoders and emulator: tiny, tour, laptop or paper."""
+    rnns: int = 64
+    """RNNs in a batch."""
+    rounds: int = 7
+    """Measurements of each encoder."""
+    threads: int | None = None
+    """Threads of PyTorch; its own choice by default."""
+    device: str = "cpu"
+    """Where."""
+    out: Path | None = None
+    """Base name of files for the results: OUT.json and OUT.md."""
+    seed: int = 0
+    """Of weights and rollouts."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, and show a table for each workload."""
+        import torch
+
+        from rnn2vec.analysis.encoder_speed import SpeedTable, measure_speed
+        from rnn2vec.report.speed_table import speed_markdown
+
+        names = self._names()
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        tables: dict[str, SpeedTable] = {}
+        for workload in self.workloads:
+            with terminal.progress(f"bench {workload}") as progress:
+                tables[workload] = measure_speed(
+                    workload,
+                    names,
+                    size=self.preset,
+                    rnns=self.rnns,
+                    rounds=self.rounds,
+                    device=self.device,
+                    seed=self.seed,
+                    progress=progress,
+                )
+        text = speed_markdown(tables)
+        terminal.say(text)
+        findings = {workload: dataclasses.asdict(table) for workload, table in tables.items()}
+        result = {"provenance": provenance(), "preset": self.preset, "device": self.device, "speed": findings}
+        if self.out is not None:
+            write_atomically(self.out.with_suffix(".md"), text.encode())
+            write_json(self.out.with_suffix(".json"), result)
+        return result
+
+    def _names(self) -> tuple[str, ...]:
+        from rnn2vec import encoders
+        from rnn2vec.analysis.encoder_speed import WORKLOADS
+
+        for name in self.encoders:
+            if name not in encoders.ENCODERS:
+                raise unknown_name("encoder", name, encoders.ENCODERS)
+        for workload in self.workloads:
+            if workload not in WORKLOADS:
+                raise unknown_name("workload", workload, WORKLOADS)
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads {self.threads}", remedy="give at least 1.")
+        return self.encoders or tuple(name for name in encoders.ENCODERS if name != "task-blind")
