@@ -5,8 +5,10 @@ STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install tour test recipes lint
-# The tests are many small computations: threads only get in each other's way.
+# The tests are many small computations: a process on each core, and no threads that get in each other's way. The
+# tests of a file stay together, for the zoos and runs that they share.
 test recipes: export OMP_NUM_THREADS := 1
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -17,10 +19,10 @@ tour: $(STAMP)  ## the main job: a small zoo, two encoders, one report
 	.venv/bin/rnn2vec tour --out tour
 
 test: $(STAMP)  ## unit and property tests, with line coverage of src
-	$(PY) -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PY) -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 recipes: $(STAMP)  ## small end-to-end runs, presets and kill tests
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m slow
 
 lint: $(STAMP)  ## style, format, types
 	$(PY) -m ruff check .

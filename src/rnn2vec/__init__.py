@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnn2vec.emulation.pretrain import pretrain
     from rnn2vec.encoders.base import WeightEncoder
     from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
+    from rnn2vec.rnn.collection import RNNCollection
     from rnn2vec.rnn.interface import Interface
     from rnn2vec.rnn.spec import RNNSpec
     from rnn2vec.rnn.stack import RNNStack
@@ -35,6 +36,7 @@ _HOMES = {
     "Interface": "rnn.interface",
     "ModuleBlackBox": "rnn.blackbox",
     "PretrainConfig": "emulation.config",
+    "RNNCollection": "rnn.collection",
     "RNNSpec": "rnn.spec",
     "RNNStack": "rnn.stack",
     "Rnn2Vec": "embedding.rnn2vec",
@@ -59,6 +61,7 @@ __all__ = [
     "Interface",
     "ModuleBlackBox",
     "PretrainConfig",
+    "RNNCollection",
     "RNNSpec",
     "RNNStack",
     "Rnn2Vec",

@@ -165,7 +165,7 @@ def test_a_newer_format_asks_for_an_upgrade(folder: Path) -> None:
         (_set("interface", {}), "first_input"),
         (_set("representation_size", 5), r"config\.json asks for \(8, 5\), model\.safetensors has \(8, 4\)"),
         (_set("emulator_options.hidden_size", 9), r"emulator.*asks for \(36,\), .* has \(32,\)"),
-        (_set("encoder_options.self_feeding", False), r"probe_maker.*asks for \(12,\), .* has \(14,\)"),
+        (_set("encoder_options.probe_start", "learned"), r"probe_maker.*asks for \(12,\), .* has \(14,\)"),
         (_set("encoder", "task-blind"), "encoder|hyperparameters"),
         (lambda values: {name: value for name, value in values.items() if name != "spec"}, "'spec' is missing"),
     ],

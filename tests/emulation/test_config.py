@@ -68,7 +68,7 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
 def test_the_papers_probing_has_none_of_our_additions() -> None:
     plain = {"first_input": False, "normalize": False, "forget_bias": 0.0}
     assert preset("paper", "noninteractive-probing").encoder_options == plain
-    assert preset("paper", "interactive-probing").encoder_options == {**plain, "self_feeding": False}
+    assert preset("paper", "interactive-probing").encoder_options == {**plain, "probe_start": "learned"}
 
 
 @pytest.mark.parametrize("encoder", encoders.ENCODERS)

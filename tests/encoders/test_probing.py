@@ -14,13 +14,14 @@ from torch import Tensor
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.encoders.base import WeightEncoder
-from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.encoders.probing import InteractiveProbing, ProbingEncoder
 from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 BOTH = ["noninteractive-probing", "interactive-probing"]
+TOKENS = Interface(input_kind="categorical", output_kind="categorical")
 SPEC = RNNSpec(cell="gru", input_size=4, hidden_size=5, num_layers=2, output_size=4)
 TILES = RNNSpec(cell="lstm", input_size=3, hidden_size=5, num_layers=1, output_size=4)
 RANGE = Interface(output_kind="categorical", first_input=(0.0, 0.0, 0.0), input_range=(-0.42, 2.82))
@@ -170,6 +171,70 @@ def _exaggerated(encoder: WeightEncoder) -> WeightEncoder:
     return encoder
 
 
+# -- anytime and transcripts -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_representation_after_every_probe_is_that_of_the_dialogue_so_far(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    """The first three exchanges say what an encoder that asks three times only would have said."""
+    stack = random_rnns(SPEC, 3)
+    encoder, short = small_encoder(name, SPEC), small_encoder(name, SPEC, sequence_length=3)
+    assert isinstance(encoder, ProbingEncoder)
+    weights = encoder.state_dict()
+    if name == "noninteractive-probing":
+        weights["script"] = weights["script"][:3]
+    short.load_state_dict(weights)
+    known = list(encoder.anytime(stack))
+
+    assert len(known) == 5
+    torch.testing.assert_close(known[2], short(stack))
+    torch.testing.assert_close(known[-1], encoder(stack))
+    assert (known[0] - known[-1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_who_has_heard_enough_need_not_ask_on(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    stack, steps = random_rnns(SPEC, 1), 0
+
+    def answer(vector: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        nonlocal steps
+        steps += 1
+        return _as_function(stack).step(torch.from_numpy(vector)[None, None], state)[0][0, 0].numpy(), state
+
+    box = FunctionBlackBox(answer, lambda: [stack.initial_state(1)], **SIZES, **KINDS)
+    encoder = small_encoder(name, SPEC)
+    assert isinstance(encoder, ProbingEncoder)
+    next(encoder.anytime(box))
+    assert steps == 3  # one exchange of three sequences
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_transcript_has_all_that_was_asked_answered_and_known(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder, stack = small_encoder(name, SPEC), random_rnns(SPEC, 2)
+    assert isinstance(encoder, ProbingEncoder)
+    said = encoder.probing_transcript(stack)
+
+    assert said.probes.shape == said.responses.shape == (2, 3, 5, 4)
+    torch.testing.assert_close(said.responses, stack(said.probes)[0].log_softmax(dim=-1))
+    torch.testing.assert_close(said.representations, torch.stack(list(encoder.anytime(stack)), dim=1))
+    torch.testing.assert_close(said.representations[:, -1], encoder(stack))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_wrong_rnns_get_no_answer_before_the_first_probe(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder, other = small_encoder(name, SPEC), random_rnns(TILES, 2)
+    assert isinstance(encoder, ProbingEncoder)
+    for ask in (encoder.anytime, encoder.probing_transcript):
+        with pytest.raises(UsageError, match="the RNNs have 3 categorical inputs"):
+            ask(other)
+
+
 # -- self-feeding ----------------------------------------------------------------------------------
 
 
@@ -185,7 +250,7 @@ def test_self_feeding_begins_with_the_rnns_own_prediction(random_rnns: MakeRNNs,
 
 def test_self_feeding_can_be_switched_off(random_rnns: MakeRNNs, small_encoder: MakeEncoder) -> None:
     stack = random_rnns(SPEC, 3)
-    encoder = small_encoder("interactive-probing", SPEC, self_feeding=False)
+    encoder = small_encoder("interactive-probing", SPEC, probe_start="learned")
     assert encoder(stack).shape == (3, 16)
     assert len(_probes(encoder, stack)[0]) == 5
 
@@ -213,9 +278,19 @@ def test_a_closed_gate_asks_as_without_self_feeding(random_rnns: MakeRNNs, small
     ],
 )
 def test_self_feeding_is_refused_where_an_output_is_no_input(spec: RNNSpec, interface: Interface) -> None:
-    with pytest.raises(UsageError, match=r"self_feeding with \d .* inputs and \d .* outputs\n.*leave it out"):
-        encoders.build("interactive-probing", spec, interface=interface, self_feeding=True)
-    assert encoders.build("interactive-probing", spec, interface=interface, hidden_size=4)  # by itself, it does without
+    with pytest.raises(
+        UsageError, match=r"probe_start='self-feeding' with \d .* inputs and \d .* outputs\n.*'learned'"
+    ):
+        encoders.build("interactive-probing", spec, interface=interface, probe_start="self-feeding")
+    without = encoders.build("interactive-probing", spec, interface=interface, hidden_size=4)
+    assert isinstance(without, InteractiveProbing)
+    assert without.probe_start == "learned"
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_an_unknown_start_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"unknown probe_start 'selffeeding'\n.*did you mean 'self-feeding'\?"):
+        encoders.build("interactive-probing", SPEC, interface=TOKENS, probe_start="selffeeding")
 
 
 # -- learning --------------------------------------------------------------------------------------

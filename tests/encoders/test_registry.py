@@ -165,7 +165,7 @@ def test_an_unknown_hyperparameter_is_refused(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", MECHANISTIC)
+@pytest.mark.parametrize("name", ["flattened-weights", "parameter-transformer", "dwsnet", "dwsnet-complete"])
 @pytest.mark.parametrize("change", [{"cell": "lstm"}, {"hidden_size": 6}, {"num_layers": 1}, {"output_size": 3}])
 def test_weights_of_another_architecture_are_refused(
     small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str, change: dict[str, Any]

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.encoders.base import RNNs, WeightEncoder
+from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.probing import ProbingEncoder
-from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.collection import RNNs, count_rnns
 from rnn2vec.tasks.base import TaskFamily
 
 
@@ -74,24 +74,20 @@ def transcribe(
         UsageError: the encoder asks nothing, there is not exactly one RNN, or inputs or outputs are no tokens.
     """
     kinds = encoder.interface
-    num_rnns = len(rnns) if isinstance(rnns, RNNStack) else rnns.num_rnns
+    num_rnns = count_rnns(rnns)
     if not isinstance(encoder, ProbingEncoder):
         raise UsageError(f"the {encoder.name} encoder asks nothing", remedy="take a probing encoder.")
     if not kinds.input_kind == kinds.output_kind == "categorical":
         raise UsageError(
             f"a transcript of {kinds.input_kind} inputs and {kinds.output_kind} outputs",
-            remedy="read the numbers themselves from `encoder.dialogue`.",
+            remedy="read the numbers themselves from `encoder.probing_transcript`.",
         )
     if num_rnns != 1:
         raise UsageError(f"a transcript of {num_rnns} RNNs", remedy="give one: stack.select([number]).")
-    encoder.check(rnns)
-    exchanges = list(encoder.dialogue(rnns))
-    probes = torch.stack([exchange.probes[0] for exchange in exchanges], dim=1)  # (M, L, I)
-    answers = torch.stack([exchange.responses[0].softmax(dim=-1) for exchange in exchanges], dim=1)
+    said = encoder.probing_transcript(rnns)
     chosen = slice(num_sequences)
-    return Transcript(
-        tuple(_turns(family, asked, answered) for asked, answered in zip(probes[chosen], answers[chosen], strict=True))
-    )
+    sequences = zip(said.probes[0, chosen], said.responses[0, chosen].softmax(dim=-1), strict=True)
+    return Transcript(tuple(_turns(family, asked, answered) for asked, answered in sequences))
 
 
 def _turns(family: TaskFamily, probes: Float[Tensor, "L I"], answers: Float[Tensor, "L O"]) -> tuple[Turn, ...]:

@@ -35,8 +35,9 @@ class Tour(Verb):
     """Updates of each RNN."""
     pretrain_steps: int | None = None
     """Updates of each encoder."""
-    workers: int = 2
-    """Encoders pre-trained at the same time, one core each."""
+    workers: int = 3
+    """Encoders pre-trained at the same time, one thread each. All three share two cores: were the third to wait for
+    one of the others, a core would stand idle at the end."""
     seed: int = 0
     """Everything random follows from it."""
 

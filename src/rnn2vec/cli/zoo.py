@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,12 +11,12 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.terminal import Terminal, duration
 from rnn2vec.cli.verb import Verb, given
 from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
 from rnn2vec.cli.zoo_share import Card, Pull, Push
 from rnn2vec.rnn.spec import CellName
-from rnn2vec.zoo.config import preset
+from rnn2vec.zoo.config import ZooConfig, preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ class Build(Verb):
     """Folder of MNIST's IDX files, for tiled-mnist; else RNN2VEC_MNIST, a cache, or the public mirror."""
     tile_size: int | None = None
     """Rows and columns of a tile, for tiled-mnist."""
+    dry_run: bool = False
+    """Build nothing; say what it would take of time, memory and disk, measured on a small sample."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Build, then show the zoo's card."""
@@ -75,11 +78,31 @@ class Build(Verb):
         options = given(folder=self.mnist, tile_size=self.tile_size)
         config = dataclasses.replace(preset(self.preset, self.family), family_options=options, **changes)
 
+        if self.dry_run:
+            return _estimate(config, self.out, self.device, terminal)
         from rnn2vec.zoo.build import build_zoo
 
         with terminal.progress(f"build {self.out}") as progress:
             zoo = build_zoo(config, self.out, device=self.device, progress=progress)
         return show(zoo, terminal)
+
+
+def _estimate(config: ZooConfig, out: Path, device: str, terminal: Terminal) -> dict[str, Any]:
+    """Say what a build from nothing would take."""
+    from rnn2vec.zoo.estimate import estimate_build
+
+    estimate = estimate_build(config, device=device)
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    short = "" if estimate.disk_bytes < free else ": NOT ENOUGH"
+    terminal.say(
+        f"{out} would have {config.num_rnns:,} RNNs: {config.num_runs:,} runs of {config.num_steps:,} steps\n"
+        f"  time    {duration(estimate.seconds)}, measured on a sample\n"
+        f"  memory  {estimate.peak_bytes / 1e6:,.0f} MB at the most\n"
+        f"  disk    {estimate.disk_bytes / 1e6:,.2f} MB of {free / 1e6:,.0f} MB that are free{short}\n"
+        "Nothing was built."
+    )
+    return {"out": str(out), **dataclasses.asdict(estimate), "free_bytes": free}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import Rnn2VecError, UsageError, unknown_name
 from rnn2vec._files import claim_folder
+from rnn2vec._shapes import Representation
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.rnn import files
+from rnn2vec.rnn.collection import RNNCollection, RNNs
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
@@ -94,28 +96,18 @@ class Rnn2Vec:
             rnns = rnns.rnns(range(len(rnns)))
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
-            return self._embed_stack(rnns)
+            return self._embed_stack(rnns).numpy()
         if isinstance(rnns, (nn.Module, Mapping, str, Path)):
             rnns = [rnns]
-        return self._embed_mixed([_as_stack(rnn, cell, number) for number, rnn in enumerate(rnns)])
+        stacks = [_as_stack(rnn, cell, number) for number, rnn in enumerate(rnns)]
+        return RNNCollection(stacks).map(self._embed_stack).numpy()
 
-    def _embed_mixed(self, stacks: Sequence[RNNStack]) -> np.ndarray:
-        """RNNs of several architectures: a batch for each, then back into order."""
-        if not stacks:
-            raise UsageError("no RNN was given", remedy="give at least one.")
-        owners = np.repeat(np.arange(len(stacks)), [len(stack) for stack in stacks])
-        vectors = np.empty((len(owners), self.encoder.representation_size), dtype=np.float32)
-        for spec in dict.fromkeys(stack.spec for stack in stacks):
-            chosen = [number for number, stack in enumerate(stacks) if stack.spec == spec]
-            joined = RNNStack.concatenate([stacks[number] for number in chosen])
-            vectors[np.isin(owners, chosen)] = self._embed_stack(joined)
-        return vectors
-
-    def _embed_stack(self, stack: RNNStack) -> np.ndarray:
+    def _embed_stack(self, rnns: RNNs) -> Representation:
+        assert isinstance(rnns, RNNStack)
         reference = next(self.encoder.parameters())
-        starts = range(0, len(stack), _RNNS_AT_ONCE)
-        parts = [self.encoder(stack.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
-        return torch.cat(parts).cpu().float().numpy()
+        starts = range(0, max(1, len(rnns)), _RNNS_AT_ONCE)  # the encoder refuses an empty stack
+        parts = [self.encoder(rnns.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
+        return torch.cat(parts).cpu().float()
 
     def __repr__(self) -> str:
         return f"Rnn2Vec({self.encoder.name}: {self.spec} -> {self.encoder.representation_size} numbers)"

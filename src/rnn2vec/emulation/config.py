@@ -166,6 +166,6 @@ def preset(
     if encoder == "parameter-transformer":
         options |= _TRANSFORMER_OPTIONS[name]
     if name == "paper" and encoder == "interactive-probing":
-        options["self_feeding"] = False
+        options["probe_start"] = "learned"
     losses: dict[str, Any] = {} if output_kind == "categorical" else {"loss": "mse", "warm_up_loss": 0.0}
     return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options, **losses)

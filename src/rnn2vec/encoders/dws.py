@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn2vec._shapes import Representation
-from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.encoders.equivariant import (
     EquivariantLinear,
     Feature,
@@ -30,6 +30,7 @@ from rnn2vec.encoders.equivariant import (
     View,
     gates_as_channels,
 )
+from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack

@@ -7,7 +7,8 @@ augmentation.
 from __future__ import annotations
 
 from rnn2vec._shapes import Representation
-from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.encoders.base import WeightEncoder, mlp
+from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack

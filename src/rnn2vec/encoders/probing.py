@@ -16,25 +16,25 @@ Beyond the paper, and each can be switched off:
   there answers nonsense otherwise.
 - `normalize`: answers are read as log-probabilities (or layer-normalized), not as raw logits, whose scale differs
   between RNNs and grows in training.
-- `self_feeding` (interactive only): a probe starts as the RNN's own prediction. The proof of Proposition 3.3 does
-  just that: it appends the letter that the function allows, and reads off the language.
+- `probe_start="self-feeding"` (interactive only): a probe starts as the RNN's own prediction. The proof of
+  Proposition 3.3 does just that: it appends the letter that the function allows, and reads off the language.
 - `forget_bias`: E_R starts out remembering.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._shapes import InputStep, OutputStep, Representation
-from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.encoders.base import WeightEncoder, mlp
+from rnn2vec.encoders.dialogue import Exchange, ProbingTranscript
 from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
+from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -43,16 +43,8 @@ Memory = tuple[tuple[Tensor, Tensor], ...]
 """`(hidden, cell)` of each layer of E_R, each `(N, hidden_size)`."""
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """One step of the dialogue with N RNNs."""
-
-    probes: InputStep
-    """What was asked, `(N, M, I)`."""
-    responses: OutputStep
-    """What was answered, `(N, M, O)`, as the encoder reads it."""
-    memory: Float[Tensor, "N hidden"]
-    """What the encoder remembers after it."""
+ProbeStart = Literal["learned", "self-feeding"]
+"""What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""
 
 
 class ProbingEncoder(WeightEncoder):
@@ -139,11 +131,40 @@ class ProbingEncoder(WeightEncoder):
         *_, last = self.dialogue(rnns)
         return self.to_representation(last.memory)
 
-    def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
-        """Ask and read, step by step.
+    def anytime(self, rnns: RNNs) -> Iterator[Representation]:
+        """The representation after every exchange, as if the dialogue ended there; stop when it is good enough.
 
         Args:
             rnns: N RNNs.
+
+        Yields:
+            L times `(N, Z)`; the last one is what the encoder itself answers.
+
+        Raises:
+            UsageError: the RNNs are not of the kind that the encoder was made for.
+        """
+        self.check(rnns)
+        return (self.scaled(self.to_representation(exchange.memory)) for exchange in self.dialogue(rnns))
+
+    def probing_transcript(self, rnns: RNNs) -> ProbingTranscript:
+        """All that was asked and answered, and what was known after each exchange.
+
+        Args:
+            rnns: N RNNs.
+
+        Raises:
+            UsageError: the RNNs are not of the kind that the encoder was made for.
+        """
+        self.check(rnns)
+        exchanges = list(self.dialogue(rnns))
+        known = [self.scaled(self.to_representation(exchange.memory)) for exchange in exchanges]
+        return ProbingTranscript.of(exchanges, known)
+
+    def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
+        """Ask and read, step by step: the one loop that all else here is made of.
+
+        Args:
+            rnns: N RNNs that fit (`check`).
 
         Yields:
             L exchanges.
@@ -224,32 +245,36 @@ class InteractiveProbing(ProbingEncoder):
 
     Args:
         spec: the RNNs' architecture; only its inputs and outputs matter.
-        self_feeding: mix the RNN's own prediction into each probe (categorical inputs like the outputs only).
+        probe_start: `"self-feeding"` mixes the RNN's own prediction into each probe, `"learned"` does not. By default
+            `"self-feeding"` where an output is a possible input: categorical both, and of one size.
         **options: those of `ProbingEncoder`.
 
     Raises:
-        UsageError: self-feeding is asked for where an output is no possible input.
+        UsageError: self-feeding is asked for where an output is no possible input, or there is no such start.
     """
 
     name = "interactive-probing"
     interactive = True
 
-    def __init__(self, spec: RNNSpec, *, self_feeding: bool | None = None, **options: Any) -> None:
+    def __init__(self, spec: RNNSpec, *, probe_start: ProbeStart | None = None, **options: Any) -> None:
         interface: Interface = options["interface"]
         possible = (
             interface.input_kind == interface.output_kind == "categorical" and spec.input_size == spec.output_size
         )
-        if self_feeding and not possible:
+        if probe_start is not None and probe_start not in get_args(ProbeStart):
+            raise unknown_name("probe_start", probe_start, get_args(ProbeStart))
+        if probe_start == "self-feeding" and not possible:
             raise UsageError(
-                f"self_feeding with {spec.input_size} {interface.input_kind} inputs and "
+                f"probe_start='self-feeding' with {spec.input_size} {interface.input_kind} inputs and "
                 f"{spec.output_size} {interface.output_kind} outputs",
-                remedy="it needs categorical outputs that are possible inputs: leave it out.",
+                remedy="it needs categorical outputs that are possible inputs: take probe_start='learned'.",
             )
-        self.self_feeding = possible if self_feeding is None else self_feeding
+        self.probe_start: ProbeStart = probe_start or ("self-feeding" if possible else "learned")
+        self._feeds_itself = self.probe_start == "self-feeding"
         self._num_inputs = spec.input_size
         super().__init__(spec, **options)
         self.start = nn.Parameter(torch.zeros(self.hidden_size))
-        if self.self_feeding:
+        if self._feeds_itself:
             with torch.no_grad():
                 last = self.probe_maker[-1]
                 assert isinstance(last, nn.Linear)
@@ -258,7 +283,7 @@ class InteractiveProbing(ProbingEncoder):
     @property
     def probe_size(self) -> int:
         """The probe, and with self-feeding a gate."""
-        return self._num_inputs + self.self_feeding
+        return self._num_inputs + self._feeds_itself
 
     def _blank_memory(self, num_rnns: int) -> Memory:
         blank = super()._blank_memory(num_rnns)
@@ -268,7 +293,7 @@ class InteractiveProbing(ProbingEncoder):
         return memory
 
     def _to_probes(self, made: Tensor, responses: OutputStep | None) -> Tensor:
-        if not self.self_feeding:
+        if not self._feeds_itself:
             return super()._to_probes(made, responses)
         learned = super()._to_probes(made[..., :-1], None)
         if responses is None:

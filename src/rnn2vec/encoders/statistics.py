@@ -2,6 +2,8 @@
 
 Each tensor is summed up by its mean, standard deviation, and quantiles 0, 1/4, 1/2, 3/4 and 1. Hidden units can be
 renumbered without changing any of them, but so can much else: RNNs with the same statistics can do different things.
+
+RNNs of every cell and size have the same number of them, as long as they have the same number of layers.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rnn2vec._errors import UsageError
 from rnn2vec._shapes import Representation
-from rnn2vec.encoders.base import RNNs, WeightEncoder, mlp
+from rnn2vec.encoders.base import WeightEncoder, mlp
+from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -56,6 +60,18 @@ class LayerwiseStatistics(WeightEncoder):
         super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
         inputs = NUM_STATISTICS * len(spec.parameter_shapes)
         self.layers = mlp(inputs, hidden_size, hidden_size, hidden_size, representation_size)
+
+    def check(self, rnns: RNNs) -> None:
+        """Check that the RNNs have as many weight tensors, and so as many statistics; cells and sizes may differ."""
+        if not isinstance(rnns, RNNStack):
+            super().check(rnns)  # a black box has no weights
+        elif rnns.spec.num_layers != self.spec.num_layers:
+            given, own = (len(spec.parameter_shapes) for spec in (rnns.spec, self.spec))
+            raise UsageError(
+                f"the RNNs ({rnns.spec}) have {given} weight tensors, but this {self.name} encoder was made for "
+                f"statistics of {own} ({self.spec})",
+                remedy=f"give RNNs of {self.spec.num_layers} layers, of any cell and size, or take a probing encoder.",
+            )
 
     def encode(self, rnns: RNNs) -> Representation:
         """See `WeightEncoder.encode`."""

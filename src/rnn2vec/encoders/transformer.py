@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._shapes import Representation
-from rnn2vec.encoders.base import RNNs, WeightEncoder
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack

@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec.encoders.base import WeightEncoder
@@ -37,9 +36,7 @@ def representations_along(encoder: WeightEncoder, rnns: RNNStack) -> Float[np.nd
     """
     if not isinstance(encoder, ProbingEncoder):
         raise UsageError(f"{encoder.name} asks nothing", remedy="give a run of a probing encoder.")
-    encoder.check(rnns)
-    vectors = torch.stack([encoder.to_representation(exchange.memory) for exchange in encoder.dialogue(rnns)])
-    return (nn.functional.normalize(vectors, dim=-1) if encoder.unit_norm else vectors).numpy()
+    return torch.stack(list(encoder.anytime(rnns))).numpy()
 
 
 def offset_accuracy(

@@ -98,7 +98,7 @@ class ZooConfig:
 
 PRESETS: dict[str, ZooConfig] = {
     "tiny": ZooConfig(num_runs=16, num_steps=200, num_rollouts=20, num_episodes=100, runs_per_shard=8),
-    "tour": ZooConfig(num_runs=432, num_steps=1000, num_rollouts=100, num_episodes=200, runs_per_shard=24),
+    "tour": ZooConfig(num_runs=432, num_steps=1000, num_rollouts=100, num_episodes=100, runs_per_shard=24),
     "laptop": ZooConfig(num_runs=512, num_steps=4000),
     "paper": ZooConfig(),
 }

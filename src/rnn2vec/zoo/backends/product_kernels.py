@@ -52,21 +52,15 @@ def _column_tiles(columns: int, lanes: int) -> list[tuple[int, list[int]]]:
 
 
 class _Matrix:
-    """A two-dimensional array as the emitted code sees it: where it lies, and its strides in numbers."""
+    """A matrix as the emitted code sees it: where it lies, and its strides in numbers."""
 
-    def __init__(self, context, builder, kind, value):
-        array = context.make_array(kind)(context, builder, value)
-        self._builder, self._data, self._bytes = builder, array.data, kind.dtype.bitwidth // 8
-        strides = cgutils.unpack_tuple(builder, array.strides, 2)
-        # Rows of the operands that are read as vectors lie together; that of `a` may not: it may be transposed.
-        self._strides = [builder.sdiv(stride, _INDEX(self._bytes)) for stride in strides]
+    def __init__(self, builder, data, strides):
+        self._builder, self._data, self._strides = builder, data, strides
 
     def entry(self, row, column):
         """The address of one number."""
-        row, column = (
-            self._builder.mul(place, stride) for place, stride in zip((row, column), self._strides, strict=True)
-        )
-        return self._builder.gep(self._data, [self._builder.add(row, column)])
+        places = zip((row, column), self._strides, strict=True)
+        return self._builder.gep(self._data, [self._builder.add(*(self._builder.mul(*place) for place in places))])
 
     def vector(self, row, column, kind):
         """The address of a vector in a row."""
@@ -83,13 +77,36 @@ def add_product(typingctx, a, b, out, rows, inner, columns):  # noqa: ARG001
         raise TypingError(f"rows and columns of a product must be constants, not {rows} and {columns}")
 
     def generate(context, builder, signature, arguments):
-        operands = zip(signature.args[:3], arguments[:3], strict=True)
-        matrices = [_Matrix(context, builder, kind, value) for kind, value in operands]
+        number = signature.args[2].dtype
+        operands = []
+        for kind, value in zip(signature.args[:3], arguments[:3], strict=True):
+            array = context.make_array(kind)(context, builder, value)
+            strides = cgutils.unpack_tuple(builder, array.strides, 2)
+            operands += [array.data, *(builder.sdiv(stride, _INDEX(number.bitwidth // 8)) for stride in strides)]
         length = context.cast(builder, arguments[4], signature.args[4], types.int64)
-        _emit_product(builder, matrices, rows.literal_value, length, columns.literal_value, signature.args[2].dtype)
+        builder.call(
+            _product(builder.module, rows.literal_value, columns.literal_value, number), [*operands, length]
+        )
         return context.get_dummy_value()
 
     return types.void(a, b, out, rows, inner, columns), generate
+
+
+def _product(module, rows, columns, number):
+    """The function that multiplies matrices of this size, one in a module: LLVM's time grows with what it reads."""
+    name = f"add_product_{rows}x{columns}_{number}"
+    if name in module.globals:
+        return module.globals[name]
+    real = {32: ir.FloatType(), 64: ir.DoubleType()}[number.bitwidth]
+    matrix = [real.as_pointer(), _INDEX, _INDEX]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*matrix * 3, _INDEX]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    matrices = [_Matrix(builder, function.args[at], function.args[at + 1 : at + 3]) for at in (0, 3, 6)]
+    _emit_product(builder, matrices, rows, function.args[9], columns, number)
+    builder.ret_void()
+    return function
 
 
 def _emit_product(builder, matrices, rows, inner, columns, number):
