@@ -252,9 +252,7 @@ def test_the_numba_backend_trains_grus_as_torch_does() -> None:
 @every_precision
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
-def test_the_numba_backend_trains_every_cell_and_depth_as_torch_does(
-    cell: CellName, layers: int, double: bool
-) -> None:
+def test_the_numba_backend_trains_every_cell_and_depth_as_torch_does(cell: CellName, layers: int, double: bool) -> None:
     problem = Problem.make(cell=cell, layers=layers, steps=50, runs=2, double=double)
     state, reference = problem.trained("numba"), Reference.of(problem)
     gradient = problem.steps(slice(1)).trained("numba").first_moments / 0.1

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from rnn2vec._errors import Rnn2VecError
+from rnn2vec.cli.bench import BenchVerbs
 from rnn2vec.cli.embed import Embed
 from rnn2vec.cli.interrogate import Interrogate
 from rnn2vec.cli.pretrain import Pretrain
@@ -32,6 +33,7 @@ class CommandLine:
         | Annotated[Embed, tyro.conf.subcommand("embed")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
+        | Annotated[BenchVerbs, tyro.conf.subcommand("bench")]
     )
 
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
-    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs | StudyVerbs) else parsed.verb
+    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs | StudyVerbs | BenchVerbs) else parsed.verb
     try:
         result = verb.run(Terminal(quiet=verb.json))
     except (Rnn2VecError, OSError) as error:

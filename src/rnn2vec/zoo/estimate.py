@@ -9,13 +9,12 @@ wrong again after the next change of the trainer.
 from __future__ import annotations
 
 import dataclasses
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rnn2vec.zoo.bench.memory import peak_bytes
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.train import STEPS_PER_CALL
@@ -66,7 +65,7 @@ def estimate_build(config: ZooConfig, *, device: str = "cpu") -> BuildEstimate:
     return BuildEstimate(
         seconds=once + config.num_runs * config.num_steps * per_update + config.num_rnns * per_snapshot,
         # A shard's snapshots are there twice, as a list of arrays and as the shard.
-        peak_bytes=round(_peak_bytes() + 2 * runs * len(config.snapshot_steps) * snapshot_bytes),
+        peak_bytes=round(peak_bytes() + 2 * runs * len(config.snapshot_steps) * snapshot_bytes),
         disk_bytes=round(config.num_rnns * snapshot_bytes),
     )
 
@@ -87,9 +86,3 @@ def _build(config: ZooConfig, runs: int, steps: int, device: str) -> _Sample:
         seconds = time.perf_counter() - started
         sizes = [path.stat().st_size for path in Path(folder).rglob("shards/*")]
     return _Sample(seconds, sample.num_rnns, sum(sizes))
-
-
-def _peak_bytes() -> int:
-    """The most memory this process has had; Linux counts in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

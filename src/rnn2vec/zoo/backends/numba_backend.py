@@ -28,8 +28,7 @@ class NumbaBackend:
     name = "numba"
 
     def __init__(self, num_threads: int | None = None) -> None:
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # macOS has none
-        self._num_threads = num_threads or usable or 1
+        self._num_threads = num_threads or usable_cores()
 
     def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
         """Every cell and both kinds of examples, up to 3 layers of 128 units, where Numba is installed."""
@@ -70,6 +69,13 @@ class NumbaBackend:
         with ThreadPoolExecutor(self._num_threads) as pool:
             list(pool.map(train_run, range(len(state.weights))))
         state.step += len(learning_rates)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
 
 
 def _examples_of(

@@ -15,7 +15,7 @@ Cells differ in `_activate` and `_retreat` alone. Weights and gradients stand in
 multiplies with transposed copies, made anew after each update.
 """
 
-# pyright: basic, reportUnusedParameter=false
+# pyright: basic, reportUnusedParameter=false, reportCallIssue=false, reportArgumentType=false
 from __future__ import annotations
 
 import functools
@@ -48,10 +48,10 @@ _FAR = np.float32(80.0)  # exp(80) and its inverse are still normal numbers; sub
 
 
 @intrinsic
-def _power_of_two(typingctx, exponent):
+def _power_of_two(typingctx, exponent):  # noqa: ARG001
     """2 ** exponent as float32: the number with this exponent in its bits."""
 
-    def generate(context, builder, signature, arguments):
+    def generate(context, builder, signature, arguments):  # noqa: ARG001
         whole = ir.IntType(32)
         bits = builder.shl(builder.add(arguments[0], whole(127)), whole(23))
         return builder.bitcast(bits, ir.FloatType())
@@ -75,7 +75,7 @@ def _exp_of_type(x):
         return lambda x: np.exp(x)
 
     def polynomial(x):
-        x = -_FAR if x < -_FAR else (_FAR if x > _FAR else x)  # NaN stays: a diverging run must be seen
+        x = -_FAR if x < -_FAR else (min(x, _FAR))  # NaN stays: a diverging run must be seen
         n = np.floor(x * _LOG2_E + np.float32(0.5))
         f = (x - n * _LN2_HIGH) - n * _LN2_LOW
         p = ((((_E[0] * f + _E[1]) * f + _E[2]) * f + _E[3]) * f + _E[4]) * f + _E[5]
@@ -120,8 +120,8 @@ def _sigmoid_of_type(x):
 def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidden, R, H):
     """One step forward, from gates (R, G) before their nonlinearity, which replaces them.
 
-    An LSTM's state is its cell vector, and extra the tanh of it. A GRU's recurrent part comes apart, and extra keeps that
-    of its candidate. Tanh and ReLU RNNs have neither.
+    An LSTM's state is its cell vector, and extra the tanh of it. A GRU's recurrent part comes apart, and extra keeps
+    that of its candidate. Tanh and ReLU RNNs have neither.
     """
     if cell == _LSTM:
         for r in range(R):
@@ -155,7 +155,7 @@ def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidde
         zero = gates.dtype.type(0.0)
         for r in range(R):
             for j in range(H):
-                new_hidden[r, j] = zero if gates[r, j] < zero else gates[r, j]
+                new_hidden[r, j] = max(gates[r, j], zero)
 
 
 @numba.njit(**_INLINED)
@@ -335,8 +335,8 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
     def train(w, m, v, inputs, pixels, values, targets, rows, row_weights, learning_rates, decay, updates):
         """Make one update per batch of one model, in place; return the last loss.
 
-        w, m, v (P,): weights and Adam's moments. inputs (E, T) tokens, or images (E, K) of which pixels[t, i] is input i
-        of step t, its byte to be looked up in values (256,). targets (E, T), or (E, 1) if every step has the same.
+        w, m, v (P,): weights and Adam's moments. inputs (E, T) tokens, or images (E, K) of which pixels[t, i] is input
+        i of step t, its byte to be looked up in values (256,). targets (E, T), or (E, 1) if every step has the same.
         rows, row_weights (S, R). updates: updates made before.
         """
         _ = source

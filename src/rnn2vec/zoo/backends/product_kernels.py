@@ -9,14 +9,17 @@ Numba's vectorizer, left alone with three loops, does not find register tiles. A
 have to be compiled at install.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import llvmlite.binding
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -30,7 +33,7 @@ _TILE_VECTORS = 2
 _INNER_BLOCK = 128  # so much of the inner dimension at a time that its rows stay in the first cache
 
 SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-"""What a kernel that multiplies depends on: Numba's on-disk cache looks at the kernel's own file and constants alone."""
+"""What a kernel that multiplies depends on: Numba's on-disk cache looks at its own file and constants alone."""
 
 
 def _row_tiles(rows: int) -> list[tuple[int, int]]:
@@ -84,9 +87,7 @@ def add_product(typingctx, a, b, out, rows, inner, columns):  # noqa: ARG001
             strides = cgutils.unpack_tuple(builder, array.strides, 2)
             operands += [array.data, *(builder.sdiv(stride, _INDEX(number.bitwidth // 8)) for stride in strides)]
         length = context.cast(builder, arguments[4], signature.args[4], types.int64)
-        builder.call(
-            _product(builder.module, rows.literal_value, columns.literal_value, number), [*operands, length]
-        )
+        builder.call(_product(builder.module, rows.literal_value, columns.literal_value, number), [*operands, length])
         return context.get_dummy_value()
 
     return types.void(a, b, out, rows, inner, columns), generate
@@ -175,3 +176,22 @@ def _spread(builder, number, vector):
     first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, undefined, everywhere)
+
+
+def repeated_products(rows: int, inner: int, columns: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Functions `(a, b, out, n)` that do one product n times, by `add_product` and by BLAS: for a benchmark.
+
+    They release the GIL.
+    """
+
+    @numba.njit(nogil=True, fastmath={"contract"})
+    def ours(a, b, out, n):
+        for _ in range(n):
+            add_product(a, b, out, rows, inner, columns)
+
+    @numba.njit(nogil=True)
+    def blas(a, b, out, n):
+        for _ in range(n):
+            np.dot(a, b, out)
+
+    return ours, blas

@@ -1,0 +1,78 @@
+"""`rnn2vec bench zoo` and `rnn2vec bench product`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+
+from rnn2vec._errors import UsageError
+from rnn2vec._provenance import provenance
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+_MEMORY_RUNS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchZoo(Verb):
+    """How fast zoos are trained here, beside one torch.nn module per process, stacked torch and JAX.
+
+    Everybody trains the paper's RNNs (LSTM 2x32, batches of 32), drawing batches included, in turns.
+    """
+
+    family: tyro.conf.Positional[str] = "formal-languages"
+    """Whose RNNs: formal-languages or tiled-mnist."""
+    turns: int = 7
+    """Times that everybody is measured."""
+    seconds: float = 2.0
+    """How long everybody trains per turn, about."""
+    scale: bool = False
+    """Also twice the runs, twice the steps, and one core against all."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, and show the table."""
+        from rnn2vec.zoo.bench.measure import compare, render
+        from rnn2vec.zoo.bench.memory import peak_memory
+
+        if self.turns < 1 or self.seconds <= 0:
+            raise UsageError(
+                f"--turns {self.turns} --seconds {self.seconds:g}", remedy="give at least 1 turn of some length."
+            )
+        with terminal.progress(f"bench zoo {self.family}") as progress:
+            comparison = compare(self.family, turns=self.turns, seconds=self.seconds, progress=progress)
+        memory = peak_memory(self.family, _MEMORY_RUNS)
+        result = {**comparison.to_dict(), "peak_bytes_of_64_runs": memory, "provenance": provenance()}
+        terminal.say(render(comparison))
+        terminal.say(f"peak memory of a process that trains {_MEMORY_RUNS} runs: {memory / 1e6:.0f} MB")
+        return {**result, **self._scaling(terminal)}
+
+    def _scaling(self, terminal: Terminal) -> dict[str, Any]:
+        if not self.scale:
+            return {}
+        from rnn2vec.zoo.bench.scale import scaling
+
+        with terminal.progress("scaling") as progress:
+            found = scaling(self.family, turns=self.turns, seconds=self.seconds, progress=progress).to_dict()
+        terminal.say(
+            f"twice the runs: {found['twice_the_runs']:.2f} times the time; "
+            f"twice the steps: {found['twice_the_steps']:.2f} times; "
+            f"{found['cores']} cores are {found['all_cores']:.2f} times as fast as one"
+        )
+        return {"scaling": found}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchProduct(Verb):
+    """The bare matrix product of small RNNs, 32x32 @ 32x128, on all cores: what a machine can reach at most."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, and show GFLOP/s."""
+        from rnn2vec.zoo.backends.numba_backend import usable_cores
+        from rnn2vec.zoo.bench.measure import PeakProduct
+
+        peak = PeakProduct(usable_cores())
+        result = {name: max(peak.gflops(name) for _ in range(20)) for name in ("blas", "ours")}
+        terminal.say(f"BLAS {result['blas']:.0f} GFLOP/s, our own product {result['ours']:.0f} GFLOP/s")
+        return result

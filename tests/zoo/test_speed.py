@@ -1,0 +1,178 @@
+"""The benchmark and the estimate of a build: that they measure what they say. No test here looks at a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rnn2vec._errors import UsageError
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo.backends.base import Batches, RunTokens, TrainingState
+from rnn2vec.zoo.backends.torch_backend import TorchBackend
+from rnn2vec.zoo.bench import contenders, jax_vmap, measure
+from rnn2vec.zoo.bench.contenders import BackendContender, OneModulePerProcess, module_trainer
+from rnn2vec.zoo.bench.measure import Comparison, Speed, render
+from rnn2vec.zoo.bench.memory import peak_bytes
+from rnn2vec.zoo.bench.workload import FAMILIES, as_arrays, workload
+from rnn2vec.zoo.build import build_zoo
+from rnn2vec.zoo.config import ZooConfig
+from rnn2vec.zoo.estimate import estimate_build
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+# -- workloads -------------------------------------------------------------------------------------
+
+
+def test_workloads_are_of_the_papers_shapes() -> None:
+    languages, digits = (workload(family, 2) for family in FAMILIES)
+    assert (languages.num_steps, str(languages.spec)) == (41, "lstm 2x32, 6 inputs, 6 outputs")
+    assert (digits.num_steps, str(digits.spec)) == (50, "lstm 2x32, 16 inputs, 10 outputs")
+
+
+def test_nine_products_of_an_lstm_and_three_of_its_readout() -> None:
+    bare = 2 * 32 * 32 * 128
+    assert workload("formal-languages", 1).flops(32) == 41 * (9 * bare + 3 * 2 * 32 * 32 * 6)
+    pixels = 2 * 2 * 32 * 16 * 128  # forward, and for the gradient of the weights
+    assert workload("tiled-mnist", 1).flops(32) == 50 * (9 * bare + pixels + 3 * 2 * 32 * 32 * 10)
+
+
+def test_an_unknown_family_is_named() -> None:
+    with pytest.raises(UsageError, match=r"unknown family 'tiled-mnits'\n.*did you mean 'tiled-mnist'\?"):
+        workload("tiled-mnits", 1)
+
+
+def test_batches_are_merged_where_that_saves_work() -> None:
+    work = workload("formal-languages", 2)
+    generators = [np.random.default_rng(run) for run in range(2)]
+    assert work.batches(3, generators, merged=True).rows.shape == (2, 3, 10)
+    assert work.batches(3, generators, merged=False).rows.shape == (2, 3, 32)
+
+
+@every_family
+def test_arrays_by_hand_are_what_backends_read(family: str) -> None:
+    """One update of the torch backend and one of plain torch on the same rows give the same gradient."""
+    work = workload(family, 1)
+    inputs, targets = as_arrays(work.examples[0], work.spec.input_size)
+    rows = np.arange(5, dtype=np.int32)
+    backend = BackendContender("torch", TorchBackend(), work, merged=True)
+    state = TrainingState.start(contenders.initial_weights(work.spec, 1))
+    batches = Batches(rows[None, None], np.full((1, 1, 5), 0.2, dtype=np.float32))
+    TorchBackend().train(work.spec, backend._padded, state, batches, np.array([0.1]), np.zeros(1))
+    (net,) = RNNStack.from_flat(work.spec, torch.from_numpy(contenders.initial_weights(work.spec, 1))).to_modules()
+    outputs, _ = net(torch.from_numpy(inputs[rows]))
+    torch.nn.functional.cross_entropy(outputs.flatten(0, 1), torch.from_numpy(targets[rows]).flatten()).backward()
+    gradient = np.concatenate([np.asarray(one.grad).ravel() for one in net.parameters()])
+    np.testing.assert_allclose(state.first_moments[0] / 0.1, gradient, atol=1e-6)
+
+
+# -- contenders ------------------------------------------------------------------------------------
+
+
+def test_a_backend_makes_as_many_updates_as_asked() -> None:
+    contender = BackendContender("torch", TorchBackend(), workload("formal-languages", 2), merged=True)
+    assert contender.run(3) == 6
+    assert contender._state.step == 3
+    assert contender.rows == 10
+
+
+def test_the_loop_by_hand_learns() -> None:
+    work = workload("formal-languages", 1)
+    inputs, targets = as_arrays(work.examples[0], work.spec.input_size)
+    train = module_trainer(work.spec, inputs, targets)
+
+    def loss() -> float:
+        outputs, _ = train(0)(torch.from_numpy(inputs))
+        return float(torch.nn.functional.cross_entropy(outputs.flatten(0, 1), torch.from_numpy(targets).flatten()))
+
+    before = loss()
+    train(20)
+    assert loss() < before / 1.5
+
+
+@pytest.fixture
+def processes() -> Iterator[OneModulePerProcess]:
+    contender = OneModulePerProcess(workload("formal-languages", 1), 1)
+    yield contender
+    contender.close()
+
+
+def test_a_process_trains_until_it_is_told_to_end(processes: OneModulePerProcess) -> None:
+    assert processes.run(2) == 2
+    assert processes.run(3) == 3
+    (process,) = processes._processes
+    assert process.is_alive()
+
+
+@pytest.mark.skipif(not jax_vmap.has_jax(), reason="jax is not installed")
+def test_jax_makes_as_many_updates_as_it_says() -> None:
+    assert jax_vmap.JaxVmap(workload("formal-languages", 2)).run(20) == 40
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    ours = Speed("numba", True, (400.0, 800.0, 300.0), 50.0, 0.9, 0.5)
+    better = Speed("stacked", False, (100.0, 200.0, 100.0), 10.0, 0.2, 0.1)
+    worse = Speed("alone", False, (90.0, 90.0, 90.0), 9.0, 0.2, 0.1)
+    return Comparison("formal-languages", 2, (ours, worse, better), {"blas": (55.0,), "ours": (100.0,)}, ("jax: no",))
+
+
+def test_the_speedup_is_over_the_best_alternative_turn_by_turn(comparison: Comparison) -> None:
+    found = comparison.to_dict()
+    assert comparison.best_alternative.name == found["best_alternative"] == "stacked"
+    assert found["speedups_by_turn"] == {"numba": [4.0, 4.0, 3.0]}
+    assert found["speedup_over_best_alternative"] == 4.0
+
+
+def test_the_table_names_everybody(comparison: Comparison) -> None:
+    text = render(comparison)
+    assert "| **numba** | 400 | 300..800 | 50.0 | 90% | 50% | 4.00x |" in text
+    assert "bare 32x32 @ 32x128 product on 2 cores, GFLOP/s: blas 55, ours 100\nleft out: jax: no" in text
+
+
+@pytest.mark.slow
+def test_a_comparison_measures_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "NUM_RUNS", 2)
+    found = measure.compare("formal-languages", turns=2, seconds=0.01).to_dict()
+    names = [one["name"] for one in found["contenders"]]
+    assert names[:2] == ["numba", "numba, 32 distinct rows"]
+    assert all(len(one["rates"]) == 2 for one in found["contenders"])
+    assert found["speedup_over_best_alternative"] > 0
+    assert len(found["peak_gflops"]["blas"]) == 2
+
+
+# -- the estimate ----------------------------------------------------------------------------------
+
+
+def test_memory_is_that_of_this_process() -> None:
+    before = peak_bytes()
+    block = np.ones(before // 8 + 1)
+    assert peak_bytes() >= block.nbytes
+
+
+def test_the_estimate_knows_the_size_of_the_zoo(tmp_path: Path) -> None:
+    config = ZooConfig(
+        num_runs=4, num_steps=150, hidden_size=8, num_rollouts=10, num_episodes=10, runs_per_shard=2, backend="torch"
+    )
+    estimate = estimate_build(config)
+    build_zoo(config, tmp_path / "zoo")
+    size = sum(path.stat().st_size for path in (tmp_path / "zoo" / "shards").iterdir())
+    assert estimate.disk_bytes == pytest.approx(size, rel=0.1)
+    assert estimate.seconds > 0
+    assert estimate.peak_bytes > 50e6
+
+
+def test_more_steps_are_estimated_to_take_longer() -> None:
+    config = ZooConfig(
+        num_runs=2, num_steps=100, hidden_size=4, num_rollouts=5, num_episodes=5, runs_per_shard=2, backend="torch"
+    )
+    longer = dataclasses.replace(config, num_steps=10_000)
+    assert estimate_build(longer).seconds > 10 * estimate_build(config).seconds
