@@ -12,6 +12,7 @@ import tyro
 
 from rnn2vec._errors import Rnn2VecError
 from rnn2vec.cli.embed import Embed
+from rnn2vec.cli.index import IndexVerbs
 from rnn2vec.cli.interrogate import Interrogate
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.study import StudyVerbs
@@ -30,6 +31,7 @@ class CommandLine:
         | Annotated[ZooVerbs, tyro.conf.subcommand("zoo")]
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
         | Annotated[Embed, tyro.conf.subcommand("embed")]
+        | Annotated[IndexVerbs, tyro.conf.subcommand("index")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
     )
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
-    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs | StudyVerbs) else parsed.verb
+    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs | StudyVerbs | IndexVerbs) else parsed.verb
     try:
         result = verb.run(Terminal(quiet=verb.json))
     except (Rnn2VecError, OSError) as error:
