@@ -11,13 +11,16 @@ from typing import Annotated
 import tyro
 
 from rnn2vec._errors import Rnn2VecError
+from rnn2vec.cli.diff import Diff
 from rnn2vec.cli.embed import Embed
 from rnn2vec.cli.index import IndexVerbs
+from rnn2vec.cli.inspect import Inspect
 from rnn2vec.cli.interrogate import Interrogate
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.study import StudyVerbs
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.tour import Tour
+from rnn2vec.cli.track import Track
 from rnn2vec.cli.verb import Verb
 from rnn2vec.cli.zoo import ZooVerbs
 
@@ -32,6 +35,9 @@ class CommandLine:
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
         | Annotated[Embed, tyro.conf.subcommand("embed")]
         | Annotated[IndexVerbs, tyro.conf.subcommand("index")]
+        | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+        | Annotated[Diff, tyro.conf.subcommand("diff")]
+        | Annotated[Track, tyro.conf.subcommand("track")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
     )

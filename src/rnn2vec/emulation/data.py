@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,10 +11,13 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rnn2vec._errors import DataError, UsageError
+from rnn2vec._files import sha256_of
 from rnn2vec._shapes import InputSequences, OutputSequences
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split
-from rnn2vec.zoo.store import Zoo
+from rnn2vec.zoo.store import MANIFEST, Zoo
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,67 @@ class Behaviour:
     """What each RNN answered, `(N, B, T, O)`."""
     before_end: Bool[Tensor, "N B T"]
     """The steps up to a sequence's end."""
+
+
+class TrainingData(Protocol):
+    """RNNs of one part of a collection, and what they did."""
+
+    @property
+    def steps(self) -> Int[np.ndarray, " N"]:
+        """Updates that each RNN had when it was saved."""
+        ...
+
+    def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
+        """Different RNNs of one architecture, at most `num_rnns`, with `num_rollouts` random rollouts each."""
+        ...
+
+    def all(self, num_rollouts: int) -> list[Behaviour]:
+        """Every RNN, in order, on the same number of rollouts: one piece for each architecture."""
+        ...
+
+
+class Source(Protocol):
+    """A collection of RNNs with rollouts that an encoder can be pre-trained on: a zoo, or RNNs from elsewhere."""
+
+    @property
+    def spec(self) -> RNNSpec:
+        """The architecture, or the most frequent one."""
+        ...
+
+    @property
+    def interface(self) -> Interface:
+        """What all its RNNs look like from outside."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """`folder`, a name for people, and `manifest`, a checksum of the content."""
+        ...
+
+    def part(self, split: Split, *, device: str) -> TrainingData:
+        """The RNNs of the `train` or the `validation` split."""
+        ...
+
+
+class ZooSource:
+    """A zoo as a source of training data.
+
+    Args:
+        zoo: the zoo.
+    """
+
+    def __init__(self, zoo: Zoo) -> None:
+        self._zoo = zoo
+        self.spec = zoo.spec
+        self.interface = zoo.family.interface
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`."""
+        checksum = sha256_of((self._zoo.folder / MANIFEST).read_bytes())
+        return {"folder": self._zoo.folder.name, "manifest": checksum}
+
+    def part(self, split: Split, *, device: str) -> TrainingData:
+        """See `Source.part`; errors as for `SplitData`."""
+        return SplitData(self._zoo, split, device=device)
 
 
 class SplitData:
@@ -75,6 +140,16 @@ class SplitData:
         inputs = self.family.rollout_inputs(codes).to(self.rnns.weights["readout.bias"].device)
         outputs, _ = stack(inputs)
         return Behaviour(stack, inputs, outputs, self.family.before_end(codes).to(inputs.device))
+
+    def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
+        """See `TrainingData.draw`."""
+        count = min(num_rnns, len(self))
+        rnns = generator.choice(len(self), size=count, replace=False)
+        return self.behaviour(rnns, generator.integers(self.codes.shape[1], size=(count, num_rollouts)))
+
+    def all(self, num_rollouts: int) -> list[Behaviour]:
+        """See `TrainingData.all`: the first rollouts of each."""
+        return [self.first_rollouts(num_rollouts)]
 
     def first_rollouts(self, count: int) -> Behaviour:
         """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""

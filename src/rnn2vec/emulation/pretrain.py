@@ -13,23 +13,23 @@ from torch import Tensor, nn
 
 from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError, unknown_name
-from rnn2vec._files import claim_folder, read_json, sha256_of, write_json
+from rnn2vec._files import claim_folder, read_json, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator, torch_generator
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model, Standing
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.emulation.data import Behaviour, SplitData
+from rnn2vec.emulation.data import Behaviour, Source, ZooSource
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.tracking import JsonLines, Metrics, Tracker, append_line
 from rnn2vec.rnn import symmetry
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.store import Zoo
 
 
 def pretrain(
-    zoo: Zoo,
+    zoo: Zoo | Source,
     config: PretrainConfig,
     out: str | Path,
     *,
@@ -43,7 +43,7 @@ def pretrain(
     A run that was interrupted ends with the same bytes as one that was not.
 
     Args:
-        zoo: RNNs and rollouts.
+        zoo: RNNs and rollouts: a zoo, or another source of training data.
         config: how to train.
         out: the run's folder: new, empty, or a run of the same config on the same zoo.
         device: where to train.
@@ -59,13 +59,14 @@ def pretrain(
         StorageError: the disk is full; the last checkpoint is kept.
     """
     folder = Path(out)
-    losses.distance(config.loss, zoo.family.interface.output_kind)
+    source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
+    losses.distance(config.loss, source.interface.output_kind)
     if config.encoder not in encoders.ENCODERS:
         raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
     _require_device(device)
-    trainer = _Trainer(zoo, config, folder, device)  # refuses what cannot be trained, before the folder is touched
+    trainer = _Trainer(source, config, folder, device)  # refuses what cannot be trained, before the folder is touched
     claim_folder(folder, marker=checkpoints.RUN, kind="run")
-    _begin(folder, zoo, config)
+    _begin(folder, source, config)
     trainer.resume()
     log = JsonLines(folder, resume_at=trainer.standing.step)
     started = time.monotonic()
@@ -80,11 +81,11 @@ def pretrain(
     return checkpoints.load_model(folder)
 
 
-def _begin(folder: Path, zoo: Zoo, config: PretrainConfig) -> None:
+def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
     """Write `run.json`, or check that the one there asks for the same."""
     identity = {
         "config": config.to_dict(),
-        "zoo": {"folder": zoo.folder.name, "manifest": sha256_of((zoo.folder / MANIFEST).read_bytes())},
+        "zoo": source.identity(),
     }
     path = folder / checkpoints.RUN
     if not path.exists():
@@ -136,14 +137,14 @@ class _Trainer:
     needs no state of a generator.
     """
 
-    def __init__(self, zoo: Zoo, config: PretrainConfig, folder: Path, device: str) -> None:
+    def __init__(self, source: Source, config: PretrainConfig, folder: Path, device: str) -> None:
         self._config = config
         self._folder = folder
-        self._train = SplitData(zoo, "train", device=device)
-        unseen = SplitData(zoo, "validation", device=device)
-        self._validation = unseen.first_rollouts(config.validation_rollouts)
+        self._train = source.part("train", device=device)
+        unseen = source.part("validation", device=device)
+        self._validation = unseen.all(config.validation_rollouts)
         self._last_snapshots = unseen.steps == unseen.steps.max()
-        self._loss = losses.distance(config.loss, zoo.family.interface.output_kind)
+        self._loss = losses.distance(config.loss, source.interface.output_kind)
         self._model = checkpoints.make_model(
             checkpoints.model_config(
                 encoder=config.encoder,
@@ -152,8 +153,8 @@ class _Trainer:
                     "hidden_size": config.emulator_hidden_size,
                     "conditioning": config.conditioning,
                 },
-                spec=zoo.spec,
-                interface=zoo.family.interface,
+                spec=source.spec,
+                interface=source.interface,
                 representation_size=config.representation_size,
                 provenance=provenance(),
             ),
@@ -227,11 +228,7 @@ class _Trainer:
     def _draw(self, step: int) -> Behaviour:
         """The RNNs and rollouts of one update."""
         generator = numpy_generator(self._config.seed, "batch", step)
-        count = min(self._config.batch_size, len(self._train))
-        rnns = generator.choice(len(self._train), size=count, replace=False)
-        num_rollouts = self._train.codes.shape[1]
-        rollouts = generator.integers(num_rollouts, size=(count, self._config.rollouts_per_rnn))
-        return self._train.behaviour(rnns, rollouts)
+        return self._train.draw(generator, self._config.batch_size, self._config.rollouts_per_rnn)
 
     def _augmented(self, rnns: RNNStack, step: int) -> RNNStack:
         """The same functions with other weights, for encoders to which that makes a difference."""
@@ -246,7 +243,8 @@ class _Trainer:
 
     def _validate(self) -> Metrics:
         """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""
-        result = emulation_fidelity(self._model.encoder, self._model.emulator, self._validation)
+        parts = [emulation_fidelity(self._model.encoder, self._model.emulator, part) for part in self._validation]
+        result = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         metrics = {f"validation/{name}": float(values.mean()) for name, values in result.items()}
         last = {f"last/{name}": float(values[self._last_snapshots].mean()) for name, values in result.items()}
         return metrics | last

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from jaxtyping import Bool, Float, Float32
 
 from rnn2vec._errors import UsageError, unknown_name
@@ -83,6 +84,8 @@ class Index:
                 model.save(folder / store.MODEL)
             store.Manifest(size, provenance()).write(folder)
         index = cls.open(folder, search=search)
+        if isinstance(model, Rnn2Vec):
+            index.require_model(model)
         if index.manifest.vector_size != size:
             raise UsageError(
                 f"{folder} has vectors of {index.manifest.vector_size} numbers, the model makes {size}",
@@ -112,6 +115,20 @@ class Index:
                 f"{self.folder} has no model: it was made from vectors", remedy="give vectors instead of checkpoints."
             )
         return Rnn2Vec.from_pretrained(self.folder / store.MODEL)
+
+    def require_model(self, model: Rnn2Vec) -> None:
+        """Check that vectors of a model can be compared with those of the index: that it is the index's own.
+
+        Raises:
+            UsageError: it is another one.
+        """
+        own = self.model.encoder.state_dict()
+        given = model.encoder.state_dict()
+        if own.keys() != given.keys() or not all(torch.equal(own[name], given[name].cpu()) for name in own):
+            raise UsageError(
+                f"the vectors of {self.folder} are from another model",
+                remedy="leave --model out: the index has its model with it; or build an index with yours.",
+            )
 
     def add(
         self,
@@ -316,10 +333,9 @@ class Index:
 
 
 def _columns(properties: Mapping[str, Any] | pa.Table, count: int) -> dict[str, Any]:
-    if isinstance(properties, pa.Table):
-        columns: dict[str, Any] = dict(zip(properties.column_names, properties.columns, strict=True))
-    else:
-        columns = dict(properties)
+    given: Any = properties
+    names: list[str] = given.column_names if isinstance(given, pa.Table) else list(given)
+    columns: dict[str, Any] = {name: given[name] for name in names}
     for name, values in columns.items():
         if name in {store.NAME, store.VECTOR}:
             raise UsageError(f"a property named {name!r}", remedy="rename it: the index uses that name itself.")
