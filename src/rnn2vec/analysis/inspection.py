@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.analysis.neighbour_prediction import NeighbourPredictor, Prediction
+from rnn2vec.analysis.property_prediction import Prediction, PropertyPredictor
 from rnn2vec.embedding.index.index import Index, Neighbour
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.encoders.probing import ProbingEncoder
@@ -34,7 +35,9 @@ class Card:
     familiarity: float | None
     """The share of the index's RNNs that are at least as unusual as it: small for an RNN unlike all of them."""
     predictions: tuple[Prediction, ...]
-    """Its properties, as those of its neighbours suggest."""
+    """Its properties, as those of the index's RNNs suggest."""
+    calibration_error: float | None
+    """Of the probabilities of choices, on RNNs kept apart; None without choices."""
     neighbours: tuple[Neighbour, ...]
     """The nearest RNNs of the index."""
     dialogue: tuple[tuple[tuple[str, str], ...], ...]
@@ -59,15 +62,19 @@ class Card:
         if self.familiarity is not None:
             blocks.append(self._familiarity())
         if self.predictions:
-            blocks.append("\n".join(["probably", *(f"  {describe(one)}" for one in self.predictions)]))
+            blocks.append("\n".join(["probably", *(f"  {describe(one)}" for one in self.predictions), *self._trust()]))
         if self.neighbours:
             lines = [f"  {one.distance:.4f}  {one.rnn}{_properties(one)}" for one in self.neighbours]
             blocks.append("\n".join(["most like", *lines]))
         for number, turns in enumerate(self.dialogue[:num_sequences], 1):
-            width = max(len(asked) for asked, _ in turns)
-            lines = [f"  {asked:<{width}}  ->  {answered}" for asked, answered in turns]
-            blocks.append("\n".join([f"asked, and answered ({number} of {len(self.dialogue)} sequences)", *lines]))
+            title = f"asked, and answered (sequence {number} of {len(self.dialogue)})"
+            blocks.append("\n".join([title, *_lines(turns)]))
         return "\n\n".join(blocks)
+
+    def _trust(self) -> list[str]:
+        if self.calibration_error is None:
+            return []
+        return [f"  (probabilities are off by {self.calibration_error:.3f} on average, on RNNs kept apart)"]
 
     def _familiarity(self) -> str:
         share = f"{self.familiarity:.1%} of the index's RNNs are as unusual as it or more"
@@ -79,17 +86,30 @@ class Card:
         )
 
 
+def _lines(turns: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each turn; where the same is answered on and on, for the first of these."""
+    width = max(len(asked) for asked, _ in turns)
+    lines = [f"  {asked:<{width}}  ->  {answered}" for asked, answered in turns]
+    last = len(turns)
+    while last > 1 and turns[last - 1][1] == turns[last - 2][1]:
+        last -= 1
+    if len(turns) - last > 1:
+        return [*lines[:last], f"  ... the same answer {len(turns) - last} times more"]
+    return lines
+
+
 def describe(prediction: Prediction) -> str:
     """A prediction in words."""
     if prediction.interval is None:
+        certainty = f"with probability {prediction.probability:.2f}"
         return (
-            f"{prediction.name} = {prediction.value}  with probability {prediction.probability:.2f} "
-            f"(calibration error {prediction.reliability:.3f}, right {prediction.score:.0%} of the time)"
+            f"{prediction.name} {prediction.value}  {certainty} (right for {prediction.score:.0%} of RNNs kept apart)"
         )
     low, high = prediction.interval
+    certainty = f"between {low:.3g} and {high:.3g}"
     return (
-        f"{prediction.name} = {prediction.value:.3g}  between {low:.3g} and {high:.3g} "
-        f"(such intervals hold {prediction.reliability:.0%}, R^2 {prediction.score:.2f})"
+        f"{prediction.name} {prediction.value:.3g}  {certainty} "
+        f"(such intervals hold {prediction.coverage:.0%}; R^2 {prediction.score:.2f})"
     )
 
 
@@ -118,17 +138,19 @@ def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, 
     if len(rnn) != 1:
         raise UsageError(f"a card for {len(rnn)} RNNs", remedy="give one: stack.select([number]).")
     vectors = rnn2vec.embed(rnn)
-    familiarity, predictions, neighbours = None, [], []
+    familiarity, predictions, neighbours, error = None, [], [], None
     if index is not None:
         index.require_queries(vectors)
         (neighbours,) = index.query(vectors, _NEIGHBOURS)
-        predictions = NeighbourPredictor(index, seed=seed).predict(vectors[0])
+        predictor = PropertyPredictor(index, seed=seed)
+        predictions, error = predictor.predict(vectors[0]), predictor.calibration_error
         familiarity = float(index.familiar(seed=seed).judge(vectors).p_values[0]) if len(index) >= 4 else None
     return Card(
         architecture=f"{rnn.spec}, {rnn.spec.num_parameters:,} parameters",
         vector=vectors[0],
         familiarity=familiarity,
         predictions=tuple(predictions),
+        calibration_error=error,
         neighbours=tuple(neighbours),
         dialogue=dialogue(rnn2vec, rnn),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class Behaviour:
     """The steps up to a sequence's end."""
 
 
+@runtime_checkable
 class TrainingData(Protocol):
     """RNNs of one part of a collection, and what they did."""
 
@@ -51,6 +52,7 @@ class TrainingData(Protocol):
         ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """A collection of RNNs with rollouts that an encoder can be pre-trained on: a zoo, or RNNs from elsewhere."""
 

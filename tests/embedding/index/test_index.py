@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import pytest
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding.index.index import Index, Neighbour
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
-from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
 
 SIZE = 5
@@ -65,7 +63,7 @@ def test_what_is_there_already_is_not_added_again(index: Index) -> None:
     assert index.add([*names(3), "new"], both) == 1
     assert index.add([*names(3), "new"], both) == 0
     assert index.names == [*names(60), "new"]
-    with pytest.raises(UsageError, match="rnn 2 is in .* already, with another vector\n.*under another name"):
+    with pytest.raises(UsageError, match=r"rnn 2 is in .* already, with another vector\n.*under another name"):
         index.add(["rnn 2"], vectors(1, seed=1))
 
 
@@ -79,7 +77,7 @@ def test_two_who_have_it_open_see_each_others_rnns(index: Index) -> None:
 def test_while_one_adds_another_is_told_to_wait(index: Index) -> None:
     with (index.folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another process is adding to .*\n.*wait until it is done"):
+        with pytest.raises(UsageError, match=r"another process is adding to .*\n.*wait until it is done"):
             index.add(["new"], vectors(1, seed=1))
     assert index.add(["new"], vectors(1, seed=1)) == 1
 
@@ -126,7 +124,7 @@ def test_an_rnn_is_nearest_to_itself(index: Index) -> None:
     row = index.row_of("rnn 7")
     ((first, *_),) = index.query(index.vectors[row : row + 1])
     assert (first.rnn, first.distance) == ("rnn 7", 0.0)
-    with pytest.raises(UsageError, match="no RNN 'nobody' in"):
+    with pytest.raises(UsageError, match=r"no RNN 'nobody' in"):
         index.row_of("nobody")
 
 
@@ -165,9 +163,9 @@ def test_queries_that_do_not_fit_are_refused(index: Index, tmp_path: Path) -> No
         index.query(np.ones((1, 3)))
     with pytest.raises(UsageError, match="number=0 neighbours"):
         index.query(vectors(1), 0)
-    with pytest.raises(UsageError, match="is empty\n.*index add"):
+    with pytest.raises(UsageError, match=r"is empty\n.*index add"):
         Index.create(tmp_path / "new", SIZE).query(vectors(1))
-    with pytest.raises(UsageError, match="unknown search 'exactly'\n.*did you mean 'exact'"):
+    with pytest.raises(UsageError, match=r"unknown search 'exactly'\n.*did you mean 'exact'"):
         Index.open(index.folder, search="exactly")
 
 
@@ -184,13 +182,11 @@ def test_an_index_has_its_model_with_it(tiny_run: Path, tiny_zoo: Zoo, tmp_path:
     assert len(Index.create(moved.folder, rnn2vec)) == len(tiny_zoo)
 
 
-def test_vectors_of_another_model_are_refused(
-    tiny_run: Path, tmp_path: Path, random_rnns: Callable[..., RNNStack]
-) -> None:
+def test_vectors_of_another_model_are_refused(tiny_run: Path, tmp_path: Path) -> None:
     rnn2vec, other = Rnn2Vec.from_pretrained(tiny_run), Rnn2Vec.from_pretrained(tiny_run)
     next(other.encoder.parameters()).data.add_(0.1)
     index = Index.create(tmp_path / "index", rnn2vec)
-    with pytest.raises(UsageError, match="are from another model\n.*the index has its model with it"):
+    with pytest.raises(UsageError, match=r"are from another model\n.*the index has its model with it"):
         Index.create(index.folder, other)
     with pytest.raises(UsageError, match="has vectors of 16 numbers, the model makes 5"):
         Index.create(index.folder, 5)

@@ -22,9 +22,10 @@ from rnn2vec.embedding.index.index import Index
 index = Index.create(sys.argv[1], 8)
 vectors = np.random.default_rng(0).normal(size=(4000, 8)).astype(np.float32)
 for start in range(0, 4000, 50):
-    index.add([f"rnn {row}" for row in range(start, start + 50)], vectors[start:start + 50], {"row": range(start, start + 50)})
+    rows = range(start, start + 50)
+    index.add([f"rnn {row}" for row in rows], vectors[start:start + 50], {"row": rows})
     print(start + 50, flush=True)
-"""  # fmt: skip
+"""
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:

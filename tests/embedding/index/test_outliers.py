@@ -63,7 +63,7 @@ def test_the_smallest_p_value_is_that_of_the_held_out_ones() -> None:
 
 
 def test_wrong_numbers_are_refused() -> None:
-    with pytest.raises(UsageError, match="3 ordinary RNNs\n.*at least 4"):
+    with pytest.raises(UsageError, match=r"3 ordinary RNNs\n.*at least 4"):
         Familiar(np.zeros((3, 2), dtype=np.float32))
-    with pytest.raises(UsageError, match="a false-alarm rate of 1\n"):
+    with pytest.raises(UsageError, match=r"a false-alarm rate of 1\n"):
         judge_members(np.zeros((8, 2), dtype=np.float32)).alarms(1)

@@ -14,8 +14,12 @@ from rnn2vec.embedding.index.search import ExactSearch, FaissSearch
 
 
 @given(
-    number=st.integers(1, 60), size=st.integers(1, 5), asked=st.integers(1, 70), seed=st.integers(0, 99), scale=st.sampled_from([1e-3, 1.0, 1e4])
-)  # fmt: skip
+    number=st.integers(1, 60),
+    size=st.integers(1, 5),
+    asked=st.integers(1, 70),
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([1e-3, 1.0, 1e4]),
+)
 def test_it_finds_what_a_slow_search_finds(number: int, size: int, asked: int, seed: int, scale: float) -> None:
     generator = np.random.default_rng(seed)
     vectors = (scale * generator.normal(size=(number, size))).astype(np.float32)

@@ -9,7 +9,7 @@ small-world graph (extra `faiss`), which looks at a few hundred vectors and miss
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -25,6 +25,7 @@ _MORE_CANDIDATES = 16
 _NUMBERS_AT_ONCE = 4_000_000  # 16 MB of distances: they stay in cache
 
 
+@runtime_checkable
 class Search(Protocol):
     """Finds the rows whose vectors are nearest."""
 
