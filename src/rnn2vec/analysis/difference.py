@@ -137,7 +137,7 @@ def generates(stack: RNNStack, interface: Interface) -> bool:
 
 def _first_tokens(stack: RNNStack, interface: Interface, number: int, generator: torch.Generator) -> Tensor:
     if interface.first_input is not None:
-        return torch.tensor(interface.first_input).expand(number, -1)
+        return torch.tensor(interface.first_input, dtype=torch.float32).expand(number, -1)
     return _sampled(torch.zeros(number, stack.spec.input_size), generator)
 
 

@@ -32,7 +32,7 @@ _BINS = 15
 _MOST_CHOICES = 12
 _MOST_FITTED, _MOST_KEPT_APART = 5000, 2000
 _FEWEST = 20
-_BOOKKEEPING = {"run", "seed", "split", "spec"}
+_BOOKKEEPING = {"run", "seed", "split", "spec", "task"}
 
 Vectors = Float[np.ndarray, "N Z"]
 Probabilities = Float[np.ndarray, "Q C"]
@@ -159,16 +159,14 @@ class PropertyPredictor:
     and all are where fewer than 20 RNNs could be kept apart.
 
     Args:
-        index: vectors and properties; a column `run` keeps the snapshots of a run together, a column `split` says which
-            are for validation.
+        index: vectors and properties; a column `task` or `run` says which RNNs are kept apart together, a column
+            `split` which are for validation.
         seed: draws who is kept apart, and the halves.
     """
 
     def __init__(self, index: Index, *, seed: int = 0) -> None:
         generator = numpy_generator(seed, "property prediction")
-        runs = np.arange(len(index))
-        if "run" in index.property_names:
-            runs = np.unique(np.array(index.table.column("run").to_pylist()).astype(str), return_inverse=True)[1]
+        runs = _groups(index)
         apart = _kept_apart(index.table, runs, generator)
         fitted = generator.permutation(np.flatnonzero(~apart))[:_MOST_FITTED]
         rows = generator.permutation(np.flatnonzero(apart))[:_MOST_KEPT_APART]
@@ -194,6 +192,14 @@ class PropertyPredictor:
     def predict(self, vector: Float[np.ndarray, " Z"]) -> list[Prediction]:
         """Every property of one RNN."""
         return [column.predict(vector[None].astype(np.float64)) for column in self._columns]
+
+
+def _groups(index: Index) -> Int[np.ndarray, " N"]:
+    """Which RNNs do the same by design: those of one task, or the snapshots of one run."""
+    for name in ("task", "run"):
+        if name in index.property_names:
+            return np.unique(np.array(index.table.column(name).to_pylist()).astype(str), return_inverse=True)[1]
+    return np.arange(len(index))
 
 
 def _kept_apart(table: pa.Table, runs: np.ndarray, generator: np.random.Generator) -> Bool[np.ndarray, " N"]:

@@ -101,12 +101,22 @@ def _read_zoo(path: Path, known: set[str]) -> Iterator[Piece]:
         chosen = rows[start : start + _AT_ONCE]
         stack = zoo.rnns(chosen)
         stack.require_finite()
-        yield Piece([names[row] for row in chosen], [stack], zoo.properties.take(chosen))
+        described = [zoo.family.describe(task) for task in zoo.tasks(chosen)]
+        yield Piece(
+            [names[row] for row in chosen], [stack], zoo.properties.take(chosen).append_column("task", [described])
+        )
 
 
 def _naming(path: Path, error: Rnn2VecError) -> Rnn2VecError:
     problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
     return type(error)(problem, remedy=error.remedy)
+
+
+def count(paths: Sequence[Path]) -> int:
+    """How many RNNs there are in files and zoos, as `expand` returns them."""
+    from rnn2vec.zoo.store import MANIFEST, Zoo
+
+    return sum(len(Zoo.open(path)) if (path / MANIFEST).is_file() else 1 for path in paths)
 
 
 def tell(failures: Sequence[Rnn2VecError]) -> None:

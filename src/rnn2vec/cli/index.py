@@ -74,14 +74,14 @@ def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any
     paths = checkpoints.expand(options.checkpoints)
     known = None if options.properties is None else _read_properties(options.properties)
     failures: list[Rnn2VecError] = []
-    added = 0
+    added, total = 0, checkpoints.count(paths)
     with terminal.progress(f"add to {index.folder}") as progress:
         for piece in checkpoints.read(paths, set(index.names), failures, cell=options.cell):
             fitting = _fitting(index, piece, failures)
             if fitting.names:
                 table = fitting.properties if known is None else _of(known, fitting.names)
                 added += index.add(fitting.names, index.model.embed(fitting.stacks), table)
-            progress(added, max(added, len(paths)), f"{added:,} RNNs")
+            progress(min(len(index), total), total, f"{added:,} RNNs")
     checkpoints.tell(failures)
     terminal.say(f"{index.folder}: {added:,} RNNs added, {len(index):,} in all")
     if failures:

@@ -62,7 +62,7 @@ def test_planted_clusters_are_found_counted_and_described() -> None:
         centre = vectors[cluster.rows].mean(axis=0)
         apart = np.linalg.norm(vectors[cluster.rows] - centre, axis=1)
         assert apart[0] == pytest.approx(apart.min(), rel=1e-3)
-    assert any(trait.startswith("skill 0.9 ± 0.0") for trait in found[0].traits)
+    assert "skill 0.901 ± 0.0089 (all: 0.485)" in found[0].traits, found[0].traits
 
 
 def test_their_number_can_be_given() -> None:
