@@ -37,9 +37,8 @@ def main(number: int = 100_000) -> None:
         folder = Path(temporary) / "index"
         index = Index.create(folder, SIZE)
         performance = generator.random(number)
-        print(
-            f"build {number:,} x {SIZE}: {seconds(lambda: index.add(names, vectors, {'performance': performance})):.2f} s"
-        )
+        built = seconds(lambda: index.add(names, vectors, {"performance": performance}))
+        print(f"build {number:,} x {SIZE}: {built:.2f} s")
         again = Index.open(folder)
         print(f"open and first query: {seconds(lambda: again.query(queries[:1], NEIGHBOURS)):.3f} s")
         print(f"add 1000 more: {seconds(lambda: again.add([f'x{i}' for i in range(1000)], vectors[:1000])):.3f} s")

@@ -61,6 +61,7 @@ class ClaimsMatrices(Rnn2VecTransformer):
         return tags
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_scikit_learns_own_checks_pass_but_for_those_that_cannot_apply() -> None:
     failed: set[str] = set()
     passed: set[str] = set()

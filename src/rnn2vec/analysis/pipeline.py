@@ -36,7 +36,7 @@ class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     ) -> None:
         self.model = model
         self.inputs = inputs
-        self.cell = cell
+        self.cell: CellName | None = cell
         self.fit_options = fit_options
 
     def fit(self, X: Any, y: Any = None) -> Rnn2VecTransformer:  # noqa: ARG002 (scikit-learn's signature)
