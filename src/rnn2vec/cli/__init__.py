@@ -12,13 +12,17 @@ import tyro
 
 from rnn2vec._errors import Rnn2VecError
 from rnn2vec.cli.bench import BenchVerbs
+from rnn2vec.cli.diff import Diff
 from rnn2vec.cli.embed import Embed
+from rnn2vec.cli.index import IndexVerbs
+from rnn2vec.cli.inspect import Inspect
 from rnn2vec.cli.interrogate import Interrogate
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.properties import Properties
 from rnn2vec.cli.study import StudyVerbs
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.tour import Tour
+from rnn2vec.cli.track import Track
 from rnn2vec.cli.verb import Verb
 from rnn2vec.cli.zoo import ZooVerbs
 
@@ -33,6 +37,10 @@ class CommandLine:
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
         | Annotated[Properties, tyro.conf.subcommand("properties")]
         | Annotated[Embed, tyro.conf.subcommand("embed")]
+        | Annotated[IndexVerbs, tyro.conf.subcommand("index")]
+        | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+        | Annotated[Diff, tyro.conf.subcommand("diff")]
+        | Annotated[Track, tyro.conf.subcommand("track")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
         | Annotated[BenchVerbs, tyro.conf.subcommand("bench")]
@@ -47,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
-    verb: Verb = parsed.verb.verb if isinstance(parsed.verb, ZooVerbs | StudyVerbs | BenchVerbs) else parsed.verb
+    given = parsed.verb
+    verb: Verb = given.verb if isinstance(given, ZooVerbs | StudyVerbs | IndexVerbs | BenchVerbs) else given
     try:
         result = verb.run(Terminal(quiet=verb.json))
     except (Rnn2VecError, OSError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
@@ -13,16 +13,22 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import Rnn2VecError, UsageError, unknown_name
 from rnn2vec._files import claim_folder
+from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.rnn import files
 from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
+from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import Zoo
+
+if TYPE_CHECKING:
+    from rnn2vec.embedding.fit import FitReport
 
 OneRNN = BlackBox | nn.Module | Mapping[str, Tensor] | str | Path
 """A module, a state dict, the path of a checkpoint file, or anything that steps (a black box may hold several)."""
@@ -42,6 +48,8 @@ class Rnn2Vec:
         self._model = model
         self.encoder = model.encoder.eval()
         self.emulator = model.emulator.eval()
+        self.report: FitReport | None = None
+        """How `fit` went; None for an encoder that was loaded."""
 
     @property
     def spec(self) -> RNNSpec:
@@ -74,6 +82,59 @@ class Rnn2Vec:
                 raise UsageError(error.problem, remedy=remedy)
             folder = _SHIPPED / str(name_or_folder)
         return cls(checkpoints.load_model(folder))
+
+    @classmethod
+    def fit(
+        cls,
+        rnns: RNNStack | Zoo | Sequence[RNNStack | OneRNN],
+        inputs: np.ndarray | Tensor | str | Path | None = None,
+        *,
+        out: str | Path | None = None,
+        runs: Sequence[Any] | np.ndarray | None = None,
+        output_kind: Kind | None = None,
+        validation_share: float = 0.2,
+        config: PretrainConfig | None = None,
+        cell: CellName | None = None,
+        device: str = "cpu",
+        progress: Progress = silent,
+    ) -> Rnn2Vec:
+        """Pre-train on RNNs of one's own; `report` says how it went.
+
+        Args:
+            rnns: the RNNs, in one or several architectures that agree in inputs and outputs. A zoo has rollouts of its
+                own and needs no `inputs`.
+            inputs: sequences like those that the RNNs were made for, all of one length: an array, a `.npy` file, or a
+                `.parquet` file with a column `inputs`. Whole numbers are tokens, `(S, T)`, other numbers features,
+                `(S, T, I)`; with an axis more in front, each RNN has its own.
+            out: the run's folder, from which an interrupted training goes on; none is kept by default.
+            runs: which training run each RNN is from, so that snapshots of one run are kept apart together.
+            output_kind: what outputs are; by default `categorical` (logits over tokens) where inputs are tokens and
+                there are as many outputs, else `continuous`.
+            validation_share: share of the runs that is kept apart.
+            config: how to train; the default is `rnn2vec.embedding.fit.CONFIG`.
+            cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
+            device: where to train.
+            progress: told of the updates made.
+
+        Raises:
+            UsageError: RNNs, inputs or options do not fit each other; the text says which.
+            DataError: weights are NaN or infinite, or a file is damaged.
+        """
+        from rnn2vec.embedding.fit import CONFIG, fit  # noqa: PLC0415 (it builds on this class)
+
+        rnn2vec, rnn2vec.report = fit(
+            rnns,
+            inputs,
+            out=out,
+            runs=runs,
+            output_kind=output_kind,
+            validation_share=validation_share,
+            config=CONFIG if config is None else config,
+            cell=cell,
+            device=device,
+            progress=progress,
+        )
+        return rnn2vec
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` to a new or empty folder, or over another model.
@@ -109,7 +170,7 @@ class Rnn2Vec:
             return self._embed(rnns).numpy()
         if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)):
             rnns = [rnns]
-        opened = [_opened(rnn, hints, number) for number, rnn in enumerate(rnns)]
+        opened = [as_rnns(rnn, hints, number) for number, rnn in enumerate(rnns)]
         return RNNCollection(opened).map(self._embed).numpy()
 
     def _embed(self, rnns: RNNs) -> Representation:
@@ -129,7 +190,8 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def _opened(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
+def as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
+    """One RNN in any form as a stack, or as the black box that it is; errors name its number."""
     if isinstance(rnn, (str, Path)):
         return files.load_rnn(Path(rnn), **hints)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,10 +11,13 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rnn2vec._errors import DataError, UsageError
+from rnn2vec._files import sha256_of
 from rnn2vec._shapes import InputSequences, OutputSequences
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split
-from rnn2vec.zoo.store import Zoo
+from rnn2vec.zoo.store import MANIFEST, Zoo
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,74 @@ class Behaviour:
     """What each RNN answered, `(N, B, T, O)`."""
     before_end: Bool[Tensor, "N B T"] | None
     """The steps up to a sequence's end; None where no sequence ends early."""
+
+    def select(self, part: slice) -> Behaviour:
+        """Some of the RNNs, and what those did."""
+        before_end = None if self.before_end is None else self.before_end[part]
+        return Behaviour(self.rnns.select(part), self.inputs[part], self.outputs[part], before_end)
+
+
+@runtime_checkable
+class TrainingData(Protocol):
+    """RNNs of one part of a collection, and what they did."""
+
+    @property
+    def steps(self) -> Int[np.ndarray, " N"]:
+        """Updates that each RNN had when it was saved."""
+        ...
+
+    def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
+        """Different RNNs of one architecture, at most `num_rnns`, with `num_rollouts` random rollouts each."""
+        ...
+
+    def all(self, num_rollouts: int) -> list[Behaviour]:
+        """Every RNN, in order, on the same number of rollouts: one piece for each architecture."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A collection of RNNs with rollouts that an encoder can be pre-trained on: a zoo, or RNNs from elsewhere."""
+
+    @property
+    def spec(self) -> RNNSpec:
+        """The architecture, or the most frequent one."""
+        ...
+
+    @property
+    def interface(self) -> Interface:
+        """What all its RNNs look like from outside."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """`folder`, a name for people, and `manifest`, a checksum of the content."""
+        ...
+
+    def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
+        """The RNNs of the `train` or the `validation` split; of its first `num_runs` runs, or of all."""
+        ...
+
+
+class ZooSource:
+    """A zoo as a source of training data.
+
+    Args:
+        zoo: the zoo.
+    """
+
+    def __init__(self, zoo: Zoo) -> None:
+        self._zoo = zoo
+        self.spec = zoo.spec
+        self.interface = zoo.family.interface
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`."""
+        checksum = sha256_of((self._zoo.folder / MANIFEST).read_bytes())
+        return {"folder": self._zoo.folder.name, "manifest": checksum}
+
+    def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
+        """See `Source.part`; errors as for `SplitData`."""
+        return SplitData(self._zoo, split, device=device, num_runs=num_runs)
 
 
 class SplitData:
@@ -80,6 +152,16 @@ class SplitData:
         outputs, _ = stack(inputs)
         before_end = self.family.before_end(codes)
         return Behaviour(stack, inputs, outputs, None if before_end is None else before_end.to(inputs.device))
+
+    def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
+        """See `TrainingData.draw`."""
+        count = min(num_rnns, len(self))
+        rnns = generator.choice(len(self), size=count, replace=False)
+        return self.behaviour(rnns, generator.integers(self.codes.shape[1], size=(count, num_rollouts)))
+
+    def all(self, num_rollouts: int) -> list[Behaviour]:
+        """See `TrainingData.all`: the first rollouts of each."""
+        return [self.first_rollouts(num_rollouts)]
 
     def first_rollouts(self, count: int) -> Behaviour:
         """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""

@@ -10,20 +10,21 @@ import torch
 
 from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError, unknown_name
-from rnn2vec._files import claim_folder, read_json, sha256_of, write_json
+from rnn2vec._files import claim_folder, read_json, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.parallel import Processes
 from rnn2vec.emulation.tracking import JsonLines, Tracker, append_line
 from rnn2vec.emulation.trainer import Trainer
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.store import Zoo
 
 
 def pretrain(
-    zoo: Zoo,
+    zoo: Zoo | Source,
     config: PretrainConfig,
     out: str | Path,
     *,
@@ -38,7 +39,7 @@ def pretrain(
     `torch.distributed` group, all train the same model together (see `emulation.parallel`).
 
     Args:
-        zoo: RNNs and rollouts.
+        zoo: RNNs and rollouts: a zoo, or another source of training data.
         config: how to train.
         out: the run's folder: new, empty, or a run of the same config on the same zoo.
         device: where to train.
@@ -54,16 +55,17 @@ def pretrain(
         StorageError: the disk is full; the last checkpoint is kept.
     """
     folder = Path(out)
-    losses.distance(config.loss, zoo.family.interface.output_kind)
+    source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
+    losses.distance(config.loss, source.interface.output_kind)
     if config.encoder not in encoders.ENCODERS:
         raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
     _require_device(device)
     processes = Processes.current()
     # Refuses what cannot be trained, before the folder is touched.
-    trainer = Trainer(zoo, config, folder, device, processes)
+    trainer = Trainer(source, config, folder, device, processes)
     if processes.is_first:
         claim_folder(folder, marker=checkpoints.RUN, kind="run")
-        _begin(folder, zoo, config)
+        _begin(folder, source, config)
     processes.wait()
     trainer.resume()
     if processes.is_first:
@@ -89,11 +91,11 @@ def _train(trainer: Trainer, folder: Path, trackers: Sequence[Tracker], progress
         append_line(folder / "log.jsonl", {"step": trainer.standing.step, "seconds": seconds})
 
 
-def _begin(folder: Path, zoo: Zoo, config: PretrainConfig) -> None:
+def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
     """Write `run.json`, or check that the one there asks for the same."""
     identity = {
         "config": config.to_dict(),
-        "zoo": {"folder": zoo.folder.name, "manifest": sha256_of((zoo.folder / MANIFEST).read_bytes())},
+        "zoo": source.identity(),
     }
     path = folder / checkpoints.RUN
     if not path.exists():

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from rnn2vec._errors import DataError
@@ -18,14 +17,13 @@ from rnn2vec._seeding import numpy_generator
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.emulation.data import SplitData
+from rnn2vec.emulation.data import Behaviour, Source
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.parallel import Imitation, Processes
 from rnn2vec.emulation.tracking import Metrics
 from rnn2vec.emulation.training_state import Standing
 from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.zoo.store import Zoo
 
 
 class Trainer:
@@ -35,7 +33,7 @@ class Trainer:
     needs no state of a generator.
 
     Args:
-        zoo: RNNs and rollouts.
+        source: RNNs and rollouts.
         config: how to train.
         folder: the run's folder, which is not touched before `save`.
         device: where to train.
@@ -45,17 +43,17 @@ class Trainer:
         UsageError: something cannot be trained as asked for.
     """
 
-    def __init__(self, zoo: Zoo, config: PretrainConfig, folder: Path, device: str, processes: Processes) -> None:
+    def __init__(self, source: Source, config: PretrainConfig, folder: Path, device: str, processes: Processes) -> None:
         self._config = config
         self._folder = folder
         self._device = device
         self._processes = processes
-        self._train = SplitData(zoo, "train", device=device, num_runs=config.train_runs)
-        processes.share(self._batch_size)
-        unseen = SplitData(zoo, "validation", device=device)
-        self._validation = unseen.first_rollouts(config.validation_rollouts)
+        self._train = source.part("train", device=device, num_runs=config.train_runs)
+        processes.share(min(config.batch_size, len(self._train.steps)))
+        unseen = source.part("validation", device=device)
+        self._validation = unseen.all(config.validation_rollouts)
         self._last_snapshots = unseen.steps == unseen.steps.max()
-        self._loss = losses.distance(config.loss, zoo.family.interface.output_kind)
+        self._loss = losses.distance(config.loss, source.interface.output_kind)
         self._model = checkpoints.make_model(
             checkpoints.model_config(
                 encoder=config.encoder,
@@ -64,8 +62,8 @@ class Trainer:
                     "hidden_size": config.emulator_hidden_size,
                     "conditioning": config.conditioning,
                 },
-                spec=zoo.spec,
-                interface=zoo.family.interface,
+                spec=source.spec,
+                interface=source.interface,
                 representation_size=config.representation_size,
                 provenance=provenance(),
             ),
@@ -118,18 +116,14 @@ class Trainer:
         """The model that is validated and kept: with averaged weights where there are any."""
         return self._model if self._average is None else self._average
 
-    @property
-    def _batch_size(self) -> int:
-        return min(self._config.batch_size, len(self._train))
-
     def _update(self, step: int) -> float:
         """Make update number `step`; return its loss over the whole batch."""
-        mine = self._processes.share(self._batch_size)
-        chosen, rollouts = self._draw(step)
-        behaviour = self._train.behaviour(chosen[mine], rollouts[mine])
-        emulated = self._imitate(self._rnns(chosen, step).select(mine), behaviour.inputs)
+        batch = self._draw(step)
+        mine = self._processes.share(len(batch.rnns))
+        behaviour = batch.select(mine)
+        emulated = self._imitate(self._seen(batch.rnns, step).select(mine), behaviour.inputs)
         loss = self._loss(behaviour.outputs, emulated).mean()
-        weight = self._processes.weight(len(behaviour.rnns), len(chosen))
+        weight = self._processes.weight(len(behaviour.rnns), len(batch.rnns))
         objective = weight * (loss + self._warm_up(step, behaviour.outputs, emulated))
         self._optimizer.zero_grad()
         objective.backward()  # with several processes, gradients are those of the whole batch from here on
@@ -159,18 +153,16 @@ class Trainer:
             return 0.0
         return weight * losses.forward_kl(outputs, emulated).mean()
 
-    def _draw(self, step: int) -> tuple[Int[np.ndarray, " M"], Int[np.ndarray, "M B"]]:
-        """The RNNs of one update's whole batch, and rollouts of each, by number."""
+    def _draw(self, step: int) -> Behaviour:
+        """The RNNs and rollouts of one update: the whole batch, in every process."""
         generator = numpy_generator(self._config.seed, "batch", step)
-        chosen = generator.choice(len(self._train), size=self._batch_size, replace=False)
-        num_rollouts = self._train.codes.shape[1]
-        return chosen, generator.integers(num_rollouts, size=(len(chosen), self._config.rollouts_per_rnn))
+        return self._train.draw(generator, self._config.batch_size, self._config.rollouts_per_rnn)
 
-    def _rnns(self, chosen: Int[np.ndarray, " M"], step: int) -> RNNStack:
+    def _seen(self, rnns: RNNStack, step: int) -> RNNStack:
         """What the encoder sees of a batch's RNNs: as they are, or other weights of the same functions."""
         return augmented(
             self._model.encoder,
-            self._train.rnns.select(torch.from_numpy(chosen).to(self._device)),
+            rnns,
             seed=self._config.seed,
             step=step,
             permutations=self._config.augment,
@@ -179,7 +171,8 @@ class Trainer:
 
     def _validate(self) -> Metrics:
         """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""
-        result = emulation_fidelity(self._kept.encoder, self._kept.emulator, self._validation)
+        parts = [emulation_fidelity(self._kept.encoder, self._kept.emulator, part) for part in self._validation]
+        result = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         metrics = {f"validation/{name}": float(values.mean()) for name, values in result.items()}
         last = {f"last/{name}": float(values[self._last_snapshots].mean()) for name, values in result.items()}
         return metrics | last

@@ -14,8 +14,8 @@ Beyond the paper, and each can be switched off:
 
 - `first_input`: the first probe is the input with which real sequences begin. An RNN that never saw anything else
   there answers nonsense otherwise.
-- `normalize`: answers are read as log-probabilities (or layer-normalized), not as raw logits, whose scale differs
-  between RNNs and grows in training.
+- `normalize`: answers are read as log-probabilities, not as raw logits, whose scale differs between RNNs and grows
+  in training; continuous answers in units of their spread (`Interface.output_scale`).
 - `probe_start="self-feeding"` (interactive only): a probe starts as the RNN's own prediction. The proof of
   Proposition 3.3 does just that: it appends the letter that the function allows, and reads off the language.
 - `forget_bias`: E_R starts out remembering.
@@ -42,6 +42,8 @@ from rnn2vec.rnn.stack import RNNStack
 
 ProbeStart = Literal["learned", "self-feeding"]
 """What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""
+
+_LARGEST_ANSWER = 10.0  # in spreads: one RNN that explodes must not drown what is learned from the others
 
 
 class ProbingEncoder(WeightEncoder):
@@ -201,7 +203,9 @@ class ProbingEncoder(WeightEncoder):
             return outputs
         if self.interface.output_kind == "categorical":
             return outputs.log_softmax(dim=-1)
-        return nn.functional.layer_norm(outputs, outputs.shape[-1:])
+        # In units of the outputs' spread, and not layer-normalized, which would leave nothing of a single output.
+        centre, spread = self.interface.output_scale
+        return ((outputs - centre) / spread).clamp(-_LARGEST_ANSWER, _LARGEST_ANSWER)
 
     def _blank_memory(self, num_rnns: int, reader: StepwiseLSTM) -> Memory:  # noqa: ARG002
         zeros = self.to_representation.weight.new_zeros(num_rnns, self.hidden_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ class Interface:
     """How to talk to the RNNs of a task family.
 
     Raises:
-        UsageError: the range of the inputs is empty.
+        UsageError: the range of the inputs is empty, or the spread of the outputs not above 0.
     """
 
     input_kind: Kind = "continuous"
@@ -27,27 +28,29 @@ class Interface:
     """The input with which every sequence of the family begins, such as a BOS token; None where there is none."""
     input_range: tuple[float, float] = (-1.0, 1.0)
     """Smallest and largest value of a continuous input."""
+    output_scale: tuple[float, float] = (0.0, 1.0)
+    """Centre and spread of continuous outputs: what is learned from them is learned in these units."""
+    input_names: tuple[str, ...] | None = None
+    """What people call each input token or feature."""
+    output_names: tuple[str, ...] | None = None
+    """What people call each output token or feature."""
 
     def __post_init__(self) -> None:
         if self.input_range[0] >= self.input_range[1]:
             raise UsageError(f"input_range={self.input_range}", remedy="give the smaller end first.")
+        if self.output_scale[1] <= 0:
+            raise UsageError(f"output_scale={self.output_scale}", remedy="give a spread above 0.")
 
     def to_dict(self) -> dict[str, Any]:
         """The interface as JSON-ready values."""
         return {
-            "input_kind": self.input_kind,
-            "output_kind": self.output_kind,
-            "first_input": None if self.first_input is None else list(self.first_input),
-            "input_range": list(self.input_range),
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Interface:
-        """The interface that `to_dict` wrote."""
-        first = values["first_input"]
-        return cls(
-            input_kind=values["input_kind"],
-            output_kind=values["output_kind"],
-            first_input=None if first is None else tuple(first),
-            input_range=tuple(values["input_range"]),
-        )
+        """The interface that `to_dict` wrote; fields that are missing have their defaults."""
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**options)

@@ -130,7 +130,18 @@ class FormalLanguages(TaskFamily):
     def interface(self) -> Interface:
         """Tokens in, logits out, and BOS first."""
         first = tuple(float(token == self.bos) for token in range(self.input_size))
-        return Interface(input_kind="categorical", output_kind="categorical", first_input=first)
+        return Interface(
+            input_kind="categorical",
+            output_kind="categorical",
+            first_input=first,
+            input_names=self.symbols,
+            output_names=self.symbols,
+        )
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """How tokens are shown: letters, `^` for BOS, `.` for EOS."""
+        return (*LETTERS[: self.alphabet_size], "^", ".")
 
     @property
     def bos(self) -> int:
@@ -257,8 +268,7 @@ class FormalLanguages(TaskFamily):
 
     def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
         """The string after BOS, `.` for its end, `^` for a BOS inside; `...` when it has no end."""
-        symbols = [*LETTERS[: self.alphabet_size], "^", "."]
-        text = "".join(symbols[int(token)] for token in codes[1:])
+        text = "".join(self.symbols[int(token)] for token in codes[1:])
         return text[: text.index(".") + 1] if "." in text else text + "..."
 
     # -- rollouts ----------------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+"""Task-trained tanh RNNs, as in neuroscience: which task was a network trained on?
+
+240 vanilla RNNs learn one of six cognitive tasks each. They see a fixation signal and two stimuli, and answer with two
+numbers. Trained networks differ in everything that a random start makes different; what they do is the same per task.
+
+    python examples/tasks.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import torch
+from torch import Tensor
+from training import PerRNN, neighbour_accuracy, new_rnns, raw_weights, statistics, train
+
+from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
+from rnn2vec.embedding.fit import CONFIG
+
+TASKS = ("report", "report later", "opposite", "compare", "integrate", "keep the first")
+NUM_RNNS, STEPS, LENGTH, TRIALS = 240, 250, 16, 12
+SPEC = RNNSpec(cell="rnn_tanh", input_size=3, hidden_size=24, num_layers=1, output_size=2)
+
+
+def trials(number: int, count: int, generator: torch.Generator) -> Tensor:
+    """Inputs `(number, count, LENGTH, 3)`: fixation until step 10; stimuli in steps 2 to 5, and again in 7 and 8."""
+    steps = torch.arange(LENGTH)
+    stimuli = 2 * torch.rand(number, count, 2, 2, generator=generator) - 1
+    first = stimuli[:, :, 0, None] * ((steps >= 2) & (steps < 6))[:, None]
+    second = stimuli[:, :, 1, None] * ((steps >= 7) & (steps < 9))[:, None]
+    noise = 0.05 * torch.randn(number, count, LENGTH, 2, generator=generator)
+    fixation = (steps < 10).float()[:, None].expand(number, count, -1, -1)
+    return torch.cat([fixation, first + second + noise], dim=-1)
+
+
+def answers(inputs: Tensor) -> Tensor:
+    """What each task asks for, `(6, number, count, LENGTH, 2)`: nothing before the fixation ends but in `report`."""
+    stimuli = inputs[..., 1:]
+    after = (torch.arange(LENGTH) >= 10).float()[:, None]
+    first, second = stimuli[:, :, 4:5], stimuli[:, :, 8:9]
+    larger = (first[..., :1] > first[..., 1:]).float()
+    return torch.stack(
+        [
+            stimuli,
+            second.expand_as(stimuli) * after,
+            -second.expand_as(stimuli) * after,
+            torch.cat([larger, 1 - larger], dim=-1).expand_as(stimuli) * after,
+            stimuli.cumsum(dim=2) / 5 * after,
+            first.expand_as(stimuli) * after,
+        ]
+    )
+
+
+def task_loss(labels: Tensor) -> PerRNN:
+    """The squared error of each network in its own task."""
+
+    def loss(stack: RNNStack, generator: torch.Generator) -> Tensor:
+        inputs = trials(len(stack), TRIALS, generator)
+        wanted = answers(inputs)[labels, torch.arange(len(stack))]
+        outputs, _ = stack(inputs)
+        return (outputs - wanted).square().mean(dim=(1, 2, 3))
+
+    return loss
+
+
+def main(scale: float = 1.0) -> dict[str, float]:
+    """Train, fit, and ask each network's nearest neighbour for its task; accuracy by method."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(NUM_RNNS) % len(TASKS)
+    print(f"training {NUM_RNNS} tanh RNNs on {len(TASKS)} tasks")
+    networks = new_rnns(SPEC, NUM_RNNS, generator)
+    networks = train(networks, task_loss(labels), steps=round(scale * STEPS), learning_rate=0.005, generator=generator)
+    print("pre-training on the networks and trials, without the tasks")
+    config = dataclasses.replace(
+        CONFIG,
+        encoder_options={"hidden_size": 64, "sequence_length": 16},
+        emulator_hidden_size=64,
+        num_steps=round(scale * 500),
+        warm_up_steps=50,
+        validate_every=100,
+    )
+    rnn2vec = Rnn2Vec.fit(networks, trials(1, 100, generator)[0].numpy(), config=config)
+    print(rnn2vec.report)
+    found = {
+        "rnn2vec": neighbour_accuracy(rnn2vec.embed(networks), labels.numpy()),
+        "statistics of the weights": neighbour_accuracy(statistics(networks), labels.numpy()),
+        "raw weights": neighbour_accuracy(raw_weights(networks), labels.numpy()),
+    }
+    for name, accuracy in found.items():
+        print(f"{name}: the nearest network has the same task in {accuracy:.0%} (at random: {1 / len(TASKS):.0%})")
+    return found
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:2]))

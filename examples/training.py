@@ -1,0 +1,64 @@
+"""How the examples train their RNNs: hundreds at once, as one stack, by plain gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnn2vec import RNNSpec, RNNStack
+
+PerRNN = Callable[[RNNStack, torch.Generator], Tensor]
+"""The loss of each RNN of a stack, `(N,)`, on examples that it draws."""
+
+
+def new_rnns(spec: RNNSpec, number: int, generator: torch.Generator) -> RNNStack:
+    """RNNs with random weights, as PyTorch begins."""
+    flat = torch.rand(number, spec.num_parameters, generator=generator)
+    return RNNStack.from_flat(spec, (2 * flat - 1) / spec.hidden_size**0.5)
+
+
+def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, generator: torch.Generator) -> RNNStack:
+    """Train every RNN on a loss of its own. Adam scales each weight by itself, so they do not disturb each other."""
+    weights = {name: weight.clone().requires_grad_() for name, weight in stack.weights.items()}
+    optimizer = torch.optim.Adam(weights.values(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps):
+        losses = loss(RNNStack(stack.spec, weights), generator)
+        optimizer.zero_grad()
+        losses.sum().backward()
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0 or step == steps - 1:
+            print(f"  step {step}: median loss {losses.median():.4f}", flush=True)
+    return RNNStack(stack.spec, {name: weight.detach() for name, weight in weights.items()})
+
+
+def statistics(stack: RNNStack) -> np.ndarray:
+    """A baseline: mean, variance and quantiles of each weight tensor."""
+    parts: list[Tensor] = []
+    levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    for weight in stack.weights.values():
+        flat = weight.flatten(1)
+        quantiles = torch.quantile(flat, levels, dim=1).T
+        parts += [flat.mean(dim=1, keepdim=True), flat.var(dim=1, keepdim=True, unbiased=False), quantiles]
+    return standardized(torch.cat(parts, dim=1).numpy())
+
+
+def raw_weights(stack: RNNStack) -> np.ndarray:
+    """The other baseline: the weights themselves."""
+    return standardized(stack.flatten().numpy())
+
+
+def standardized(features: np.ndarray) -> np.ndarray:
+    """Each feature with mean 0 and standard deviation 1."""
+    return (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-8)
+
+
+def neighbour_accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
+    """How often the nearest other RNN has the same label."""
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return float((labels[distances.argmin(axis=1)] == labels).mean())

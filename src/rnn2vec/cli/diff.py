@@ -1,0 +1,161 @@
+"""`rnn2vec diff`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+from rnn2vec.rnn.interface import Interface, Kind
+from rnn2vec.rnn.spec import CellName
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rnn2vec.analysis.difference import Disagreement, NaturalDifference
+    from rnn2vec.rnn.stack import RNNStack
+
+_SEQUENCES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff(Verb):
+    """The shortest input on which two RNNs disagree, and how often they do on natural inputs."""
+
+    one: tyro.conf.Positional[Path]
+    """Checkpoint file."""
+    other: tyro.conf.Positional[Path]
+    """Checkpoint file of an RNN with the same inputs and outputs."""
+    model: str | None = None
+    """Model that knows kinds, range and names of inputs and outputs; without it they are as the next options say."""
+    input_kind: Kind = "continuous"
+    """What inputs are, where no model says it."""
+    output_kind: Kind = "continuous"
+    """What outputs are, where no model says it."""
+    inputs: Path | None = None
+    """Natural inputs: a .npy or .parquet file. RNNs that generate their own inputs need none."""
+    margin: float = 0.5
+    """How far answers must be apart: total variation of tokens, or a difference of numbers in their spreads."""
+    max_length: int = 32
+    """Longest input that is tried."""
+    cell: CellName | None = None
+    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
+    seed: int = 0
+    """Draws natural inputs and where gradient ascent begins."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Search, measure, and show."""
+        from rnn2vec.analysis import difference
+        from rnn2vec.rnn.files import load_rnn
+
+        one, other = (load_rnn(path, cell=self.cell) for path in (self.one, self.other))
+        interface = self._interface()
+        difference.require_comparable(one, other, interface, self.margin)
+        found = difference.shortest(
+            one, other, interface, margin=self.margin, max_length=self.max_length, seed=self.seed
+        )
+        terminal.say(f"A = {self.one} ({one.spec})\nB = {self.other} ({other.spec})\n")
+        terminal.say(_shown(found, interface, self.margin, self.max_length))
+        natural_inputs = self._natural(one, other, interface)
+        natural = None
+        if natural_inputs is None:
+            terminal.say("\nhow often they disagree on natural inputs: give such with --inputs")
+        else:
+            natural = difference.on_natural(one, other, natural_inputs, interface, margin=self.margin)
+            terminal.say(f"\n{_described(natural)}")
+        return {"shortest": _found_dict(found, interface), "natural": _natural_dict(natural)}
+
+    def _interface(self) -> Interface:
+        if self.model is None:
+            return Interface(input_kind=self.input_kind, output_kind=self.output_kind)
+
+        from rnn2vec.embedding.rnn2vec import Rnn2Vec
+
+        return Rnn2Vec.from_pretrained(self.model).encoder.interface
+
+    def _natural(self, one: RNNStack, other: RNNStack, interface: Interface) -> Tensor | None:
+        """Given inputs, or as many from either RNN."""
+        import numpy as np
+        import torch
+
+        from rnn2vec.analysis import difference
+        from rnn2vec.emulation.sequences import Sequences, read
+
+        if self.inputs is not None:
+            sequences = Sequences(read(self.inputs), one.spec.input_size, 1)
+            return sequences.take(np.zeros(1, dtype=np.int64), np.arange(sequences.number)[None])[0]
+        if not difference.generates(one, interface):
+            return None
+        made = [
+            difference.generated(rnn, interface, number=_SEQUENCES // 2, length=self.max_length, seed=self.seed)[0]
+            for rnn in (one, other)
+        ]
+        return torch.cat(made)
+
+
+def _shown(found: Disagreement | None, interface: Interface, margin: float, max_length: int) -> str:
+    if found is None:
+        return f"no input of up to {max_length} steps was found on which their answers are more than {margin:g} apart"
+    kind = "the shortest input" if found.is_shortest else "the shortest input that was found"
+    read = _sequence(found.inputs, interface)
+    lines = [
+        f"{kind} on which they disagree ({len(found.inputs)} steps, distance {found.distance:.2f}):",
+        f"    {read}",
+    ]
+    lines += [f"{name} answers  {_answer(answer, interface)}" for name, answer in zip("AB", found.answers, strict=True)]
+    return "\n".join(lines)
+
+
+def _sequence(inputs: Tensor, interface: Interface) -> str:
+    if interface.input_kind == "categorical":
+        tokens = inputs.argmax(dim=-1).tolist()
+        names = interface.input_names
+        return " ".join(names[token] if names else str(token) for token in tokens)
+    return "; ".join(" ".join(f"{number:+.2f}" for number in step) for step in inputs.tolist())
+
+
+def _answer(answer: Tensor, interface: Interface) -> str:
+    if interface.output_kind == "continuous":
+        return " ".join(f"{number:+.3g}" for number in answer.tolist())
+    best = answer.topk(min(3, len(answer)))
+    names = interface.output_names
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return ", ".join(f"{names[token] if names else token} {share:.0%}" for token, share in pairs if share >= 0.01)
+
+
+def _described(natural: NaturalDifference) -> str:
+    often = f"on {natural.num_sequences} natural inputs they disagree somewhere in {natural.share:.0%}"
+    lines = [f"{often}, and answers are {natural.mean_distance:.3f} apart on average"]
+    if natural.share:
+        shares = natural.by_step.tolist()
+        most = max(range(len(shares)), key=lambda step: shares[step])
+        lines.append(f"most often at step {most + 1} ({shares[most]:.0%}); share by step, in tenths:")
+        lines.append("    " + "".join(str(min(9, round(10 * share))) if share else "." for share in shares))
+    return "\n".join(lines)
+
+
+def _found_dict(found: Disagreement | None, interface: Interface) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "inputs": found.inputs.tolist(),
+        "text": _sequence(found.inputs, interface),
+        "answers": [answer.tolist() for answer in found.answers],
+        "distance": found.distance,
+        "is_shortest": found.is_shortest,
+    }
+
+
+def _natural_dict(natural: NaturalDifference | None) -> dict[str, Any] | None:
+    if natural is None:
+        return None
+    return {
+        "num_sequences": natural.num_sequences,
+        "share": natural.share,
+        "by_step": natural.by_step.tolist(),
+        "mean_distance": natural.mean_distance,
+    }

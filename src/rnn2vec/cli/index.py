@@ -1,0 +1,317 @@
+"""`rnn2vec index build | add | query | outliers | duplicates | clusters | info`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec.cli import checkpoints
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+from rnn2vec.rnn.spec import CellName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rnn2vec.embedding.index.index import Index, Neighbour
+
+SearchName = Literal["exact", "faiss"]
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Verb):
+    """Embed more RNNs and add them to an index. What is in it already is not read again."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
+    """Checkpoint files, folders of such, or zoos."""
+    properties: Path | None = None
+    """Parquet or CSV file with a column `rnn` (the checkpoints' paths as given) and a column for each property."""
+    cell: CellName | None = None
+    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Add what can be read; an error at the end names the rest."""
+        from rnn2vec.embedding.index.index import Index
+
+        return add(Index.open(self.index), self, terminal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build(Verb):
+    """Embed RNNs and put them into a new index; given again, it goes on where it was."""
+
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
+    """Checkpoint files, folders of such, or zoos."""
+    model: str
+    """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
+    out: Path
+    """Folder of the index."""
+    properties: Path | None = None
+    """Parquet or CSV file with a column `rnn` (the checkpoints' paths as given) and a column for each property."""
+    cell: CellName | None = None
+    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Begin the index, then add."""
+        checkpoints.expand(self.checkpoints)  # a wrong path is refused before the folder is made
+
+        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.embedding.rnn2vec import Rnn2Vec
+
+        return add(Index.create(self.out, Rnn2Vec.from_pretrained(self.model)), self, terminal)
+
+
+def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any]:
+    """Embed checkpoints and add them, about a thousand at a time."""
+    paths = checkpoints.expand(options.checkpoints)
+    known = None if options.properties is None else _read_properties(options.properties)
+    failures: list[Rnn2VecError] = []
+    added, total = 0, checkpoints.count(paths)
+    with terminal.progress(f"add to {index.folder}") as progress:
+        for piece in checkpoints.read(paths, set(index.names), failures, cell=options.cell):
+            fitting = _fitting(index, piece, failures)
+            if fitting.names:
+                table = fitting.properties if known is None else _of(known, fitting.names)
+                added += index.add(fitting.names, index.model.embed(fitting.stacks), table)
+            progress(min(len(index), total), total, f"{added:,} RNNs")
+    checkpoints.tell(failures)
+    terminal.say(f"{index.folder}: {added:,} RNNs added, {len(index):,} in all")
+    if failures:
+        raise DataError(
+            f"{len(failures)} of {len(paths)} checkpoints could not be added (see above); the others were",
+            remedy="mend them or leave them out.",
+        )
+    return {"index": str(index.folder), "added": added, "rnns": len(index)}
+
+
+def _fitting(index: Index, piece: checkpoints.Piece, failures: list[Rnn2VecError]) -> checkpoints.Piece:
+    """The RNNs that the encoder takes; a zoo fits whole or not at all."""
+    fitting = checkpoints.Piece(properties=piece.properties)
+    for number, stack in enumerate(piece.stacks):
+        names = piece.names if piece.properties is not None else piece.names[number : number + 1]
+        try:
+            index.model.encoder.check(stack)
+        except UsageError as error:
+            failures.append(UsageError(f"{names[0]}: {error.problem}", remedy=error.remedy))
+            continue
+        fitting.names += names
+        fitting.stacks.append(stack)
+    return fitting
+
+
+def _read_properties(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", remedy="give a .parquet or .csv file.")
+    try:
+        table = csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read: {error}", remedy="give a .parquet or .csv file.") from error
+    if "rnn" not in table.column_names:
+        raise UsageError(
+            f"{path} has no column rnn, but {', '.join(table.column_names)}",
+            remedy="name each RNN in a column rnn, by the path that is given on the command line.",
+        )
+    return table
+
+
+def _of(known: pa.Table, names: list[str]) -> pa.Table:
+    """The properties of some RNNs; null for those that are not listed."""
+    import pyarrow as pa
+
+    places = {name: row for row, name in enumerate(known.column("rnn").to_pylist())}
+    return known.drop_columns(["rnn"]).take(pa.array([places.get(name) for name in names], type=pa.int64()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query(Verb):
+    """The nearest RNNs of a checkpoint, of an RNN of the index, or of a vector."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+    checkpoint: tyro.conf.Positional[Path | None] = None
+    """Checkpoint file."""
+    rnn: str | None = None
+    """Instead of a checkpoint: the name of an RNN of the index."""
+    vector: Path | None = None
+    """Instead of a checkpoint: a NumPy file (.npy) with a vector, or several as rows."""
+    number: int = 10
+    """Neighbours."""
+    where: tuple[str, ...] = ()
+    """Conditions on properties, such as "performance > 0.9" "split = validation"."""
+    search: SearchName = "exact"
+    """exact, or faiss for millions (extra `faiss`)."""
+    cell: CellName | None = None
+    """Which cell the checkpoint holds, where shapes leave it open (tanh or ReLU)."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Embed what was given, search, and show."""
+        given = [value for value in (self.checkpoint, self.rnn, self.vector) if value is not None]
+        if len(given) != 1:
+            raise UsageError(
+                f"{len(given)} things to search for", remedy="give one: a checkpoint, --rnn NAME or --vector FILE."
+            )
+
+        from rnn2vec.embedding.index.index import Index
+
+        index = Index.open(self.index, search=self.search)
+        found = index.query(self._vectors(index), self.number, where=self.where)
+        for neighbours in found:
+            terminal.say(table_of(neighbours))
+        return {"neighbours": [[dataclasses.asdict(one) for one in neighbours] for neighbours in found]}
+
+    def _vectors(self, index: Index) -> Any:
+        if self.checkpoint is not None:
+            return index.model.embed(self.checkpoint, cell=self.cell)
+        if self.rnn is not None:
+            row = index.row_of(self.rnn)
+            return index.vectors[row : row + 1]
+        assert self.vector is not None
+        return _read_vectors(self.vector)
+
+
+def _read_vectors(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        vectors = np.load(path, allow_pickle=False)
+        return np.atleast_2d(vectors).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no NumPy file of numbers: {error}", remedy="write one with np.save.") from error
+
+
+def table_of(neighbours: list[Neighbour]) -> str:
+    """Neighbours as lines of text: distance, name, properties."""
+    width = max((len(one.rnn) for one in neighbours), default=0)
+    lines = ["distance  RNN"]
+    for one in neighbours:
+        values = ", ".join(f"{name} {_short(value)}" for name, value in one.properties.items() if value is not None)
+        lines.append(f"{one.distance:8.4f}  {one.rnn:<{width}}  {values}".rstrip())
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outliers(Verb):
+    """The most unusual RNNs, at a stated rate of false alarms."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+    rate: float = 0.01
+    """Share of ordinary RNNs that may be flagged, at most."""
+    ordinary: tuple[str, ...] = ()
+    """Conditions that are met by RNNs known to be ordinary, such as "split = train". Without any, all RNNs are judged
+    by all, and about the share RATE is flagged in any case."""
+    seed: int = 0
+    """Draws which RNNs judge which."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Judge all RNNs; list those that are flagged."""
+        from rnn2vec.embedding.index.index import Index
+
+        index = Index.open(self.index)
+        unusual = index.unusual(ordinary=self.ordinary, seed=self.seed)
+        rows = unusual.alarms(self.rate)
+        flagged = [index.neighbour(int(row), float(unusual.distances[row])) for row in rows]
+        terminal.say(
+            f"{len(rows)} of {len(index):,} RNNs are flagged. Were all ordinary, at most "
+            f"{self.rate * len(index):.3g} would be.\nThe distance is to the tenth-nearest RNN."
+        )
+        terminal.say(table_of(flagged[:_SHOWN]) + ("" if len(rows) <= _SHOWN else "\n(more with --json)"))
+        p_values = unusual.p_values[rows].tolist()
+        listed = [{**dataclasses.asdict(one), "p": p} for one, p in zip(flagged, p_values, strict=True)]
+        return {"rate": self.rate, "rnns": len(index), "flagged": listed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicates(Verb):
+    """Groups of RNNs that do the same."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+    within: float | None = None
+    """Distance that links two RNNs; by default a hundredth of the median distance between RNNs."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Find and list the groups, the largest first."""
+        from rnn2vec.embedding.index.index import Index
+
+        groups = Index.open(self.index).duplicates(self.within)
+        terminal.say(f"{len(groups)} groups of near-duplicates, {sum(map(len, groups))} RNNs in them")
+        for group in groups[:_SHOWN]:
+            more = f" and {len(group) - 5} more" if len(group) > 5 else ""
+            terminal.say(f"{len(group):5}  {', '.join(group[:5])}{more}")
+        return {"groups": groups}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters(Verb):
+    """Kinds of RNNs, each with its most typical one and what sets it apart."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+    number: int | None = None
+    """How many; by default the number from 2 to 12 that separates best."""
+    seed: int = 0
+    """Where the search begins."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Divide, and describe each cluster."""
+        from rnn2vec.embedding.index.index import Index
+
+        index = Index.open(self.index)
+        found: list[dict[str, Any]] = []
+        for number, cluster in enumerate(index.clusters(self.number, seed=self.seed), 1):
+            names = [index.names[row] for row in cluster.rows]
+            traits = "; ".join(cluster.traits) or "no property sets it apart"
+            terminal.say(f"cluster {number}: {len(names)} RNNs, such as {names[0]}\n    {traits}")
+            found.append({"rnns": names, "traits": list(cluster.traits)})
+        return {"clusters": found}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info(Verb):
+    """What is in an index."""
+
+    index: tyro.conf.Positional[Path]
+    """Folder of the index."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Show its size, model, properties and some names."""
+        from rnn2vec.embedding.index import store
+        from rnn2vec.embedding.index.index import Index
+
+        index = Index.open(self.index)
+        model = repr(index.model) if (index.folder / store.MODEL).is_dir() else "none: vectors from elsewhere"
+        terminal.say(f"{index!r}\nmodel: {model}\nproperties: {', '.join(index.property_names) or 'none'}")
+        terminal.say(f"such as: {', '.join(index.names[:5])}")
+        return {"rnns": len(index), "model": model, "properties": index.property_names, "names": index.names[:5]}
+
+
+@dataclass(frozen=True)
+class IndexVerbs:
+    """Find RNNs that do the same, or something unusual."""
+
+    verb: (
+        Annotated[Build, tyro.conf.subcommand("build")]
+        | Annotated[Add, tyro.conf.subcommand("add")]
+        | Annotated[Query, tyro.conf.subcommand("query")]
+        | Annotated[Outliers, tyro.conf.subcommand("outliers")]
+        | Annotated[Duplicates, tyro.conf.subcommand("duplicates")]
+        | Annotated[Clusters, tyro.conf.subcommand("clusters")]
+        | Annotated[Info, tyro.conf.subcommand("info")]
+    )

@@ -1,0 +1,78 @@
+"""`rnn2vec track`."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from rnn2vec._errors import Rnn2VecError, UsageError
+from rnn2vec.cli import checkpoints
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+from rnn2vec.rnn.spec import CellName
+
+if TYPE_CHECKING:
+    from rnn2vec.analysis.drift import Drift
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track(Verb):
+    """How far an RNN moves along the checkpoints of one training run, with a gate for pipelines.
+
+    Checkpoints are taken in the order of the numbers in their names. With --fail-above the exit code is 1 when the last
+    one is farther from the reference than that. Behaviour is what is compared: with a probing encoder, hidden units may
+    be renumbered between checkpoints.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the checkpoints."""
+    model: str
+    """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
+    reference: str | None = None
+    """File name of the checkpoint that the last one is compared with; by default the one before it."""
+    fail_above: float | None = None
+    """Distance from the reference above which the exit code is 1."""
+    cell: CellName | None = None
+    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Embed, measure, show, and judge."""
+        if self.fail_above is not None and not self.fail_above > 0:
+            raise UsageError(f"--fail-above {self.fail_above}", remedy="give a distance above 0.")
+
+        from rnn2vec.analysis.drift import drift, in_order_of_training
+        from rnn2vec.embedding.rnn2vec import Rnn2Vec
+
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is not a folder", remedy="give the folder of a run's checkpoints.")
+        paths = in_order_of_training(checkpoints.expand([self.folder]))
+        vectors = Rnn2Vec.from_pretrained(self.model).embed(paths, cell=self.cell)
+        measured = drift([str(path.relative_to(self.folder)) for path in paths], vectors, self.reference)
+        terminal.say(_table(measured))
+        result = {
+            "checkpoints": list(measured.names),
+            "from_previous": measured.from_previous.tolist(),
+            "from_reference": measured.from_reference.tolist(),
+            "reference": measured.reference,
+            "last": measured.last,
+        }
+        if self.fail_above is not None and measured.last > self.fail_above:
+            if self.json:  # what an error leaves unsaid
+                print(jsonlib.dumps(result, indent=1))  # noqa: T201
+            raise Rnn2VecError(
+                f"{measured.names[-1]} is {measured.last:.4f} from {measured.reference}, more than {self.fail_above:g}",
+                remedy="see what changed with `rnn2vec diff`; raise --fail-above if it was meant to.",
+            )
+        return result
+
+
+def _table(measured: Drift) -> str:
+    width = max(len("checkpoint"), *map(len, measured.names))
+    lines = [f"{'checkpoint':<{width}}  from the one before  from {measured.reference}"]
+    rows = zip(measured.names, measured.from_previous, measured.from_reference, strict=True)
+    lines += [f"{name:<{width}}  {before:19.4f}  {reference:.4f}" for name, before, reference in rows]
+    return "\n".join(lines)

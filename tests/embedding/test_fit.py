@@ -1,0 +1,195 @@
+"""Pre-training on RNNs of one's own: every form of RNNs and inputs, standard units, and a report that is true."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec.embedding.fit import CONFIG, FitReport
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.emulation.recorded import Recorded, split_by_run
+from rnn2vec.emulation.sequences import Sequences, read
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.zoo.store import Zoo
+
+MakeRNNs = Callable[..., RNNStack]
+GRU = RNNSpec(cell="gru", input_size=2, hidden_size=5, num_layers=1, output_size=1)
+TANH = RNNSpec(cell="rnn_tanh", input_size=2, hidden_size=7, num_layers=2, output_size=1)
+QUICK = dataclasses.replace(
+    CONFIG,
+    encoder_options={"hidden_size": 16, "sequence_length": 5},
+    emulator_hidden_size=16,
+    num_steps=4,
+    validate_every=2,
+    warm_up_steps=1,
+)
+
+
+@pytest.fixture
+def series() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(12, 9, 2)) * 30 + 100
+
+
+# -- the call --------------------------------------------------------------------------------------
+
+
+def test_several_architectures_in_every_form(random_rnns: MakeRNNs, series: np.ndarray, tmp_path: Path) -> None:
+    grus, tanhs = random_rnns(GRU, 6), random_rnns(TANH, 4)
+    torch.save(tanhs.to_modules()[0].state_dict(), tmp_path / "tanh.pt")
+    mixed = [grus.select([0]), *tanhs.to_modules()[1:], *grus.to_modules()[1:], tmp_path / "tanh.pt"]
+    rnn2vec = Rnn2Vec.fit(mixed, series, config=QUICK, cell="rnn_tanh", validation_share=0.4)
+    report = rnn2vec.report
+    assert report is not None
+    assert (report.num_train, report.num_validation, report.loss) == (6, 4, "mse")
+    assert report.architectures == (str(GRU), str(TANH))
+    assert rnn2vec.spec == GRU
+    assert rnn2vec.embed(mixed, cell="rnn_tanh").shape == (10, 16)
+
+
+def test_it_learns_what_the_rnns_do_whatever_their_unit(series: np.ndarray) -> None:
+    """RNNs that differ in one number: how strongly they answer. Outputs are in the thousands, inputs about 100."""
+    stack = RNNStack.from_flat(GRU, torch.rand(1, GRU.num_parameters, generator=torch.Generator().manual_seed(1)))
+    weights = {name: weight.expand(40, *weight.shape[1:]).clone() for name, weight in stack.weights.items()}
+    weights["rnn.weight_ih_l0"] = weights["rnn.weight_ih_l0"] / 100
+    weights["readout.weight"] = weights["readout.weight"] * torch.linspace(-1000, 1000, 40)[:, None, None]
+    config = dataclasses.replace(QUICK, num_steps=100, validate_every=50, learning_rate=3e-3)
+    report = Rnn2Vec.fit(RNNStack(GRU, weights), series, config=config).report
+    assert report is not None
+    assert report.mistaken_loss is not None
+    assert report.validation_loss < 0.3 * report.mistaken_loss
+    assert "with the vector of another RNN" in str(report)
+
+
+def test_a_zoo_has_rollouts_of_its_own(tiny_zoo: Zoo) -> None:
+    report = Rnn2Vec.fit(tiny_zoo, config=QUICK).report
+    assert report is not None
+    assert report.loss == "total-variation"
+    assert report.num_train == len(tiny_zoo.split("train"))
+    other = Rnn2Vec.fit(tiny_zoo, np.zeros((3, 4), dtype=int), config=QUICK).report
+    assert other is not None
+    assert other.num_train + other.num_validation == len(tiny_zoo)
+
+
+def test_a_run_goes_on_where_it_was_and_ends_the_same(
+    random_rnns: MakeRNNs, series: np.ndarray, tmp_path: Path
+) -> None:
+    stack = random_rnns(GRU, 8)
+
+    def stop(done: float, _total: float, _what: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Rnn2Vec.fit(stack, series, config=QUICK, out=tmp_path / "run", progress=stop)
+    gone_on = Rnn2Vec.fit(stack, series, config=QUICK, out=tmp_path / "run")
+    whole = Rnn2Vec.fit(stack, series, config=QUICK)
+    np.testing.assert_array_equal(gone_on.embed(stack), whole.embed(stack))
+    np.testing.assert_array_equal(Rnn2Vec.from_pretrained(tmp_path / "run").embed(stack), whole.embed(stack))
+    with pytest.raises(UsageError, match="holds a run on another zoo"):
+        Rnn2Vec.fit(stack, series + 1, config=QUICK, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("validation", "mistaken", "words"),
+    [(0.1, 0.8, "say what the RNNs do"), (0.5, 0.8, "say something"), (0.79, 0.8, "say next to nothing")],
+)
+def test_the_report_does_not_flatter(validation: float, mistaken: float, words: str) -> None:
+    report = FitReport(("gru",), 80, 20, "mse", validation, mistaken, 100, 200)
+    assert words in str(report)
+    assert "it was best at the end" not in str(report)
+    assert "it was best at the end: more updates" in str(dataclasses.replace(report, best_step=200))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_does_not_fit_is_told(random_rnns: MakeRNNs, series: np.ndarray) -> None:
+    stack = random_rnns(GRU, 4)
+    other = RNNSpec(cell="gru", input_size=3, hidden_size=5, num_layers=1, output_size=1)
+    cases = [
+        ((stack, None), "no input sequences\n.*give inputs"),
+        ((stack.to_modules()[0], series), "fewer than 2 RNNs"),
+        (([stack, random_rnns(other, 1)], series), "RNNs with 2 inputs and 1 outputs, 3 inputs and 1 outputs"),
+        ((stack.select([0]), series), "1 of 1 RNNs for validation\n.*hundreds work better"),
+        ((stack, series[..., :1]), r"input sequences of shape \(12, 9, 1\), float64, for 4 RNNs with 2 inputs"),
+        ((stack, series[0, :, 0]), "whole numbers"),
+        ((stack, np.full((3, 4, 2), np.nan)), "NaN or infinite"),
+        ((stack, np.full((3, 4), 2)), "tokens from 2 to 2 for RNNs with 2 inputs"),
+    ]
+    for (rnns, inputs), words in cases:
+        with pytest.raises(UsageError, match=words):
+            Rnn2Vec.fit(rnns, inputs, config=QUICK)
+    with pytest.raises(UsageError, match="3 runs for 4 RNNs"):
+        Rnn2Vec.fit(stack, series, config=QUICK, runs=[1, 1, 2])
+
+
+# -- the data --------------------------------------------------------------------------------------
+
+
+def test_outputs_are_the_rnns_own_in_standard_units(random_rnns: MakeRNNs, series: np.ndarray) -> None:
+    stacks = [random_rnns(GRU, 5), random_rnns(TANH, 3)]
+    source = Recorded(stacks, Sequences(series, 2, 8), np.arange(8) % 4 == 0)
+    centre, spread = source.interface.output_scale
+    pieces = source.part("train", device="cpu").all(4)
+    assert [len(piece.rnns) for piece in pieces] == [3, 3]
+    raw, _ = stacks[0].select([1, 2, 3])(torch.from_numpy(series[:4]).float().expand(3, -1, -1, -1))
+    expected = ((raw - centre) / spread).clamp(-10, 10)
+    torch.testing.assert_close(pieces[0].outputs[:3], expected, rtol=1e-4, atol=1e-4)
+    assert pieces[0].inputs.min() >= -1
+    assert pieces[0].inputs.max() <= 1
+    everything = torch.cat([piece.outputs.flatten() for piece in pieces])
+    assert everything.abs().max() <= 10
+    assert 0.2 < everything.std() < 5
+
+
+def test_each_rnn_may_have_sequences_of_its_own(random_rnns: MakeRNNs) -> None:
+    spec = RNNSpec(cell="lstm", input_size=4, hidden_size=3, num_layers=1, output_size=4)
+    tokens = np.random.default_rng(0).integers(4, size=(6, 5, 8))
+    tokens[..., 0] = 3
+    sequences = Sequences(tokens, 4, 6)
+    source = Recorded([random_rnns(spec, 6)], sequences, np.arange(6) == 5)
+    assert source.interface.output_kind == "categorical"
+    assert source.interface.first_input == (0, 0, 0, 1)
+    (piece,) = source.part("validation", device="cpu").all(2)
+    assert torch.equal(piece.inputs[0].argmax(-1), torch.from_numpy(tokens[5, :2]))
+    drawn = source.part("train", device="cpu").draw(np.random.default_rng(1), 3, 2)
+    assert drawn.inputs.shape == (3, 2, 8, 4)
+
+
+def test_snapshots_of_a_run_stay_together() -> None:
+    runs = np.repeat(np.arange(10), 3)
+    chosen = split_by_run(runs, 0.3, seed=0)
+    assert chosen.sum() == 9
+    assert all(len(set(chosen[runs == run])) == 1 for run in range(10))
+    assert not (chosen == split_by_run(runs, 0.3, seed=1)).all()
+    with pytest.raises(UsageError, match="validation_share=1"):
+        split_by_run(runs, 1, seed=0)
+
+
+def test_inputs_come_from_files(tmp_path: Path) -> None:
+    tokens = np.arange(6).reshape(2, 3)
+    np.save(tmp_path / "tokens.npy", tokens)
+    pq.write_table(pa.table({"inputs": tokens.tolist()}), tmp_path / "tokens.parquet")
+    pq.write_table(pa.table({"inputs": [[1], [1, 2]]}), tmp_path / "ragged.parquet")
+    pq.write_table(pa.table({"other": [[1]]}), tmp_path / "other.parquet")
+    (tmp_path / "torn.npy").write_bytes(b"no")
+    (tmp_path / "torn.parquet").write_bytes(b"no")
+    np.testing.assert_array_equal(read(tmp_path / "tokens.npy"), tokens)
+    np.testing.assert_array_equal(read(str(tmp_path / "tokens.parquet")), tokens)
+    np.testing.assert_array_equal(read(torch.from_numpy(tokens)), tokens)
+    with pytest.raises(DataError, match=r"its sequences differ in length\n.*cut or pad"):
+        read(tmp_path / "ragged.parquet")
+    with pytest.raises(UsageError, match="has no column 'inputs', but other"):
+        read(tmp_path / "other.parquet")
+    with pytest.raises(UsageError, match="is not a file"):
+        read(tmp_path / "none.npy")
+    for torn in ("torn.npy", "torn.parquet"):
+        with pytest.raises(DataError, match="cannot be read"):
+            read(tmp_path / torn)
