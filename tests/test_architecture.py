@@ -23,7 +23,7 @@ ORDER = [
 # fmt: on
 LIGHT_FOLDERS = ORDER[: ORDER.index("embedding") + 1]
 LIGHT_LIBRARIES = {"torch", "numpy", "safetensors", "pyarrow", "jaxtyping", "rnn2vec", *sys.stdlib_module_names}
-NUMBA_FILES = {"zoo/backends/numba_kernels.py"}
+NUMBA_FILES = {"zoo/backends/numba_kernels.py", "zoo/backends/product_kernels.py"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 
 Import = tuple[int, str]
@@ -92,7 +92,7 @@ def heavy_imports(source: Path) -> list[str]:
     found: list[str] = []
     for file in sorted(source.rglob("*.py")):
         relative = file.relative_to(source)
-        allowed = LIGHT_LIBRARIES | ({"numba"} if relative.as_posix() in NUMBA_FILES else set())
+        allowed = LIGHT_LIBRARIES | ({"numba", "llvmlite"} if relative.as_posix() in NUMBA_FILES else set())
         if _folder_of(relative) in LIGHT_FOLDERS:
             for line, name in _imports_of(source, file, into_functions=False):
                 if name.split(".")[0] not in allowed:
