@@ -13,7 +13,7 @@ import pytest
 from rnn2vec.cli import main
 
 STUDIES = Path(__file__).parents[2] / "studies"
-PATIENCE = 120.0
+PATIENCE = 600.0
 STUDY = """
 name: killed
 zoo:
