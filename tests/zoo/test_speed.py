@@ -12,7 +12,7 @@ import torch
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.zoo.backends.base import Batches, RunTokens, TrainingState
+from rnn2vec.zoo.backends.base import Batches, TrainingState
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.bench import contenders, jax_vmap, measure
 from rnn2vec.zoo.bench.contenders import BackendContender, OneModulePerProcess, module_trainer
