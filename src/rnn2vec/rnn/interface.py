@@ -54,7 +54,7 @@ class Interface:
         Raises:
             KeyError: another field is.
         """
-        for name in ("input_kind", "output_kind", "first_input", "input_range"):
+        for name in ("first_input", "input_kind", "output_kind", "input_range"):
             if name not in values:
                 raise KeyError(name)
         options: dict[str, Any] = {
