@@ -49,7 +49,14 @@ class Interface:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Interface:
-        """The interface that `to_dict` wrote; fields that are missing have their defaults."""
+        """The interface that `to_dict` wrote; scale and names may be missing.
+
+        Raises:
+            KeyError: another field is.
+        """
+        for name in ("first_input", "input_kind", "output_kind", "input_range"):
+            if name not in values:
+                raise KeyError(name)
         options: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
