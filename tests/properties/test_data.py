@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -73,9 +72,7 @@ def _changed(zoo: Zoo, folder: Path, change: object) -> Zoo:
     shutil.copytree(zoo.folder, folder)
     copy = Zoo(folder, Manifest.read(folder))
     assert callable(change)
-    for place in range(len(copy.manifest.shards)):
-        shard = copy.shard(place)
-        copy._shards[place] = dataclasses.replace(shard, properties=change(shard.properties))
+    copy.properties = change(copy.properties)  # a cached property: from now on, this is the table
     return copy
 
 

@@ -219,7 +219,8 @@ def _property(name: str) -> Property:
 def test_the_angle_is_a_number_as_in_the_paper_and_a_direction() -> None:
     table = {"angle": np.array([0.0, 90.0, 359.0])}
     assert _property("task").loss == "mean-squared-error"
-    np.testing.assert_allclose(_property("task").target(table)[:, 0], [0, 0.25, 359 / 360], atol=1e-6)
+    assert _property("task").period == 360
+    np.testing.assert_allclose(_property("task").target(table)[:, 0], [0, 90, 359])
     direction = _property("task-direction")
     assert isinstance(direction, AngleProperty)
     target = direction.target(table)

@@ -148,7 +148,7 @@ def test_a_zoo_of_a_family_that_is_not_installed(copy: Path, run: Run) -> None:
     code, said = run("zoo", "info", copy)
     assert code == 2
     assert "unknown task family 'palindromes'" in said
-    assert "Known: formal-languages." in said
+    assert "Known: formal-languages, tiled-mnist." in said
 
 
 # -- damaged shards --------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_an_output_path_that_is_a_file(tmp_path: Path, run: Run, below: str, wor
         (["zoo", "build", "formal-languages", "--backend", "nunba"], ["unknown backend 'nunba'", "mean 'numba'?"]),
         (["zoo", "build", "formal-languages", "--cell", "gruu"], ["'gruu'", "--cell", "'gru'", "'lstm'"]),
         (
-            ["zoo", "build", "formal-languages", "--backend", "numba", "--cell", "gru"],
-            ["backend 'numba' does not train gru", "-> it needs the numba package, an LSTM and the CPU", "torch"],
+            ["zoo", "build", "formal-languages", "--backend", "numba", "--hidden-size", "512"],
+            ["backend 'numba' does not train lstm 2x512", "at most 3 layers of 128 units", "torch"],
         ),
         (["zoo", "build", "formal-languages", "--device", "gpu"], ["torch cannot use device 'gpu'", "-> take cpu"]),
         *[

@@ -82,7 +82,10 @@ class WeightEncoder(nn.Module, ABC):
             raise UsageError(f"{rnns} holds no RNN to encode", remedy="give at least one.")
         if not isinstance(rnns, RNNStack):
             return
-        given, own = _ground(rnns.weights["readout.bias"]), _ground(next(self.parameters()))
+        reference = next(self.parameters(), None)
+        if reference is None:
+            return
+        given, own = _ground(rnns.weights["readout.bias"]), _ground(reference)
         if given != own:
             raise UsageError(
                 f"the RNNs' weights are {given}, the {self.name} encoder's are {own}",

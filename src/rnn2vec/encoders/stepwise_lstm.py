@@ -1,10 +1,11 @@
-"""LSTM layers that go through a sequence whose inputs are not known beforehand, in a fraction of the time.
+"""LSTM layers that go through a sequence whose inputs are not known beforehand, with one weight gradient for all steps.
 
 What a probing encoder reads next depends on what it has read, so that `nn.LSTM`, which wants the whole sequence, will
 not do. `nn.LSTMCell` will, but each of its steps adds to the gradient of its weights: 22 products with a short inner
 dimension (64 RNNs) and 22 sums over all weights. Here a step's backward pass only notes down its inputs and the
 gradient of its gates; after the last of them one product over all steps gives the gradient of the weights. A step is
-also one node of the graph instead of some twenty-five. Together: about half of the time of an interactive encoder.
+also one node of the graph instead of some twenty-five. Measured at the paper's sizes on one busy core: the 22 steps
+take 178 ms of processor time, forward and backward, against 204 with `nn.LSTMCell`.
 
 The note-taking hangs on a *token*, a zero that all steps take in and one node makes: autograd runs that node's
 backward pass when all steps have run theirs.
