@@ -12,6 +12,7 @@ from rnn2vec.cli.bench_encoders import BenchEncoders
 from rnn2vec.cli.terminal import Terminal
 
 
+@pytest.mark.slow
 def test_a_table_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verb = BenchEncoders(
         encoders=("layerwise-statistics",),

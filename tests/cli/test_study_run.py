@@ -49,6 +49,7 @@ def test_run_again_and_report(written: Path, ran: Path, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out) == json.loads((ran / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_failed_piece_is_shown_and_the_exit_code_says_so(
     written: Path, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

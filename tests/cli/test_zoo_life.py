@@ -70,6 +70,7 @@ def test_the_card_is_printed_or_written(folder: Path, tmp_path: Path, run: Any) 
     assert json.loads(run("card", folder, "--json"))["card"].startswith("---\n")
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_it_would_take_and_makes_nothing(build: list[str], tmp_path: Path, run: Any) -> None:
     out = tmp_path / "zoos" / "fl"
     said = run(*build[1:], "--backend", "torch", "--dry-run", "--out", out)
@@ -82,6 +83,7 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(build: list[str], t
     assert not out.parent.exists()
 
 
+@pytest.mark.slow
 def test_one_builder_at_a_time_and_readers_beside_it(
     build: list[str], tmp_path: Path, folder: Path, run: Any, capsys: Captured
 ) -> None:

@@ -80,6 +80,7 @@ def test_what_is_done_is_not_touched_again(copy: Path, small_study: Callable[...
     assert _touched(copy / "rows") == before
 
 
+@pytest.mark.slow
 def test_a_study_may_grow_and_a_failing_piece_does_not_stop_the_others(
     copy: Path, small_study: Callable[..., Study]
 ) -> None:

@@ -99,9 +99,7 @@ def test_the_torch_backend_builds_nearly_the_same_zoo(config: ZooConfig, zoo: Zo
 
 
 @pytest.mark.parametrize("cell", ["gru", "rnn_tanh"])
-def test_other_cells_are_trained_and_learn(
-    cell: CellName, config: ZooConfig, tmp_path: Path, digests: Digests
-) -> None:
+def test_other_cells_are_trained_and_learn(cell: CellName, config: ZooConfig, tmp_path: Path, digests: Digests) -> None:
     config = dataclasses.replace(config, cell=cell, backend="torch", num_runs=2, num_steps=30)
     zoo = build_zoo(config, tmp_path / "zoo")
     assert zoo.manifest.config.backend == "torch"

@@ -212,6 +212,7 @@ def test_without_the_extra_it_says_what_to_install(zoo: Zoo, monkeypatch: pytest
 # -- the command line ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_verbs_push_and_pull(hub: StubHub, zoo: Zoo, tmp_path: Path, digests: Digests) -> None:
     environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "OMP_NUM_THREADS": "1"}
 

@@ -104,6 +104,7 @@ def processes() -> Iterator[OneModulePerProcess]:
     contender.close()
 
 
+@pytest.mark.slow
 def test_a_process_trains_until_it_is_told_to_end(processes: OneModulePerProcess) -> None:
     assert processes.run(2) == 2
     assert processes.run(3) == 3
@@ -154,6 +155,7 @@ def test_a_comparison_measures_everybody(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- the estimate ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_this_process() -> None:
     before = peak_bytes()
     block = np.ones(before // 8 + 1)
@@ -167,6 +169,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.slow
 def test_the_estimate_knows_the_size_of_the_zoo(tmp_path: Path) -> None:
     config = ZooConfig(
         num_runs=4, num_steps=150, hidden_size=8, num_rollouts=10, num_episodes=10, runs_per_shard=2, backend="torch"
@@ -180,6 +183,7 @@ def test_the_estimate_knows_the_size_of_the_zoo(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.slow
 def test_more_steps_are_estimated_to_take_longer() -> None:
     config = ZooConfig(
         num_runs=2, num_steps=100, hidden_size=4, num_rollouts=5, num_episodes=5, runs_per_shard=2, backend="torch"

@@ -45,24 +45,24 @@ class BenchEncoders(Verb):
         import torch
 
         from rnn2vec.analysis.encoder_speed import SpeedTable, measure_speed
+        from rnn2vec.execution.cores import torch_threads
         from rnn2vec.report.speed_table import speed_markdown
 
         names = self._names()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
         tables: dict[str, SpeedTable] = {}
-        for workload in self.workloads:
-            with terminal.progress(f"bench {workload}") as progress:
-                tables[workload] = measure_speed(
-                    workload,
-                    names,
-                    size=self.preset,
-                    rnns=self.rnns,
-                    rounds=self.rounds,
-                    device=self.device,
-                    seed=self.seed,
-                    progress=progress,
-                )
+        with torch_threads(self.threads or torch.get_num_threads()):
+            for workload in self.workloads:
+                with terminal.progress(f"bench {workload}") as progress:
+                    tables[workload] = measure_speed(
+                        workload,
+                        names,
+                        size=self.preset,
+                        rnns=self.rnns,
+                        rounds=self.rounds,
+                        device=self.device,
+                        seed=self.seed,
+                        progress=progress,
+                    )
         text = speed_markdown(tables)
         terminal.say(text)
         findings = {workload: dataclasses.asdict(table) for workload, table in tables.items()}

@@ -7,8 +7,7 @@ they save as soon as anything else runs on the machine.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._seeding import numpy_generator
-from rnn2vec.execution.cores import usable_cores
+from rnn2vec.execution.cores import torch_threads, usable_cores
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily
 from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_cross_entropy
@@ -91,15 +90,5 @@ def _row_weights(examples: Examples, most: int) -> Float[Tensor, " R"]:
 def _in_groups(work: Callable[[slice], _Result], number: int) -> list[_Result]:
     """Do something to `number` RNNs in small groups, a group on each core; the results in order."""
     groups = [slice(start, start + _RNNS_TOGETHER) for start in range(0, number, _RNNS_TOGETHER)]
-    with _torch_on_one_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+    with torch_threads(1), ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(work, groups))
-
-
-@contextlib.contextmanager
-def _torch_on_one_thread() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

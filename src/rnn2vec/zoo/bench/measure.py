@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from rnn2vec._progress import Progress, silent
-from rnn2vec.execution.cores import usable_cores
+from rnn2vec.execution.cores import torch_threads, usable_cores
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.bench.contenders import BackendContender, Contender, OneModulePerProcess, StackedTorch
@@ -112,20 +111,10 @@ def compare(family: str, *, turns: int, seconds: float, progress: Progress = sil
     work, cores = workload(family, NUM_RUNS), usable_cores()
     contenders, skipped = _contenders(work, cores)
     peak = PeakProduct(cores)
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(cores)  # whatever the environment says: this is a comparison
     try:
-        updates = [updates_for(one, seconds) for one in contenders]
-        rates: list[list[float]] = [[] for _ in contenders]
-        peaks: dict[str, list[float]] = {"blas": [], "ours": []}
-        for turn in range(turns):
-            progress(turn, turns, "turns")
-            for name, measured in peaks.items():
-                measured.append(peak.gflops(name))
-            for place, one in enumerate(contenders):
-                rates[place].append(_rate(one, updates[place]))
+        with torch_threads(cores):  # whatever the environment says: this is a comparison
+            rates, peaks = _measure(contenders, peak, turns, seconds, progress)
     finally:
-        torch.set_num_threads(threads_before)
         for one in contenders:
             one.close()
     progress(turns, turns, "turns")
@@ -138,6 +127,22 @@ def compare(family: str, *, turns: int, seconds: float, progress: Progress = sil
     return Comparison(
         family, cores, tuple(speeds), {name: tuple(values) for name, values in peaks.items()}, tuple(skipped)
     )
+
+
+def _measure(
+    contenders: Sequence[Contender], peak: PeakProduct, turns: int, seconds: float, progress: Progress
+) -> tuple[list[list[float]], dict[str, list[float]]]:
+    """Rates of each contender, and GFLOP/s of the bare products, turn by turn."""
+    updates = [updates_for(one, seconds) for one in contenders]
+    rates: list[list[float]] = [[] for _ in contenders]
+    peaks: dict[str, list[float]] = {"blas": [], "ours": []}
+    for turn in range(turns):
+        progress(turn, turns, "turns")
+        for name, measured in peaks.items():
+            measured.append(peak.gflops(name))
+        for place, one in enumerate(contenders):
+            rates[place].append(_rate(one, updates[place]))
+    return rates, peaks
 
 
 def _contenders(work: Workload, cores: int) -> tuple[list[Contender], list[str]]:
