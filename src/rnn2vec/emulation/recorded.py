@@ -133,7 +133,7 @@ class RecordedPart:
     """
 
     def __init__(
-        self, pieces: list[tuple[RNNStack, Int[np.ndarray, " M"]]], sequences: Sequences, interface: Interface
+        self, pieces: list[tuple[RNNStack, Int[np.ndarray, " _"]]], sequences: Sequences, interface: Interface
     ) -> None:
         self._pieces = pieces
         self._sequences = sequences
