@@ -5,39 +5,18 @@ A static picture for the documentation, hence matplotlib and SVG: plotly's pages
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnn2vec._files import write_atomically
 from rnn2vec.analysis.imitation import Imitation
-from rnn2vec.report.figures import PALETTES
 from rnn2vec.report.interrogation_tables import markdown_table
+from rnn2vec.report.static import LOOK, STYLE, save_svg
 from rnn2vec.report.text import number_text
 
-_LOOK = PALETTES["light"]
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "rnn2vec",  # the same results give the same file
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "figure.facecolor": _LOOK.ground,
-    "axes.facecolor": _LOOK.ground,
-    "axes.edgecolor": _LOOK.grid,
-    "axes.labelcolor": _LOOK.ink,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _LOOK.grid,
-    "grid.linewidth": 0.6,
-    "text.color": _LOOK.ink,
-    "xtick.color": _LOOK.faint,
-    "ytick.color": _LOOK.faint,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+_STYLE: dict[Any, Any] = {**STYLE, "axes.axisbelow": True}
 _LIMITS = (-0.04, 1.04)
 
 
@@ -58,7 +37,7 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
         panels = figure.subplots(1, len(imitations), sharey=True, squeeze=False)[0]
         colours = ListedColormap(_colours(len(steps)))
         for panel, (title, one) in zip(panels, imitations.items(), strict=True):
-            panel.plot([0, 1], [0, 1], color=_LOOK.faint, linewidth=1, linestyle=(0, (4, 3)))
+            panel.plot([0, 1], [0, 1], color=LOOK.faint, linewidth=1, linestyle=(0, (4, 3)))
             panel.scatter(
                 one.performance.rnn,
                 one.performance.emulation,
@@ -76,9 +55,7 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
         for place, step in enumerate(steps):
             panels[-1].scatter([], [], color=colours(place), s=20, label=f"{step:,}")
         panels[-1].legend(title="updates", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, buffer.getvalue())
+        save_svg(figure, path)
 
 
 def imitation_markdown(imitations: Mapping[str, Mapping[str, Imitation]]) -> str:
