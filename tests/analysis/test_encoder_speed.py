@@ -9,6 +9,7 @@ import torch
 
 from rnn2vec._errors import UsageError
 from rnn2vec.analysis.encoder_speed import PER_MODULE, WORKLOADS, PerModuleBlackBox, Spread, measure_speed
+from rnn2vec.emulation.config import PRESETS
 from rnn2vec.report.speed_table import speed_markdown
 from rnn2vec.rnn.stack import RNNStack
 
@@ -51,3 +52,12 @@ def test_a_wrong_call_is_refused() -> None:
         measure_speed("MNIST", ())
     with pytest.raises(UsageError, match=r"64 RNNs, 0 rounds\n.*at least 1"):
         measure_speed("FL", (), rounds=0)
+
+
+def test_the_floor_counts_every_product_of_the_emulator() -> None:
+    steps, batch = 41, 2
+    emulator = PRESETS["tour"].emulator_hidden_size
+    table = measure_speed("FL", (), size="tour", rnns=batch, rounds=1)
+    forward = 2 * steps * batch * (2 * 4 * 2 * emulator**2)  # two layers, four gates, inputs and state
+    counted = table.rows["emulator alone"].floor_ms * table.peak_gflops.median * 1e6
+    assert 3 * forward <= counted <= 1.1 * 3 * forward
