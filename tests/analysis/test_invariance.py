@@ -12,8 +12,11 @@ from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.analysis.invariance import (
     PARTS,
+    Learned,
+    Movement,
     changes,
     invariance_table,
+    learned_invariance,
     movements,
     outputs,
     renumbered,
@@ -120,3 +123,25 @@ def test_the_seed_decides(random_rnns: MakeRNNs) -> None:
 def test_one_rnn_has_nothing_to_be_compared_with(random_rnns: MakeRNNs) -> None:
     with pytest.raises(UsageError, match=r"1 RNN to compare with others\n.*at least 2"):
         movements(outputs(_inputs(1)), random_rnns(_spec(), 1))
+
+
+def _movement(median: float, largest: float | None = None) -> Movement:
+    return Movement(median, median, median, median if largest is None else largest)
+
+
+def test_what_training_did_is_told_of_what_is_no_change_alone() -> None:
+    still, moved = _movement(1e-16), _movement(0.8)
+    before = {
+        "RNN": {"complete": still, "without input bias": moved, "signs": still},
+        "moved": {"complete": moved, "without input bias": moved, "signs": still},
+        "not trained": {"complete": moved, "signs": moved},
+        "relu": {"complete": _movement(0.5), "without input bias": moved},
+    }
+    after = {
+        "RNN": before["RNN"],
+        "moved": {"complete": _movement(0.2), "without input bias": moved, "signs": still},
+        "relu": {"complete": _movement(0.6), "without input bias": moved},
+    }
+    learned = learned_invariance(before, after)
+    assert learned == {"moved": {"complete": Learned(0.8, 0.2)}, "relu": {"complete": Learned(0.5, 0.6)}}
+    assert learned["moved"]["complete"].ratio == 0.25

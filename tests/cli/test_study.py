@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rnn2vec.cli import main
+from rnn2vec.zoo.store import Zoo
 
 FEW = ["--encoders", "dwsnet", "interactive-probing", "--preset", "tiny"]
 
@@ -29,6 +30,38 @@ def test_invariance_untrained_and_trained(folder: Path, tmp_path: Path, capsys: 
     assert result["provenance"]["rnn2vec"]
     texts = {"".join(node.itertext()) for node in ET.parse(out / "invariance.svg").iter() if "text" in node.tag}
     assert {"unmoved", "dwsnet", "complete", "untrained"} <= texts
+
+
+def test_what_augmentation_does_is_told_apart_from_what_training_does(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study"
+    arguments = ["--encoders", "flattened-weights", "interactive-probing", "--preset", "tiny", "--rnns", "3"]
+    assert main(["study", "invariance", str(folder), "--out", str(out), *arguments, "--steps", "2"]) == 0
+    capsys.readouterr()
+
+    result = json.loads((out / "invariance.json").read_text())
+    states = ["untrained", "trained for 2 updates", "trained for 2 updates without augmentation"]
+    assert sorted(result["movements"]) == sorted(states)
+    medians = [result["movements"][state]["flattened-weights"]["complete"]["median"] for state in states]
+    assert len(set(medians)) == 3
+    assert set(result["validation_losses"][states[1]]) == {"flattened-weights", "interactive-probing"}
+    assert set(result["validation_losses"][states[2]]) == set(result["movements"][states[2]]) - {"RNN"}
+    ratio = f"| {medians[1] / medians[0]:.2f} |"
+    rows = [line for line in (out / "invariance.md").read_text().splitlines() if f"| complete | {states[1]} |" in line]
+    assert len(rows) == 1
+    assert rows[0].startswith("| flattened-weights |")
+    assert rows[0].endswith(ratio)
+
+
+def test_encoders_of_continuous_rnns_are_trained_too(
+    tiny_mnist_zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--encoders", "noninteractive-probing", "--preset", "tiny", "--rnns", "2", "--steps", "1", "--json"]
+    assert main(["study", "invariance", str(tiny_mnist_zoo.folder), "--out", str(tmp_path / "study"), *arguments]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["movements"]["trained for 1 updates"]["noninteractive-probing"]["complete"]["largest"] < 1e-10
+    assert result["validation_losses"]["trained for 1 updates"]["noninteractive-probing"] > 0
 
 
 def test_the_same_command_gives_the_same_figure(folder: Path, tmp_path: Path) -> None:

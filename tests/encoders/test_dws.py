@@ -15,7 +15,8 @@ from rnn2vec import encoders
 from rnn2vec.encoders import dws, dws_complete
 from rnn2vec.encoders.base import WeightEncoder, count_parameters
 from rnn2vec.encoders.dws_complete import complete_terms, lift, parities, split_relu
-from rnn2vec.encoders.equivariant import EquivariantLinear, Feature, Term, Terms, axes, gates_as_channels
+from rnn2vec.encoders.equivariant import EquivariantLinear
+from rnn2vec.encoders.feature_maps import Feature, Term, Terms, Views, axes, gates_as_channels
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import flip_randomly, permute_randomly
@@ -197,7 +198,7 @@ def test_the_mean_of_the_last_layer_is_computed_without_the_layer(random_rnns: M
     spec = _spec(cell, 2)
     encoder = _encoder("dwsnet", spec)
     features = encoder.identities[0](encoder.features(random_rnns(spec, 2, torch.float64)))
-    whole, means = encoder.layers[0](features), encoder.layers[0].means(features)
+    whole, means = encoder.layers[0](features), encoder.layers[0].means(Views(features))
     for feature, feature_map in whole.items():
         torch.testing.assert_close(feature_map.flatten(1, -2).mean(dim=1), means[feature], rtol=0, atol=1e-12)
 

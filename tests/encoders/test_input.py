@@ -11,7 +11,8 @@ import torch
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.encoders.base import WeightEncoder
-from rnn2vec.rnn.blackbox import ModuleBlackBox
+from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.rnn.blackbox import ModuleBlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNCollection
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -125,4 +126,40 @@ def test_weights_that_are_no_numbers_are_named(
     stack = random_rnns(SPEC, 3)
     stack.weights[tensor][1, 0] = math.nan
     with pytest.raises(DataError, match=rf"RNN 1 has NaN or infinite numbers in {tensor}\n.*earlier checkpoint"):
+        small_encoder(name, SPEC)(stack)
+
+
+@pytest.mark.parametrize("name", PROBING)
+def test_a_black_box_that_answers_with_no_numbers_is_named(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder, stack = small_encoder(name, SPEC), random_rnns(SPEC, 3)
+    assert isinstance(encoder, ProbingEncoder)
+    stack.weights["readout.bias"][1, 0] = math.nan
+    box = StackBlackBox(stack, input_kind="categorical", output_kind="categorical")
+    for ask in (encoder, encoder.probing_transcript, lambda rnns: next(encoder.anytime(rnns))):
+        with pytest.raises(DataError, match=r"RNN 1 of this StackBlackBox answers with NaN .*\n.*earlier checkpoint"):
+            ask(box)
+
+
+@pytest.mark.parametrize("name", PROBING)
+def test_a_dialogue_with_what_cannot_be_encoded_does_not_begin(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    encoder = small_encoder(name, SPEC)
+    assert isinstance(encoder, ProbingEncoder)
+    for ask in (encoder.anytime, encoder.probing_transcript):
+        with pytest.raises(UsageError, match="holds no RNN to encode"):
+            ask(random_rnns(SPEC, 0))
+        with pytest.raises(UsageError, match=r"weights are float64 on cpu, .* float32 on cpu"):
+            ask(random_rnns(SPEC, 2, torch.float64))
+        with pytest.raises(UsageError, match="weights are float32 on meta"):
+            ask(random_rnns(SPEC, 2).to("meta"))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_weights_that_are_infinite_are_named(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
+    stack = random_rnns(SPEC, 3)
+    stack.weights["rnn.weight_hh_l0"][2, 1, 1] = math.inf
+    with pytest.raises(DataError, match=r"RNN 2 has NaN or infinite numbers in rnn\.weight_hh_l0\n"):
         small_encoder(name, SPEC)(stack)

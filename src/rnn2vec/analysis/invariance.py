@@ -178,3 +178,44 @@ def invariance_table(
     """
     rows = {"RNN": movements(outputs(inputs), stack, seed=seed)}
     return rows | {name: movements(representations(encoder), stack, seed=seed) for name, encoder in encoders.items()}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training did to how far an encoder is moved by a change that leaves every RNN's function as it is."""
+
+    before: float
+    """Median share before training."""
+    after: float
+    """Median share after it."""
+
+    @property
+    def ratio(self) -> float:
+        """What is left of it: 0 is an invariance learned, 1 is nothing learned."""
+        return self.after / self.before
+
+
+def learned_invariance(
+    before: Mapping[str, Mapping[str, Movement]], after: Mapping[str, Mapping[str, Movement]]
+) -> dict[str, dict[str, Learned]]:
+    """What training did to the encoders that are moved by changes of the weights alone, not of the function.
+
+    Args:
+        before: of untrained encoders, as `invariance_table` makes it.
+        after: of the same encoders, or some of them, trained.
+
+    Returns:
+        By encoder, and by `complete` and `signs` where that moved it.
+    """
+    result: dict[str, dict[str, Learned]] = {}
+    for name, row in before.items():
+        if name not in after:
+            continue
+        moved = {
+            change: Learned(row[change].median, after[name][change].median)
+            for change in ("complete", "signs")
+            if change in row and not row[change].is_unmoved
+        }
+        if moved:
+            result[name] = moved
+    return result

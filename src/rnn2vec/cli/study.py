@@ -18,6 +18,7 @@ from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from rnn2vec.emulation.config import PretrainConfig
     from rnn2vec.emulation.data import Behaviour
     from rnn2vec.encoders.base import WeightEncoder
     from rnn2vec.zoo.store import Zoo
@@ -66,12 +67,18 @@ class _OfEncoders(Verb):
         rollouts = np.arange(min(_ROLLOUTS, unseen.codes.shape[1]))
         return unseen.behaviour(chosen, np.tile(rollouts, (len(chosen), 1)))
 
+    def config(self, zoo: Zoo, name: str) -> PretrainConfig:
+        """The preset for an encoder on this zoo's RNNs."""
+        from rnn2vec.emulation.config import preset
+
+        kind, length = zoo.family.interface.output_kind, zoo.family.probing_length
+        return preset(self.preset, name, output_kind=kind, probing_length=length)
+
     def untrained(self, zoo: Zoo, name: str) -> WeightEncoder:
         """A new encoder of the preset's size."""
         from rnn2vec import encoders
-        from rnn2vec.emulation.config import preset
 
-        options = preset(self.preset, name).encoder_options
+        options = self.config(zoo, name).encoder_options
         return encoders.build(name, zoo.spec, interface=zoo.family.interface, seed=self.seed, **options)
 
     def write(self, out: Path, marker: str, text: str, findings: dict[str, Any], rnns: int) -> dict[str, Any]:
@@ -99,8 +106,8 @@ class Invariance(_OfEncoders):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, write, and show the tables."""
-        from rnn2vec.analysis.invariance import invariance_table
-        from rnn2vec.report.encoder_tables import invariance_markdown
+        from rnn2vec.analysis.invariance import invariance_table, learned_invariance
+        from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
         from rnn2vec.report.invariance_figure import draw_invariance
         from rnn2vec.zoo.store import Zoo
 
@@ -111,30 +118,59 @@ class Invariance(_OfEncoders):
         behaviour = self.behaviour(zoo)
         claim_folder(self.out, marker="invariance.json", kind="study of invariance")
         models = {"untrained": {name: self.untrained(zoo, name) for name in names}}
-        if self.steps:
-            models[f"trained for {self.steps:,} updates"] = {name: self._trained(zoo, name, terminal) for name in names}
+        trained = self._all_trained(zoo, names, terminal) if self.steps else {}
+        models |= {title: one.encoders for title, one in trained.items()}
         tables = {
             title: invariance_table(by_name, behaviour.rnns, behaviour.inputs, seed=self.seed)
             for title, by_name in models.items()
         }
         draw_invariance(tables, self.out / "invariance.svg")
         text = invariance_markdown(tables)
+        losses = {title: one.losses for title, one in trained.items()}
+        if trained:
+            learned = {title: learned_invariance(tables["untrained"], tables[title]) for title in trained}
+            text += f"\n{trained_markdown(learned, losses)}"
         terminal.say(f"{text}\ntable and figure: {self.out}")
         findings = {
             title: {name: {change: vars(one) for change, one in row.items()} for name, row in table.items()}
             for title, table in tables.items()
         }
-        return self.write(self.out, "invariance.json", text, {"movements": findings}, len(behaviour.rnns))
+        measured = {"movements": findings, "updates": self.steps, "validation_losses": losses}
+        return self.write(self.out, "invariance.json", text, measured, len(behaviour.rnns))
 
-    def _trained(self, zoo: Zoo, name: str, terminal: Terminal) -> WeightEncoder:
-        from rnn2vec.emulation.config import preset
+    def _all_trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal) -> dict[str, _Trained]:
+        """Each encoder after its training; those that augmentation is for also without it, to tell what it does."""
+        from rnn2vec.encoders import ENCODERS
+
+        title = f"trained for {self.steps:,} updates"
+        trained = {title: self._trained(zoo, names, terminal, augment=True)}
+        gaining = tuple(name for name in names if ENCODERS[name].augmentable)
+        if gaining:
+            trained[f"{title} without augmentation"] = self._trained(zoo, gaining, terminal, augment=False)
+        return trained
+
+    def _trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal, *, augment: bool) -> _Trained:
+        """Encoders after their training, and the lowest validation loss of each."""
         from rnn2vec.emulation.pretrain import pretrain
+        from rnn2vec.emulation.tracking import read_metrics
 
-        config = dataclasses.replace(
-            preset(self.preset, name), num_steps=self.steps, augment_signs=self.augment_signs, seed=self.seed
-        )
-        with terminal.progress(f"pre-train {name}") as progress:
-            return pretrain(zoo, config, self.out / name, progress=progress).encoder
+        trained = _Trained({}, {})
+        for name in names:
+            signs = self.augment_signs and augment
+            config = dataclasses.replace(
+                self.config(zoo, name), num_steps=self.steps, augment=augment, augment_signs=signs, seed=self.seed
+            )
+            folder = self.out / (name if augment else f"{name}-without-augmentation")
+            with terminal.progress(f"pre-train {folder.name}") as progress:
+                trained.encoders[name] = pretrain(zoo, config, folder, progress=progress).encoder
+            trained.losses[name] = min(line[f"validation/{config.loss}"] for line in read_metrics(folder))
+        return trained
+
+
+@dataclass(frozen=True)
+class _Trained:
+    encoders: dict[str, WeightEncoder]
+    losses: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)

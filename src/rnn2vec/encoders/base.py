@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import Representation
 from rnn2vec.rnn.collection import RNNCollection, RNNs, count_rnns
 from rnn2vec.rnn.interface import Interface
@@ -65,11 +65,38 @@ class WeightEncoder(nn.Module, ABC):
             return rnns.map(self.forward)
         if isinstance(rnns, Sequence):
             return RNNCollection(rnns).map(self.forward)
+        self.admit(rnns)
+        return self._finite(self.scaled(self.encode(rnns)), rnns)
+
+    def admit(self, rnns: RNNs) -> None:
+        """Check that RNNs can be encoded: there are some, they fit, and can be computed with.
+
+        Args:
+            rnns: N RNNs.
+
+        Raises:
+            UsageError: they are not of the kind that the encoder was made for, on another device or of another float
+                type, or there are none.
+        """
         self._require_common_ground(rnns)
         self.check(rnns)
-        representation = self.scaled(self.encode(rnns))
-        if isinstance(rnns, RNNStack) and not representation.isfinite().all():
+
+    def _finite(self, representation: Representation, rnns: RNNs) -> Representation:
+        """A representation that is one.
+
+        Raises:
+            DataError: it is NaN because of the RNNs.
+        """
+        if representation.isfinite().all():
+            return representation
+        if isinstance(rnns, RNNStack):
             rnns.require_finite()
+        elif all(parameter.isfinite().all() for parameter in self.parameters()):
+            first = int((~representation.isfinite().all(dim=1)).nonzero()[0])
+            raise DataError(
+                f"RNN {first} of this {type(rnns).__name__} answers with NaN or infinite numbers",
+                remedy="its training has diverged, or its file is damaged: take an earlier checkpoint of it.",
+            )
         return representation
 
     def scaled(self, representation: Float[Tensor, "*any Z"]) -> Float[Tensor, "*any Z"]:

@@ -20,16 +20,8 @@ from torch import Tensor, nn
 
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
-from rnn2vec.encoders.equivariant import (
-    EquivariantLinear,
-    Feature,
-    Identities,
-    Place,
-    Term,
-    Terms,
-    View,
-    gates_as_channels,
-)
+from rnn2vec.encoders.equivariant import EquivariantLinear, Identities
+from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, View, Views, gates_as_channels
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -149,12 +141,11 @@ class DWSNet(WeightEncoder):
     def encode(self, rnns: RNNs) -> Representation:
         """See `WeightEncoder.encode`."""
         assert isinstance(rnns, RNNStack)
-        features = self.features(rnns)
-        for identities, layer in zip(self.identities[:-1], self.layers[:-1], strict=True):
-            features = {target: target_map.relu() for target, target_map in layer(identities(features)).items()}
-        last = self.layers[-1]
-        assert isinstance(last, EquivariantLinear)
-        means = last.means(self.identities[-1](features))
+        views = Views(self.features(rnns)).told(self.identities[0])
+        *layers, last = (layer for layer in self.layers if isinstance(layer, EquivariantLinear))
+        for layer, identities in zip(layers, self.identities[1:], strict=True):
+            views = layer.rectified(views).told(identities)
+        means = last.means(views)
         return self.to_representation(torch.cat(list(means.values()), dim=-1))
 
     def features(self, stack: RNNStack) -> dict[Feature, Tensor]:

@@ -36,18 +36,8 @@ from torch import Tensor, nn
 
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
-from rnn2vec.encoders.equivariant import (
-    EquivariantLinear,
-    Feature,
-    Identities,
-    Place,
-    Sort,
-    Term,
-    Terms,
-    Views,
-    axes,
-    gates_as_channels,
-)
+from rnn2vec.encoders.equivariant import EquivariantLinear, Identities
+from rnn2vec.encoders.feature_maps import Feature, Place, Sort, Term, Terms, Views, axes, gates_as_channels
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec

@@ -1,161 +1,42 @@
 """Linear layers on weight tensors that commute with renumbering hidden units, put together from a table of terms.
 
-Every weight tensor of an RNN carries C features per entry: a *feature map* `(N, rows, columns, C)`, or `(N, rows, C)`
-for a bias. The axes of the tensors are of few *sorts*: the inputs, the hidden units of each layer, the outputs.
-Renumbering the units of a sort moves all axes of that sort together.
-
-A linear map that commutes with it is a sum of *terms*. Each takes one *view* of a source, which leaves two indices
-(the map itself or its transpose), one (a mean over rows or columns, a diagonal) or none (the mean of all, of the
-diagonal), multiplies the features by a matrix, and puts the result in a *place* of the target: at the entry with the
-same two indices, along rows or columns, everywhere, or on the diagonal. Means are taken instead of sums, so that one
-layer suits all sizes.
+A linear map between feature maps that commutes with it is a sum of *terms*. Each takes one view of a source
+(`feature_maps`), multiplies the features by a matrix, and puts the result in a *place* of the target: at the entry
+with the same two indices, along rows or columns, everywhere, or on the diagonal.
 
 Which terms there are is the whole difference between `dwsnet` (`dws`) and `dwsnet-complete` (`dws_complete`); here is
 the arithmetic that both share. Zhou et al. (2023) write each combination out as code instead, which nobody can check
 against the formula.
+
+The table says what is computed, not in how many steps. Maps that look along the same index, of whatever targets, are
+one product, in which what one of them does not see has zeros; and the maps of entries, whose size is that of the
+weights, are computed in one pass with all that is added to them (`entries`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from rnn2vec.encoders.entries import WithMeans, linear_on_entries, rectified_on_entries
+from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, Views, axes
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.rnn.stack import RNNStack
 
-Sort = str
-"""What an axis counts: `input`, `hidden0`, `hidden1`, ..., `output`."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A feature map: of which tensor, and what flipping the sign of a unit does to it."""
-
-    tensor: str
-    """PyTorch's name, such as `rnn.weight_hh_l0`."""
-    parity: str
-    """For each axis `e` or `o`: even features stay, odd ones change their sign with their unit's (`dws_complete`)."""
-
-
-View = Literal["itself", "transposed", "mean over columns", "mean over rows", "diagonal", "mean", "trace"]
-Place = Literal["entry", "row", "column", "everywhere", "diagonal", "whole diagonal"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One view of one source."""
-
-    source: Feature
-    view: View
-
-
-Terms = Mapping[Place, tuple[Term, ...]]
-"""The terms of one target, by the place where they go."""
-
-_VIEWS: dict[View, Callable[[Tensor], Tensor]] = {
-    "transposed": lambda features: features.transpose(1, 2),
-    "diagonal": lambda features: features.diagonal(dim1=1, dim2=2).transpose(1, 2),
-}
-_MEANS: dict[View, View] = {"mean": "mean over columns", "trace": "diagonal"}
-"""Views without an index are means of a view with one."""
 _DIAGONAL: dict[Place, Place] = {"diagonal": "row", "whole diagonal": "everywhere"}
 """A diagonal is a tensor with one axis: what its places are there."""
 
 
-def axes(spec: RNNSpec) -> dict[str, tuple[Sort, ...]]:
-    """The sorts of the axes of each weight tensor, by PyTorch's name."""
-    sorts: dict[str, tuple[Sort, ...]] = {}
-    for layer in range(spec.num_layers):
-        here = f"hidden{layer}"
-        below = f"hidden{layer - 1}" if layer else "input"
-        sorts[f"rnn.weight_ih_l{layer}"] = (here, below)
-        sorts[f"rnn.weight_hh_l{layer}"] = (here, here)
-        sorts[f"rnn.bias_ih_l{layer}"] = (here,)
-        sorts[f"rnn.bias_hh_l{layer}"] = (here,)
-    sorts["readout.weight"] = ("output", f"hidden{spec.num_layers - 1}")
-    sorts["readout.bias"] = ("output",)
-    return sorts
+@dataclass(frozen=True)
+class _Group:
+    """Maps that look along the same index: one product computes them all."""
 
-
-def gates_as_channels(stack: RNNStack) -> dict[str, Tensor]:
-    """Each weight tensor with its gates as the last axis: `(N, H, columns, gates)`; the readout has one."""
-    result: dict[str, Tensor] = {}
-    for name, weight in stack.weights.items():
-        gates = 1 if name.startswith("readout") else stack.spec.num_gates
-        result[name] = weight.unflatten(1, (gates, -1)).movedim(1, -1)
-    return result
-
-
-class Views:
-    """Views of feature maps, each computed once."""
-
-    def __init__(self, features: Mapping[Feature, Tensor]) -> None:
-        self._features = features
-        self._seen: dict[Term, Tensor] = {}
-        self._means: dict[Feature, tuple[Tensor, Tensor, Tensor]] = {}
-
-    def __call__(self, term: Term) -> Tensor:
-        """What a term sees: `(N, rows, columns, C)`, `(N, rows, C)` or `(N, C)`."""
-        if term not in self._seen:
-            self._seen[term] = self._compute(term)
-        return self._seen[term]
-
-    def _compute(self, term: Term) -> Tensor:
-        features = self._features[term.source]
-        if term.view in _MEANS:
-            one_index = features if features.dim() == 3 else self(Term(term.source, _MEANS[term.view]))
-            return one_index.mean(dim=1)
-        if features.dim() == 3:
-            return features
-        whole, over_columns, over_rows = self._with_means(term.source)
-        kept: dict[View, Tensor] = {
-            "itself": whole,
-            "mean over columns": over_columns,
-            "mean over rows": over_rows,
-        }
-        return kept[term.view] if term.view in kept else _VIEWS[term.view](whole)
-
-    def _with_means(self, source: Feature) -> tuple[Tensor, Tensor, Tensor]:
-        if source not in self._means:
-            self._means[source] = _WithMeans.apply(self._features[source])  # pyright: ignore[reportArgumentType]
-        return self._means[source]
-
-
-class _WithMeans(torch.autograd.Function):
-    """A matrix, its mean over columns and its mean over rows.
-
-    Autograd by itself writes out the gradient of each mean in the size of the matrix, and then adds them up: five
-    passes over memory, and an encoder of these layers does little else than pass over memory. Here it is two.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.set_materialize_grads(False)
-        ctx.size = features.shape
-        return features.view_as(features), features.mean(dim=2), features.mean(dim=1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, whole: Tensor | None, over_columns: Tensor | None, over_rows: Tensor | None
-    ) -> Tensor | None:
-        _, rows, columns, _ = ctx.size
-        parts: list[Tensor] = []
-        if over_columns is not None:
-            parts.append((over_columns / columns).unsqueeze(2))
-        if over_rows is not None:
-            parts.append((over_rows / rows).unsqueeze(1))
-        if not parts:
-            return whole
-        total = (parts[0] + parts[1] if len(parts) == 2 else parts[0]).expand(ctx.size)
-        if whole is None:
-            return total
-        return total.add_(whole) if len(parts) == 2 else total + whole
+    terms: tuple[Term, ...]
+    """All that any of them sees."""
+    members: tuple[tuple[Feature, Place], ...]
+    """Whose maps they are."""
 
 
 class EquivariantLinear(nn.Module):
@@ -181,6 +62,8 @@ class EquivariantLinear(nn.Module):
         self.table: dict[Feature, dict[Place, tuple[Term, ...]]] = {
             target: {place: terms for place, terms in places.items() if terms} for target, places in table.items()
         }
+        self._channels = dict(channels)
+        self._groups = _grouped(self.table)
         self.maps = nn.ModuleDict(
             {
                 _module_name(target, place): nn.Linear(
@@ -194,59 +77,119 @@ class EquivariantLinear(nn.Module):
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
         """The feature maps of all targets from those of all sources."""
         views = Views(features)
-        sizes = {source.tensor: tuple(source_map.shape[1:-1]) for source, source_map in features.items()}
-        return {target: self._target(target, views, sizes[target.tensor]) for target in self.table}
+        parts = self._parts(views)
+        return {target: self._target(target, views, parts[target]) for target in self.table}
 
-    def means(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
+    def rectified(self, views: Views) -> Views:
+        """The ReLU of the feature maps of all targets. Only tables without diagonals will do."""
+        features: dict[Feature, Tensor] = {}
+        known: dict[Feature, WithMeans] = {}
+        for target, parts in self._parts(views).items():
+            if "entry" in self.table[target]:
+                known[target] = rectified_on_entries(*self._on_entries(target, views, parts))
+                features[target] = known[target][0]
+            else:
+                features[target] = _spread(parts, views.sizes[target.tensor]).relu()
+        return Views(features, known)
+
+    def means(self, views: Views) -> dict[Feature, Tensor]:
         """The mean of each target's feature map, `(N, C)`, without computing the map.
 
         The layer is linear, so that the mean of a target is made of the same linear maps of the means of its views,
         and the mean of a view is that of its source. Only tables without diagonals will do.
         """
-        views = Views(features)
         result: dict[Feature, Tensor] = {}
-        for target, places in self.table.items():
-            parts: list[Tensor] = []
-            for place, terms in places.items():
-                means = torch.cat([views(Term(term.source, "mean")) for term in terms], dim=-1)
-                parts.append(self.maps[_module_name(target, place)](means))
-            result[target] = torch.stack(parts).sum(dim=0)
+        for target, parts in self._parts(views.mean).items():
+            means = list(parts.values())
+            if "entry" in self.table[target]:
+                seen = _side_by_side(self.table[target]["entry"], views.mean)
+                means.append(self._map(target, "entry")(seen))
+            result[target] = torch.stack(means).sum(dim=0)
         return result
 
-    def _target(self, target: Feature, views: Views, size: tuple[int, ...]) -> Tensor:
-        parts: dict[Place, Tensor] = {}
-        for place, terms in self.table[target].items():
-            if place != "entry":
-                parts[place] = self.maps[_module_name(target, place)](_side_by_side(terms, views))
-        on_diagonal: dict[Place, Tensor] = {
-            there: parts.pop(place) for place, there in _DIAGONAL.items() if place in parts
-        }
+    def _parts(self, see: Callable[[Term], Tensor]) -> dict[Feature, dict[Place, Tensor]]:
+        """What the maps of each target make of what their terms see: all but those of entries, group by group."""
+        parts: dict[Feature, dict[Place, Tensor]] = {target: {} for target in self.table}
+        for group in self._groups:
+            made = nn.functional.linear(_side_by_side(group.terms, see), *self._side_by_side_maps(group))
+            for (target, place), part in zip(group.members, made.split(self.out_channels, dim=-1), strict=True):
+                parts[target][place] = part
+        return parts
+
+    def _side_by_side_maps(self, group: _Group) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a group's maps as one map, with zeros for what one of them does not see."""
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
+        for target, place in group.members:
+            linear, terms = self._map(target, place), self.table[target][place]
+            blocks = dict(zip(terms, linear.weight.split(self._widths(terms), dim=1), strict=True))
+            zeros = (linear.weight.new_zeros(self.out_channels, width) for width in self._widths(group.terms))
+            weights.append(torch.cat([blocks.get(*pair) for pair in zip(group.terms, zeros, strict=True)], dim=1))
+            biases.append(linear.weight.new_zeros(self.out_channels) if linear.bias is None else linear.bias)
+        return torch.cat(weights), torch.cat(biases)
+
+    def _widths(self, terms: tuple[Term, ...]) -> list[int]:
+        return [self._channels[term.source] for term in terms]
+
+    def _map(self, target: Feature, place: Place) -> nn.Linear:
+        linear = self.maps[_module_name(target, place)]
+        assert isinstance(linear, nn.Linear)
+        return linear
+
+    def _target(self, target: Feature, views: Views, parts: Mapping[Place, Tensor]) -> Tensor:
+        size = views.sizes[target.tensor]
+        on_diagonal: dict[Place, Tensor] = {there: parts[place] for place, there in _DIAGONAL.items() if place in parts}
+        elsewhere = {place: part for place, part in parts.items() if place not in _DIAGONAL}
         if not on_diagonal:
-            return self._matrix(target, views, parts, size)
+            return self._matrix(target, views, elsewhere)
         diagonal = _spread(on_diagonal, size[:1])
-        if parts or "entry" in self.table[target]:
-            matrix = self._matrix(target, views, parts, size)
+        if elsewhere or "entry" in self.table[target]:
+            matrix = self._matrix(target, views, elsewhere)
         else:
             matrix = diagonal.new_zeros(len(diagonal), *size, self.out_channels)
         matrix.diagonal(dim1=1, dim2=2).add_(diagonal.transpose(1, 2))
         return matrix
 
-    def _matrix(self, target: Feature, views: Views, parts: dict[Place, Tensor], size: tuple[int, ...]) -> Tensor:
-        """All but the diagonal. The product for the entries, the largest, is added to the rest as it is made."""
-        terms = self.table[target].get("entry", ())
-        if not terms:
-            return _spread(parts, size)
-        linear, seen = self.maps[_module_name(target, "entry")], _side_by_side(terms, views)
-        assert isinstance(linear, nn.Linear)
-        if not parts:
-            return linear(seen)
-        rest = _spread(parts, size, linear.bias)
-        return torch.addmm(rest.flatten(0, -2), seen.flatten(0, -2), linear.weight.T).view_as(rest)
+    def _matrix(self, target: Feature, views: Views, parts: Mapping[Place, Tensor]) -> Tensor:
+        """All but the diagonal."""
+        if "entry" in self.table[target]:
+            return linear_on_entries(*self._on_entries(target, views, parts))
+        return _spread(parts, views.sizes[target.tensor])
+
+    def _on_entries(
+        self, target: Feature, views: Views, parts: Mapping[Place, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is computed at each entry: of what, by which map, and what is added to rows and to columns."""
+        linear = self._map(target, "entry")
+        seen = _side_by_side(self.table[target]["entry"], views)
+        n, rows, columns, _ = seen.shape
+        row = parts["row"] if "row" in parts else seen.new_zeros(n, rows, self.out_channels)
+        if "everywhere" in parts:
+            row = row + parts["everywhere"].unsqueeze(1)
+        if linear.bias is not None:
+            row = row + linear.bias
+        column = parts["column"] if "column" in parts else seen.new_zeros(n, columns, self.out_channels)
+        return seen, linear.weight, row, column
 
 
-def _side_by_side(terms: tuple[Term, ...], views: Views) -> Tensor:
+def _grouped(table: Mapping[Feature, Terms]) -> tuple[_Group, ...]:
+    """The maps of a table, those of entries left out, put together where they share a term."""
+    groups: list[_Group] = []
+    for target, places in table.items():
+        for place, terms in places.items():
+            if place == "entry":
+                continue
+            touched = [group for group in groups if not set(group.terms).isdisjoint(terms)]
+            together = dict.fromkeys(term for group in touched for term in group.terms) | dict.fromkeys(terms)
+            members = [member for group in touched for member in group.members]
+            groups = [group for group in groups if group not in touched]
+            groups.append(_Group(tuple(together), (*members, (target, place))))
+    return tuple(groups)
+
+
+def _side_by_side(terms: tuple[Term, ...], see: Callable[[Term], Tensor]) -> Tensor:
     """What some terms see, as the features of one tensor."""
-    seen = [views(term) for term in terms]
+    seen = [see(term) for term in terms]
     return torch.cat(seen, dim=-1) if len(seen) > 1 else seen[0]
 
 
@@ -254,9 +197,9 @@ def _module_name(target: Feature, place: Place) -> str:
     return f"{target.tensor}:{target.parity}:{place}".replace(".", "/")  # a module's name has no dots
 
 
-def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...], bias: Tensor | None = None) -> Tensor:
-    """The sum of all parts, each spread over the axes that it lacks, and of a bias: `(N, *size, C)`."""
-    total = bias
+def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...]) -> Tensor:
+    """The sum of all parts, each spread over the axes that it lacks: `(N, *size, C)`."""
+    total: Tensor | None = None
     places: tuple[Place, ...] = ("everywhere", "row", "column")
     for place in places:  # from small to large: few additions are on all entries
         if place not in parts:

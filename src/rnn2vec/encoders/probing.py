@@ -140,10 +140,11 @@ class ProbingEncoder(WeightEncoder):
             L times `(N, Z)`; the last one is what the encoder itself answers.
 
         Raises:
-            UsageError: the RNNs are not of the kind that the encoder was made for.
+            UsageError: see `admit`.
+            DataError: the RNNs answer with NaN or infinite numbers.
         """
-        self.check(rnns)
-        return (self.scaled(self.to_representation(exchange.memory)) for exchange in self.dialogue(rnns))
+        self.admit(rnns)
+        return (self._known(exchange, rnns) for exchange in self.dialogue(rnns))
 
     def probing_transcript(self, rnns: RNNs) -> ProbingTranscript:
         """All that was asked and answered, and what was known after each exchange.
@@ -152,12 +153,17 @@ class ProbingEncoder(WeightEncoder):
             rnns: N RNNs.
 
         Raises:
-            UsageError: the RNNs are not of the kind that the encoder was made for.
+            UsageError: see `admit`.
+            DataError: the RNNs answer with NaN or infinite numbers.
         """
-        self.check(rnns)
+        self.admit(rnns)
         exchanges = list(self.dialogue(rnns))
-        known = [self.scaled(self.to_representation(exchange.memory)) for exchange in exchanges]
+        known = [self._known(exchange, rnns) for exchange in exchanges]
         return ProbingTranscript.of(exchanges, known)
+
+    def _known(self, exchange: Exchange, rnns: RNNs) -> Representation:
+        """The representation if the dialogue ended after an exchange."""
+        return self._finite(self.scaled(self.to_representation(exchange.memory)), rnns)
 
     def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
         """Ask and read, step by step: the one loop that all else here is made of.

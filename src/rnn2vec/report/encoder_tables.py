@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rnn2vec.analysis.encoder_table import EncoderRow
-from rnn2vec.analysis.invariance import UNMOVED, Movement
+from rnn2vec.analysis.invariance import UNMOVED, Learned, Movement
 
 
 def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]]) -> str:
@@ -23,6 +23,36 @@ def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]
         rows = [[name, *map(_movement, row.values())] for name, row in table.items()]
         parts.append(markdown_table(["", *next(iter(table.values()))], rows))
     return "\n\n".join(parts) + "\n"
+
+
+def trained_markdown(
+    learned: Mapping[str, Mapping[str, Mapping[str, Learned]]], losses: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Two tables: what training did to movements that are no change of the function, and how far training came.
+
+    Args:
+        learned: by training; each as `rnn2vec.analysis.invariance.learned_invariance` makes it.
+        losses: the lowest validation loss, by training and encoder.
+    """
+    rows = [
+        [name, change, training, _share(one.before), _share(one.after), f"{one.ratio:.2f}"]
+        for training, by_encoder in learned.items()
+        for name, by_change in by_encoder.items()
+        for change, one in by_change.items()
+    ]
+    what_is_left = markdown_table(
+        ["moved by what is no change", "change", "", "before", "after", "after / before"], rows
+    )
+    names = next(iter(losses.values()))
+    reached = markdown_table(
+        ["lowest validation loss", *names],
+        [[training, *(_number(one.get(name)) for name in names)] for training, one in losses.items()],
+    )
+    return f"{what_is_left}\n\n{reached}\n"
+
+
+def _number(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.3f}"
 
 
 def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:

@@ -1,35 +1,19 @@
-"""The figure of the paper's Appendix F.2: who is moved by which change of the weights.
-
-A static picture for the documentation, hence matplotlib and SVG: plotly's pages need a browser to run them.
-"""
+"""The figure of the paper's Appendix F.2: who is moved by which change of the weights."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
-from rnn2vec._files import write_atomically
 from rnn2vec.analysis.invariance import Movement
-from rnn2vec.report.figures import PALETTES
+from rnn2vec.report.static import STYLE, save_svg
 
-_LOOK = PALETTES["light"]
-SVG_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "rnn2vec",  # the same results give the same file
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "figure.facecolor": _LOOK.ground,
-    "axes.facecolor": _LOOK.ground,
-    "text.color": _LOOK.ink,
-    "axes.labelcolor": _LOOK.ink,
-    "xtick.color": _LOOK.ink,
-    "ytick.color": _LOOK.ink,
-}
-"""How matplotlib draws pictures for the documentation."""
+_STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False}  # its cells are a grid
 
 
 def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], path: Path) -> None:
@@ -39,11 +23,8 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
         tables: by the panel's title; each as `rnn2vec.analysis.invariance.invariance_table` makes it.
         path: the SVG to write.
     """
-    from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     rows = max(len(table) for table in tables.values())
-    with rc_context(SVG_STYLE):
+    with rc_context(_STYLE):
         figure = Figure(figsize=(7.6, len(tables) * (0.34 * rows + 0.45) + 1.0))
         panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (title, table) in zip(panels, tables.items(), strict=True):
@@ -60,9 +41,7 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
             panel.tick_params(length=0)
             panel.spines[:].set_visible(False)
         figure.tight_layout()
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, buffer.getvalue())
+        save_svg(figure, path)
 
 
 def _ink_on(share: float) -> str:

@@ -1,25 +1,24 @@
 """The figures of a study: learning curves, final losses beside the floor, and what each sweep does.
 
-Static pictures for documents, hence matplotlib and SVG. Every seed is drawn: a mean alone would hide the seeds that
-stay on the plateau, which is what half of the studies are about.
+Every seed is drawn: a mean alone would hide the seeds that stay on the plateau, which is what half of the studies are
+about.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
-from rnn2vec._files import write_atomically
-from rnn2vec.report.figures import PALETTES
-from rnn2vec.report.invariance_figure import SVG_STYLE
+from rnn2vec.report.static import LOOK, STYLE, save_svg
 from rnn2vec.study.statistics import Estimate
 from rnn2vec.study.summary import Group, Summary, SweepCurve
 
-_LOOK = PALETTES["light"]
+_STYLE: dict[Any, Any] = {**STYLE, "axes.axisbelow": True}
 # Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")
 _LINES = ("-", "--", ":")
@@ -151,8 +150,8 @@ def _draw_floor(panel: Any, summary: Summary, *, horizontal: bool) -> None:
     if floor.value is None or floor.plateau is None:
         return
     line = panel.axhline if horizontal else panel.axvline
-    line(floor.value, color=_LOOK.faint, linewidth=1, label="task-blind floor")
-    line(floor.plateau, color=_LOOK.faint, linewidth=1, linestyle=(0, (2, 2)), label="10 % below it")
+    line(floor.value, color=LOOK.faint, linewidth=1, label="task-blind floor")
+    line(floor.plateau, color=LOOK.faint, linewidth=1, linestyle=(0, (2, 2)), label="10 % below it")
 
 
 def _curve(group: Group, number: int, metric: str) -> tuple[list[float], list[float]]:
@@ -174,18 +173,9 @@ def _axis_title(summary: Summary) -> str:
 
 
 def _draw(path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None]) -> None:
-    from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
 
-    with rc_context(SVG_STYLE):
+    with rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         panels = list(figure.subplots(1, columns, squeeze=False)[0])
         fill(panels)
-        for panel in panels:
-            panel.grid(color=_LOOK.grid, linewidth=0.6)
-            panel.set_axisbelow(True)
-            panel.tick_params(length=0)
-            panel.spines[:].set_visible(False)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, buffer.getvalue())
+        save_svg(figure, path)

@@ -1,0 +1,131 @@
+"""Feature maps of weight tensors, and the views of them that commute with renumbering hidden units.
+
+Every weight tensor of an RNN carries C features per entry: a *feature map* `(N, rows, columns, C)`, or `(N, rows, C)`
+for a bias. The axes of the tensors are of few *sorts*: the inputs, the hidden units of each layer, the outputs.
+Renumbering the units of a sort moves all axes of that sort together.
+
+A *view* of a feature map leaves two indices (the map itself or its transpose), one (a mean over rows or columns, a
+diagonal) or none (the mean of all, of the diagonal), and moves with them. Means are taken instead of sums, so that one
+layer suits all sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from rnn2vec.encoders.entries import WithMeans, with_means
+from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
+
+Sort = str
+"""What an axis counts: `input`, `hidden0`, `hidden1`, ..., `output`."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature map: of which tensor, and what flipping the sign of a unit does to it."""
+
+    tensor: str
+    """PyTorch's name, such as `rnn.weight_hh_l0`."""
+    parity: str
+    """For each axis `e` or `o`: even features stay, odd ones change their sign with their unit's (`dws_complete`)."""
+
+
+View = Literal["itself", "transposed", "mean over columns", "mean over rows", "diagonal", "mean", "trace"]
+Place = Literal["entry", "row", "column", "everywhere", "diagonal", "whole diagonal"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One view of one source."""
+
+    source: Feature
+    view: View
+
+
+Terms = Mapping[Place, tuple[Term, ...]]
+"""The terms of one target, by the place where they go."""
+
+_VIEWS: dict[View, Callable[[Tensor], Tensor]] = {
+    "transposed": lambda features: features.transpose(1, 2),
+    "diagonal": lambda features: features.diagonal(dim1=1, dim2=2).transpose(1, 2),
+}
+_MEANS: dict[View, View] = {"mean": "mean over columns", "trace": "diagonal"}
+"""Views without an index are means of a view with one."""
+
+
+def axes(spec: RNNSpec) -> dict[str, tuple[Sort, ...]]:
+    """The sorts of the axes of each weight tensor, by PyTorch's name."""
+    sorts: dict[str, tuple[Sort, ...]] = {}
+    for layer in range(spec.num_layers):
+        here = f"hidden{layer}"
+        below = f"hidden{layer - 1}" if layer else "input"
+        sorts[f"rnn.weight_ih_l{layer}"] = (here, below)
+        sorts[f"rnn.weight_hh_l{layer}"] = (here, here)
+        sorts[f"rnn.bias_ih_l{layer}"] = (here,)
+        sorts[f"rnn.bias_hh_l{layer}"] = (here,)
+    sorts["readout.weight"] = ("output", f"hidden{spec.num_layers - 1}")
+    sorts["readout.bias"] = ("output",)
+    return sorts
+
+
+def gates_as_channels(stack: RNNStack) -> dict[str, Tensor]:
+    """Each weight tensor with its gates as the last axis: `(N, H, columns, gates)`; the readout has one."""
+    result: dict[str, Tensor] = {}
+    for name, weight in stack.weights.items():
+        gates = 1 if name.startswith("readout") else stack.spec.num_gates
+        result[name] = weight.unflatten(1, (gates, -1)).movedim(1, -1)
+    return result
+
+
+class Views:
+    """Views of feature maps, each computed once.
+
+    Args:
+        features: the feature maps.
+        known: maps whose means were computed on the way; looked up by the map itself.
+    """
+
+    def __init__(self, features: Mapping[Feature, Tensor], known: Mapping[Feature, WithMeans] | None = None) -> None:
+        self.features = features
+        self.sizes = {source.tensor: tuple(one.shape[1:-1]) for source, one in features.items()}
+        """Rows and columns, by tensor."""
+        self._with_means = {
+            source: means for source, means in (known or {}).items() if means[0] is features.get(source)
+        }
+        self._seen: dict[Term, Tensor] = {}
+
+    def __call__(self, term: Term) -> Tensor:
+        """What a term sees: `(N, rows, columns, C)`, `(N, rows, C)` or `(N, C)`."""
+        if term not in self._seen:
+            self._seen[term] = self._compute(term)
+        return self._seen[term]
+
+    def told(self, change: Callable[[Mapping[Feature, Tensor]], Mapping[Feature, Tensor]]) -> Views:
+        """Views of the feature maps after a change; what is known of unchanged ones is kept."""
+        return Views(change(self.features), self._with_means)
+
+    def mean(self, term: Term) -> Tensor:
+        """The mean of all that a term sees, `(N, C)`; of a term without diagonals it is that of its source."""
+        return self(Term(term.source, "mean"))
+
+    def _compute(self, term: Term) -> Tensor:
+        features = self.features[term.source]
+        if term.view in _MEANS:
+            one_index = features if features.dim() == 3 else self(Term(term.source, _MEANS[term.view]))
+            return one_index.mean(dim=1)
+        if features.dim() == 3:
+            return features
+        if term.source not in self._with_means:
+            self._with_means[term.source] = with_means(features)
+        whole, over_columns, over_rows = self._with_means[term.source]
+        kept: dict[View, Tensor] = {
+            "itself": whole,
+            "mean over columns": over_columns,
+            "mean over rows": over_rows,
+        }
+        return kept[term.view] if term.view in kept else _VIEWS[term.view](whole)
