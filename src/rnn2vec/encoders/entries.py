@@ -90,6 +90,7 @@ class _OnEntries(torch.autograd.Function):
         of_row, of_column = seen.new_empty(size[0], size[1], size[3]), seen.new_empty(size[0], size[2], size[3])
         for block in _blocks(seen.new_empty(()).expand(size)):
             total = _total(size[1:], *(grad if grad is None else grad[block] for grad in grads))
+            assert total is not None, "at least one gradient arrived"
             if ctx.rectify:
                 total = torch.ops.aten.threshold_backward(total, made[block], 0)
             torch.sum(total, dim=2, out=of_row[block])

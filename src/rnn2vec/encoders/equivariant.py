@@ -125,7 +125,8 @@ class EquivariantLinear(nn.Module):
             blocks = dict(zip(terms, linear.weight.split(self._widths(terms), dim=1), strict=True))
             zeros = (linear.weight.new_zeros(self.out_channels, width) for width in self._widths(group.terms))
             weights.append(torch.cat([blocks.get(*pair) for pair in zip(group.terms, zeros, strict=True)], dim=1))
-            biases.append(linear.weight.new_zeros(self.out_channels) if linear.bias is None else linear.bias)
+            bias: Tensor | None = linear.bias
+            biases.append(linear.weight.new_zeros(self.out_channels) if bias is None else bias)
         return torch.cat(weights), torch.cat(biases)
 
     def _widths(self, terms: tuple[Term, ...]) -> list[int]:
@@ -139,7 +140,7 @@ class EquivariantLinear(nn.Module):
     def _target(self, target: Feature, views: Views, parts: Mapping[Place, Tensor]) -> Tensor:
         size = views.sizes[target.tensor]
         on_diagonal: dict[Place, Tensor] = {there: parts[place] for place, there in _DIAGONAL.items() if place in parts}
-        elsewhere = {place: part for place, part in parts.items() if place not in _DIAGONAL}
+        elsewhere: dict[Place, Tensor] = {place: part for place, part in parts.items() if place not in _DIAGONAL}
         if not on_diagonal:
             return self._matrix(target, views, elsewhere)
         diagonal = _spread(on_diagonal, size[:1])
@@ -166,8 +167,9 @@ class EquivariantLinear(nn.Module):
         row = parts["row"] if "row" in parts else seen.new_zeros(n, rows, self.out_channels)
         if "everywhere" in parts:
             row = row + parts["everywhere"].unsqueeze(1)
-        if linear.bias is not None:
-            row = row + linear.bias
+        bias: Tensor | None = linear.bias
+        if bias is not None:
+            row = row + bias
         column = parts["column"] if "column" in parts else seen.new_zeros(n, columns, self.out_channels)
         return seen, linear.weight, row, column
 
