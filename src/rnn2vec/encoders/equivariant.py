@@ -125,7 +125,7 @@ class EquivariantLinear(nn.Module):
             blocks = dict(zip(terms, linear.weight.split(self._widths(terms), dim=1), strict=True))
             zeros = (linear.weight.new_zeros(self.out_channels, width) for width in self._widths(group.terms))
             weights.append(torch.cat([blocks.get(*pair) for pair in zip(group.terms, zeros, strict=True)], dim=1))
-            bias: Tensor | None = linear.bias
+            bias = _bias(linear)
             biases.append(linear.weight.new_zeros(self.out_channels) if bias is None else bias)
         return torch.cat(weights), torch.cat(biases)
 
@@ -167,11 +167,17 @@ class EquivariantLinear(nn.Module):
         row = parts["row"] if "row" in parts else seen.new_zeros(n, rows, self.out_channels)
         if "everywhere" in parts:
             row = row + parts["everywhere"].unsqueeze(1)
-        bias: Tensor | None = linear.bias
+        bias = _bias(linear)
         if bias is not None:
             row = row + bias
         column = parts["column"] if "column" in parts else seen.new_zeros(n, columns, self.out_channels)
         return seen, linear.weight, row, column
+
+
+def _bias(linear: nn.Linear) -> Tensor | None:
+    """None for a map that was made without one, which the annotation of `nn.Linear` does not know."""
+    bias: Tensor | None = getattr(linear, "bias", None)
+    return bias
 
 
 def _grouped(table: Mapping[Feature, Terms]) -> tuple[_Group, ...]:
