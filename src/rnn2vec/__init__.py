@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn2vec import encoders, tasks
     from rnn2vec._errors import DataError, Rnn2VecError, StorageError, UsageError
+    from rnn2vec.analysis.pipeline import Rnn2VecTransformer
+    from rnn2vec.embedding.index.index import Index
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
     from rnn2vec.emulation.config import PretrainConfig
     from rnn2vec.emulation.emulator import Emulator
@@ -38,6 +40,7 @@ _HOMES = {
     "DataError": "_errors",
     "Emulator": "emulation.emulator",
     "FunctionBlackBox": "rnn.blackbox",
+    "Index": "embedding.index.index",
     "Interface": "rnn.interface",
     "ModuleBlackBox": "rnn.blackbox",
     "PolicyBlackBox": "rnn.blackbox",
@@ -47,6 +50,7 @@ _HOMES = {
     "RNNStack": "rnn.stack",
     "Rnn2Vec": "embedding.rnn2vec",
     "Rnn2VecError": "_errors",
+    "Rnn2VecTransformer": "analysis.pipeline",
     "StackBlackBox": "rnn.blackbox",
     "StorageError": "_errors",
     "TaskFamily": "tasks.base",
@@ -68,6 +72,7 @@ __all__ = [
     "DataError",
     "Emulator",
     "FunctionBlackBox",
+    "Index",
     "Interface",
     "ModuleBlackBox",
     "PolicyBlackBox",
@@ -77,6 +82,7 @@ __all__ = [
     "RNNStack",
     "Rnn2Vec",
     "Rnn2VecError",
+    "Rnn2VecTransformer",
     "StackBlackBox",
     "StorageError",
     "TaskFamily",

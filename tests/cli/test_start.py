@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import rnn2vec
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.cli import main
 from rnn2vec.zoo import store
@@ -45,6 +46,14 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str) -> None:
 
 def test_a_public_name_is_loaded_when_it_is_used() -> None:
     assert "torch" in _loaded("import rnn2vec; rnn2vec.RNNStack")
+
+
+def test_every_public_name_leads_somewhere() -> None:
+    for name in rnn2vec.__all__:
+        assert getattr(rnn2vec, name) is not None, name
+    assert len(set(rnn2vec.__all__)) == len(rnn2vec.__all__)
+    with pytest.raises(AttributeError, match=r"has no attribute .Indexes."):
+        rnn2vec.Indexes  # noqa: B018
 
 
 def test_the_program_runs_as_a_module() -> None:
