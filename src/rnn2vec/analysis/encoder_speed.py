@@ -4,8 +4,9 @@ A pre-training step is what a user waits for: outputs of a batch of RNNs on thei
 loss, gradients, clipping, AdamW. It is measured on RNNs with random weights (the arithmetic is the same) of the
 paper's two kinds. Beside it stand
 
-- the *floor*: the step's matrix products at the speed that one large product reaches on the machine, measured in the
-  same round. Nothing can be faster without computing less;
+- the *floor*: the step's matrix products at the machine's peak, measured in the same round: that of one large product
+  or of one wide fused LSTM layer, whichever is faster (PyTorch computes the two with different libraries, and on some
+  processors one is twice as fast as the other). Nothing can be faster without computing less;
 - the *emulator alone*, on constant vectors: what every encoder's step contains;
 - *per module*: the same probing encoder, while the probed RNNs are `torch.nn` modules under `torch.func.vmap` and
   `functional_call`, as one would write it without stacked weights.
@@ -30,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._progress import Progress, silent
-from rnn2vec._seeding import torch_generator
+from rnn2vec._seeding import seeded_modules, torch_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.config import PRESETS, preset
@@ -99,7 +100,7 @@ class Speed:
     step_ms: Spread
     """Milliseconds of a pre-training step."""
     floor_ms: float
-    """Of its matrix products alone, at the machine's speed for one large product."""
+    """Of its matrix products alone, at the machine's peak."""
     embedded_per_second: Spread | None
     """RNNs; None for the emulator alone."""
 
@@ -113,7 +114,7 @@ class SpeedTable:
     threads: int
     """Of PyTorch."""
     peak_gflops: Spread
-    """Billions of operations per second of one product of matrices of size 1024, which floors are computed with."""
+    """Billions of operations per second of the fastest large computation, which floors are computed with."""
     rows: Mapping[str, Speed]
     """By encoder; `emulator alone`, and `<encoder>, per module`."""
 
@@ -179,6 +180,8 @@ class _Bench:
         self.stack = RNNStack.from_flat(spec, flat).to(device)
         self.inputs = _rollouts(workload, num_rnns, generator).to(device)
         self._matrix = torch.randn(_PEAK_SIZE, _PEAK_SIZE, generator=generator).to(device)
+        with seeded_modules(seed, "speed"):
+            self._layer = nn.LSTM(_PEAK_SIZE, _PEAK_SIZE).to(device)
 
     def candidate(self, name: str, *, per_module: bool = False, timed_embedding: bool = True) -> _Candidate:
         """An encoder with new weights, ready to be measured."""
@@ -191,15 +194,22 @@ class _Bench:
         emulator = Emulator.build(spec, representation_size=16, seed=self.seed, hidden_size=hidden_size)
         return _Candidate(self, encoder, emulator.to(self.device), per_module, timed_embedding)
 
+    @torch.no_grad()
     def peak_gflops(self) -> float:
-        """The speed of one large product."""
+        """The speed of one large product, or of one wide LSTM layer where that is faster."""
+        steps = self._matrix.expand(4, -1, -1)  # of many sequences: weights are laid out anew before the first one
+        return max(self._gflops(lambda: self._matrix @ self._matrix), self._gflops(lambda: self._layer(steps)[0]))
+
+    def _gflops(self, compute: Callable[[], Tensor]) -> float:
+        with FlopCounterMode(display=False, custom_mapping=_FUSED_LSTM) as counter:
+            compute()
         repeats = 10
 
-        def multiply() -> None:
-            products = [self._matrix @ self._matrix for _ in range(repeats)]
-            float(products[-1][0, 0])  # waits for the device
+        def work() -> None:
+            results = [compute() for _ in range(repeats)]
+            float(results[-1].flatten()[0])  # waits for the device
 
-        return repeats * 2 * _PEAK_SIZE**3 / 1e9 / _seconds(multiply)
+        return repeats * counter.get_total_flops() / 1e9 / _seconds(work)
 
 
 class _Candidate:

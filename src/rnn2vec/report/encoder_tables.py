@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rnn2vec.analysis.encoder_table import EncoderRow
 from rnn2vec.analysis.invariance import UNMOVED, Learned, Movement
+from rnn2vec.report.markdown import markdown_table
 
 
 def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]]) -> str:
@@ -21,7 +22,7 @@ def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]
             "distance to another RNN; 0 where no RNN moved by more than rounding."
         )
         rows = [[name, *map(_movement, row.values())] for name, row in table.items()]
-        parts.append(markdown_table(["", *next(iter(table.values()))], rows))
+        parts.append(markdown_table(["", *next(iter(table.values()))], rows, numbers_right=True))
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,12 +42,13 @@ def trained_markdown(
         for change, one in by_change.items()
     ]
     what_is_left = markdown_table(
-        ["moved by what is no change", "change", "", "before", "after", "after / before"], rows
+        ["moved by what is no change", "change", "", "before", "after", "after / before"], rows, numbers_right=True
     )
     names = next(iter(losses.values()))
     reached = markdown_table(
         ["lowest validation loss", *names],
         [[training, *(_number(one.get(name)) for name in names)] for training, one in losses.items()],
+        numbers_right=True,
     )
     return f"{what_is_left}\n\n{reached}\n"
 
@@ -66,6 +68,7 @@ def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:
     growth = markdown_table(
         ["parameters", *(f"N = {size}" for size in sizes), "grow with N to the"],
         [[name, *(f"{one:,}" for one in row.parameters), f"{row.exponent:.2f}"] for name, row in grown.items()],
+        numbers_right=True,
     )
     apart = markdown_table(
         ["moved by", "permutation", "same statistics, other behaviour", "same behaviour, other weights"],
@@ -73,6 +76,7 @@ def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:
             [name, _movement(row.permuted), _share(row.same_statistics), _share(row.same_behaviour)]
             for name, row in rows.items()
         ],
+        numbers_right=True,
     )
     note = "Movements are median shares of the distance between any two RNNs; 0 is rounding."
     return f"{growth}\n\n{note}\n\n{apart}\n"
@@ -86,9 +90,3 @@ def _share(value: float) -> str:
     if value < UNMOVED:
         return "0"
     return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with its first column to the left and all others to the right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

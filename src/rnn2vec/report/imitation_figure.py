@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnn2vec.analysis.imitation import Imitation
-from rnn2vec.report.interrogation_tables import markdown_table
+from rnn2vec.report.markdown import markdown_table
 from rnn2vec.report.static import LOOK, STYLE, save_svg
 from rnn2vec.report.text import number_text
 

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from rnn2vec.interrogation.rnn_experiment import RNNResults
 from rnn2vec.interrogation.theory import RANDOM_SETS, TheoryResults
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; None is shown as a dash."""
-    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+from rnn2vec.report.markdown import markdown_table
 
 
 def theory_tables(results: TheoryResults) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rnn2vec.analysis.encoder_speed import PER_MODULE, Speed, SpeedTable, Spread
-from rnn2vec.report.interrogation_tables import markdown_table
+from rnn2vec.report.markdown import markdown_table
 
 
 def speed_markdown(tables: Mapping[str, SpeedTable]) -> str:
@@ -20,7 +20,8 @@ def speed_markdown(tables: Mapping[str, SpeedTable]) -> str:
 def _one(workload: str, table: SpeedTable) -> str:
     head = (
         f"**{workload}**, batches of {table.rnns}, {table.threads} threads: median (smallest..largest). The floor is "
-        f"the step's matrix products at {table.peak_gflops.median:.0f} GFLOP/s, what one large product reaches here."
+        f"the step's matrix products at {table.peak_gflops.median:.0f} GFLOP/s, the most that a large product or LSTM "
+        "layer reaches here."
     )
     columns = ["", "parameters", "ms a pre-training step", "floor, ms", "x floor", "RNNs embedded a second", "beside"]
     return f"{head}\n\n{markdown_table(columns, [_row(name, table) for name in table.rows])}"

@@ -173,7 +173,6 @@ def _axis_title(summary: Summary) -> str:
 
 
 def _draw(path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None]) -> None:
-
     with rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         panels = list(figure.subplots(1, columns, squeeze=False)[0])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from rnn2vec.report.encoder_tables import markdown_table
+from rnn2vec.report.markdown import markdown_table
 from rnn2vec.study.statistics import FEWEST, Estimate
 from rnn2vec.study.summary import Group, Summary, SweepCurve
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
@@ -54,7 +54,7 @@ def losses_markdown(summary: Summary) -> str:
         "paper",
     ]
     rows = [[*_group_cells(group), paper.get(group.encoder, "")] for group in summary.groups]
-    return f"{floor_in_words(summary)}\n\n{markdown_table(head, rows)}"
+    return f"{floor_in_words(summary)}\n\n{markdown_table(head, rows, numbers_right=True)}"
 
 
 def floor_in_words(summary: Summary) -> str:
@@ -107,7 +107,7 @@ def comparisons_markdown(summary: Summary) -> str:
         for name, one in summary.comparisons.items()
     ]
     head = [f"against {summary.groups[0].name}", "difference, seed by seed", "mean", "lower in"]
-    return markdown_table(head, rows)
+    return markdown_table(head, rows, numbers_right=True)
 
 
 def sweeps_markdown(summary: Summary) -> str:
@@ -121,7 +121,11 @@ def sweeps_markdown(summary: Summary) -> str:
         curves = [curve for curve in summary.sweeps if curve.sweep == sweep]
         values = sorted({value for curve in curves for value in curve.estimates})
         rows = [[curve.encoder, *(_at(curve, value) for value in values)] for curve in curves]
-        parts.append(markdown_table([f"{sweep} (`{curves[0].over}`)", *(f"{value:g}" for value in values)], rows))
+        parts.append(
+            markdown_table(
+                [f"{sweep} (`{curves[0].over}`)", *(f"{value:g}" for value in values)], rows, numbers_right=True
+            )
+        )
     return "\n\n".join(parts)
 
 
@@ -151,7 +155,7 @@ def origin_markdown(summary: Summary) -> str:
         ("processors", _values(row.hardware.get("processor") for row in rows), ""),
         ("devices", _values(row.hardware.get("device") for row in rows), ""),
     ]
-    return markdown_table(["", "here", "paper"], facts)
+    return markdown_table(["", "here", "paper"], facts, numbers_right=True)
 
 
 def _one_or_range(numbers: Sequence[int]) -> str:
