@@ -23,10 +23,10 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
         tables: by the panel's title; each as `rnn2vec.analysis.invariance.invariance_table` makes it.
         path: the SVG to write.
     """
-    rows = max(len(table) for table in tables.values())
+    rows = [len(table) for table in tables.values()]
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.6, len(tables) * (0.34 * rows + 0.45) + 1.0))
-        panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
+        figure = Figure(figsize=(7.6, 0.34 * sum(rows) + 0.45 * len(rows) + 1.0))
+        panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
         for panel, (title, table) in zip(panels, tables.items(), strict=True):
             names = list(next(iter(table.values())))
             shares = np.array([[movement.median for movement in row.values()] for row in table.values()])
