@@ -106,6 +106,14 @@ def claim_folder(folder: Path, *, marker: str, kind: str) -> None:
         raise refused(f"{folder} could not be made", error) from error
 
 
+def remove_leftovers(*folders: Path) -> None:
+    """Remove the parts of files that killed writers left directly in folders; those of a running process stay."""
+    for path in [path for folder in folders for path in folder.glob(".*.tmp")]:
+        writer = path.name.split(".")[-2]  # see `write_atomically`
+        if path.is_file() and not Path("/proc", writer).exists():
+            path.unlink(missing_ok=True)
+
+
 def _is_temporary(path: Path) -> bool:
     """Whether a killed writer may have left this file behind: a part of a file, or the lock that it held."""
     return path.name.startswith(".") and path.name.endswith((".tmp", ".lock"))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import claim_folder
+from rnn2vec._files import claim_folder, remove_leftovers
 from rnn2vec._lock import only_writer
 from rnn2vec._progress import Progress
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
@@ -67,7 +67,7 @@ def _begin(folder: Path, wanted: Manifest) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest.made != wanted.made:
         raise _made_otherwise(folder, manifest, wanted)
-    _remove_leftovers(folder)
+    remove_leftovers(folder, folder / "shards")
     intact = tuple(entry for entry in manifest.shards if damage(folder, entry) is None)
     return dataclasses.replace(manifest, shards=intact)
 
@@ -81,11 +81,3 @@ def _made_otherwise(folder: Path, there: Manifest, wanted: Manifest) -> UsageErr
     different = ", ".join(f"{name} is {old[name]}, asked for {new[name]}" for name in old if old[name] != new[name])
     kind = "a zoo of another config" if there.verb == "build" else f"another zoo made by `rnn2vec zoo {there.verb}`"
     return UsageError(f"{folder} holds {kind}: {different}; it was not touched", remedy=remedy)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a killed build; those of a process that still runs stay."""
-    for path in (*folder.glob(".*.tmp"), *folder.glob("shards/.*.tmp")):
-        writer = path.name.split(".")[-2]  # see `write_atomically`
-        if path.is_file() and not Path("/proc", writer).exists():
-            path.unlink(missing_ok=True)

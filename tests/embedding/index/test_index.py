@@ -58,6 +58,16 @@ def test_adding_leaves_earlier_parts_as_they_are(index: Index) -> None:
     assert len(index) == len(index.vectors) == 63
 
 
+def test_adding_removes_what_a_killed_process_left(index: Index) -> None:
+    dead = [index.folder / ".index.json.4194999.tmp", index.folder / "parts/.00002.parquet.4194999.tmp"]
+    alive = index.folder / ".index.json.1.tmp"
+    for path in (*dead, alive):
+        path.write_bytes(b"a part of a file")
+    index.add(names(1), vectors(60)[:1])
+    assert not any(path.exists() for path in dead)
+    assert alive.exists()
+
+
 def test_what_is_there_already_is_not_added_again(index: Index) -> None:
     both = np.concatenate([vectors(60)[:3] + 1e-6, vectors(1, seed=1)])
     assert index.add([*names(3), "new"], both) == 1

@@ -26,11 +26,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_json, sha256_of, write_atomically, write_json
+from rnn2vec._files import read_json, remove_leftovers, sha256_of, write_atomically, write_json
 
 FORMAT_VERSION = 1
 MANIFEST = "index.json"
 MODEL = "model"
+PARTS = "parts"
 NAME = "rnn"
 VECTOR = "vector"
 
@@ -107,6 +108,7 @@ def writing(folder: Path) -> Generator[None]:
             raise UsageError(
                 f"another process is adding to {folder}", remedy="wait until it is done, then add again."
             ) from error
+        remove_leftovers(folder, folder / PARTS)
         yield
 
 
@@ -115,11 +117,9 @@ def write_part(folder: Path, number: int, table: pa.Table) -> Part:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue()
-    part = Part(f"parts/{number:05d}.parquet", table.num_rows, sha256_of(data))
+    part = Part(f"{PARTS}/{number:05d}.parquet", table.num_rows, sha256_of(data))
     path = folder / part.file
     path.parent.mkdir(exist_ok=True)
-    for left_behind in path.parent.glob(".*.tmp"):  # by a process that was killed: nobody else writes now
-        left_behind.unlink()
     write_atomically(path, data)
     return part
 
