@@ -15,7 +15,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import pieces_of
-from rnn2vec.study.pieces import run_floor, run_piece
+from rnn2vec.study.pieces import run_floor, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, read_rows, write_row
 from rnn2vec.study.run import Outcome, StudyError, run_study, usable_cores
 from rnn2vec.study.summary import summarize
@@ -192,7 +192,7 @@ def test_a_piece_that_was_cut_goes_on(ran: Ran, copy: Path, small_study: Callabl
     with pytest.raises(InterruptedError):
         pretrain(Zoo.open(copy / "zoo"), piece.config, copy / "runs" / piece.name, progress=cut)
     heard: list[float] = []
-    run_piece(copy / "zoo", piece, copy, progress=lambda done, *_: heard.append(done))
+    run_pretraining(copy / "zoo", piece, copy, progress=lambda done, *_: heard.append(done))
     assert heard[0] == 4  # not from the start: there was a checkpoint after 3
     assert _without_time(read_rows(copy)[piece.name]) == _without_time(read_rows(ran[0])[piece.name])
 

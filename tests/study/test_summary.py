@@ -169,7 +169,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, study_of: Callable[
     with pytest.raises(UsageError, match="holds no study"):
         summarize(tmp_path)
     write_marker(tmp_path, study_of())
-    with pytest.raises(UsageError, match="has no finished piece yet"):
+    with pytest.raises(UsageError, match="has no finished pre-training yet"):
         summarize(tmp_path)
 
 

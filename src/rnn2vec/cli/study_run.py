@@ -63,12 +63,19 @@ class Report(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Write the report; show the main tables."""
+        from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
         from rnn2vec.report.study_report import write_study_report
         from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, sweeps_markdown
         from rnn2vec.study.summary import to_json
 
         summary = write_study_report(self.folder)
-        tables = (losses_markdown(summary), comparisons_markdown(summary), sweeps_markdown(summary))
+        tables = (
+            losses_markdown(summary),
+            comparisons_markdown(summary),
+            sweeps_markdown(summary),
+            predictions_markdown(summary),
+            correlations_markdown(summary),
+        )
         terminal.say("\n\n".join(table for table in tables if table))
         if summary.missing:
             terminal.say(f"\n{len(summary.missing)} pieces are not done yet: `rnn2vec study run` goes on with them")

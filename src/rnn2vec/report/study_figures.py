@@ -14,13 +14,16 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from rnn2vec.report.prediction_tables import PART_TITLES
 from rnn2vec.report.static import LOOK, STYLE, save_svg
+from rnn2vec.study.downstream import BASELINE, PARTS, Prediction
 from rnn2vec.study.statistics import Estimate
 from rnn2vec.study.summary import Group, Summary, SweepCurve
 
 _STYLE: dict[Any, Any] = {**STYLE, "axes.axisbelow": True}
 # Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")
+_SETTING_COLOURS = {"frozen": _COLOURS[0], "supervised": _COLOURS[1], BASELINE: _COLOURS[7]}
 _LINES = ("-", "--", ":")
 _LARGEST_SPREAD = 0.12
 
@@ -41,6 +44,8 @@ def draw_study(summary: Summary, folder: Path) -> dict[str, str]:
         figures["Losses of the kept models"] = ("losses.svg", lambda path: draw_losses(summary, path))
     if summary.sweeps:
         figures["Sweeps"] = ("sweeps.svg", lambda path: draw_sweeps(summary, path))
+    if summary.predictions:
+        figures["Predictions of properties"] = ("predictions.svg", lambda path: draw_predictions(summary, path))
     for name, draw in figures.values():
         draw(folder / name)
     return {title: name for title, (name, _) in figures.items()}
@@ -126,6 +131,40 @@ def draw_sweeps(summary: Summary, path: Path) -> None:
     _draw(path, (2.6 * len(names) + 0.8, 3.0), len(names), fill)
 
 
+def draw_predictions(summary: Summary, path: Path) -> None:
+    """Losses of predicting each property from unseen and from unusual tasks' RNNs (the paper's Figures 8, 18 and 19).
+
+    A row of panels for each property; in it a line for each predictor, a colour for each setting.
+
+    Args:
+        summary: of a study, with predictions.
+        path: the SVG to write.
+    """
+    by_property: dict[str, list[Prediction]] = {}
+    for one in summary.predictions:
+        by_property.setdefault(one.property_name, []).append(one)
+    lines = max(map(len, by_property.values()))
+
+    def fill(panels: Sequence[Any]) -> None:
+        for place, (name, predictions) in enumerate(by_property.items()):
+            for panel, part in zip(panels[place * len(PARTS) :], PARTS, strict=False):
+                _draw_predictions(panel, predictions, f"{part}/loss")
+                panel.set_title(f"{name}, {PART_TITLES[part]}", fontsize=9, loc="left")
+                panel.set_xlabel("loss")
+            panels[place * len(PARTS) + 1].tick_params(labelleft=False)
+
+    _draw(path, (7.6, (0.2 * lines + 0.9) * len(by_property)), len(PARTS), fill, rows=len(by_property))
+
+
+def _draw_predictions(panel: Any, predictions: Sequence[Prediction], metric: str) -> None:
+    for place, one in enumerate(predictions):
+        if metric in one.metrics:
+            _draw_estimate(panel, one.metrics[metric], place, _SETTING_COLOURS[one.setting])
+    panel.set_yticks(range(len(predictions)), [one.name for one in predictions], fontsize=7)
+    panel.set_ylim(len(predictions) - 0.5, -0.5)
+    panel.set_xlim(left=0)
+
+
 def _draw_sweep(panel: Any, curve: SweepCurve, colour: str) -> None:
     values = list(curve.estimates)
     for value, estimate in curve.estimates.items():
@@ -172,9 +211,11 @@ def _axis_title(summary: Summary) -> str:
     return f"{summary.metric.replace('-', ' ')}, unseen tasks"
 
 
-def _draw(path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None]) -> None:
+def _draw(
+    path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None], *, rows: int = 1
+) -> None:
     with rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        panels = list(figure.subplots(1, columns, squeeze=False)[0])
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         fill(panels)
         save_svg(figure, path)

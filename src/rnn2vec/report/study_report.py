@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rnn2vec._files import write_atomically, write_json
+from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
 from rnn2vec.report.study_figures import draw_study
-from rnn2vec.report.study_tables import study_markdown
+from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, origin_markdown, sweeps_markdown
+from rnn2vec.study.statistics import FEWEST
 from rnn2vec.study.summary import Summary, summarize, to_json
 from rnn2vec.study.table import write_table
 
@@ -32,3 +35,34 @@ def write_study_report(folder: str | Path) -> Summary:
     figures = draw_study(summary, report)
     write_atomically(report / "report.md", study_markdown(summary, figures).encode())
     return summary
+
+
+def study_markdown(summary: Summary, figures: Mapping[str, str]) -> str:
+    """The whole report.
+
+    Args:
+        summary: of a study.
+        figures: file names by title.
+    """
+    note = (
+        f"Where there are at least {FEWEST} seeds: mean and 95 % interval (studentized bootstrap over seeds). "
+        "With fewer, every seed's number is shown and no interval is claimed."
+    )
+    pictures = [f"![{title}]({file})" for title, file in figures.items()]
+    predicted = predictions_markdown(summary)
+    parts = [
+        f"# Study {summary.study.name}",
+        summary.study.question,
+        note,
+        "## Losses",
+        losses_markdown(summary),
+        comparisons_markdown(summary),
+        sweeps_markdown(summary),
+        "## Predictions of properties" if predicted else "",
+        predicted,
+        correlations_markdown(summary),
+        *pictures,
+        "## Where this comes from",
+        origin_markdown(summary),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
 from rnn2vec.report.markdown import markdown_table
-from rnn2vec.study.statistics import FEWEST, Estimate
+from rnn2vec.study.config import PRETRAIN
+from rnn2vec.study.statistics import Estimate
 from rnn2vec.study.summary import Group, Summary, SweepCurve
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
@@ -143,7 +144,7 @@ def origin_markdown(summary: Summary) -> str:
     zoo, paper = rows[0].zoo["config"], ZOO_PRESETS["paper"]
     trained = [row for row in rows if row.seconds is not None]
     hours = sum(row.seconds or 0.0 for row in trained) / 3600
-    steps = {row.config["num_steps"] for row in trained}
+    steps = {row.config["num_steps"] for row in trained if row.setting == PRETRAIN}
     facts = [
         ("RNNs trained", f"{zoo['num_runs']:,}", f"{paper.num_runs:,}"),
         ("updates of each", f"{zoo['num_steps']:,}", f"{paper.num_steps:,}"),
@@ -169,30 +170,3 @@ def _values(values: Iterable[Any]) -> str:
 
 def _count(estimate: Estimate) -> int:
     return len(estimate.points)
-
-
-def study_markdown(summary: Summary, figures: Mapping[str, str]) -> str:
-    """The whole report.
-
-    Args:
-        summary: of a study.
-        figures: file names by title.
-    """
-    note = (
-        f"Where there are at least {FEWEST} seeds: mean and 95 % interval (studentized bootstrap over seeds). "
-        "With fewer, every seed's number is shown and no interval is claimed."
-    )
-    pictures = [f"![{title}]({file})" for title, file in figures.items()]
-    parts = [
-        f"# Study {summary.study.name}",
-        summary.study.question,
-        note,
-        "## Losses",
-        losses_markdown(summary),
-        comparisons_markdown(summary),
-        sweeps_markdown(summary),
-        *pictures,
-        "## Where this comes from",
-        origin_markdown(summary),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"

@@ -12,16 +12,22 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.emulation import config as emulation_config
 from rnn2vec.encoders import ENCODERS
+from rnn2vec.properties import config as properties_config
+from rnn2vec.properties.config import Setting
 from rnn2vec.zoo import config as zoo_config
 from rnn2vec.zoo.config import ZooConfig
 
-SETTINGS = ("pretrain",)
-"""What can be done with an encoder: `pretrain` it on emulation."""
+PRETRAIN = "pretrain"
+DOWNSTREAM: tuple[Setting, ...] = get_args(Setting)
+"""Settings in which properties are predicted: `frozen`, from the pre-trained representation, and `supervised`, by an
+encoder that is trained for the one property."""
+SETTINGS = (PRETRAIN, *DOWNSTREAM)
+"""What can be done with an encoder."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _STRICT: dict[str, Any] = {"extra": "forbid"}  # how pydantic is told to refuse unknown keys
@@ -131,26 +137,47 @@ class Study:
     """Ways to train that are compared; without any there is one, `default`."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
     """Numbers that are varied, on top of `default`."""
-    settings: tuple[str, ...] = SETTINGS
-    """What is done with each encoder."""
+    settings: tuple[str, ...] = (PRETRAIN,)
+    """What is done with each encoder: `pretrain` always; `frozen` and `supervised` predict properties besides."""
+    properties: tuple[str, ...] = ()
+    """What is predicted in the settings besides `pretrain`: names that the zoo's family knows, such as `task`."""
+    predict: dict[str, Any] = field(default_factory=dict)
+    """Fields of `PredictConfig`, for all predictions."""
     floor: bool = True
     """Whether the task-blind floor of the zoo is measured: the closed form, and an emulator that sees no RNN, trained
     with the study's own budget and first seed."""
 
     def __post_init__(self) -> None:
-        if not self.encoders or not self.seeds or not self.settings:
-            raise UsageError("no encoders, seeds or settings", remedy="give at least one of each.")
+        if not self.encoders or not self.seeds:
+            raise UsageError("no encoders or seeds", remedy="give at least one of each.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise UsageError(f"seeds {list(self.seeds)}", remedy="give numbers of at least 0, each once.")
         for name in (self.name, *self.variants, *self.sweeps):
             if not _NAME.fullmatch(name):
                 raise UsageError(f"name {name!r}", remedy="take small letters, digits and hyphens: it names files.")
         _require_encoders((*self.encoders, *self.encoder_options))
-        _require_names("setting", self.settings, SETTINGS)
+        self._require_settings()
         if self.preset not in emulation_config.PRESETS:
             raise unknown_name("preset", self.preset, emulation_config.PRESETS)
         require_pretrain_options(self.pretrain)
         self.zoo.to_build()
+
+    def _require_settings(self) -> None:
+        _require_names("setting", self.settings, SETTINGS)
+        if PRETRAIN not in self.settings:
+            raise UsageError(f"settings {list(self.settings)}", remedy=f"give {PRETRAIN} too: a study begins with it.")
+        predicts = any(setting in DOWNSTREAM for setting in self.settings)
+        if predicts != bool(self.properties):
+            given = "without properties" if predicts else f"with properties {list(self.properties)}"
+            raise UsageError(
+                f"settings {list(self.settings)} {given}",
+                remedy="give both what is predicted, such as properties: [task], and settings: [pretrain, frozen].",
+            )
+        fields = (one.name for one in dataclasses.fields(properties_config.PredictConfig))
+        elsewhere = {"encoder_options": "encoder_options", "representation_size": "pretrain"}
+        for name in self.predict.keys() & elsewhere.keys():
+            raise UsageError(f"{name} among the options of predictions", remedy=f"give it under {elsewhere[name]}.")
+        _require_names("option of predictions", self.predict, fields)
 
     def to_dict(self) -> dict[str, Any]:
         """The study as JSON-ready values."""

@@ -1,7 +1,8 @@
-"""From a study to its pieces: one training each, with a name that stays the same wherever and whenever it runs."""
+"""From a study to its pieces: trainings and predictions, whose names stay the same wherever and whenever they run."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,11 @@ from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.emulation import config as emulation_config
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.properties import config as properties_config
+from rnn2vec.properties.config import PredictConfig, Setting
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.study.config import Study, Sweep, Variant
+from rnn2vec.study.config import PRETRAIN, Study, Sweep, Variant
 from rnn2vec.study.files import checked
 
 DEFAULT = "default"
@@ -25,7 +28,7 @@ FLOOR = "task-blind"
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPiece:
-    """One training of a study."""
+    """One training of a study: of an encoder with its emulator, or of a predictor of a property."""
 
     encoder: str
     """Name of the encoder."""
@@ -33,15 +36,22 @@ class StudyPiece:
     """How it is trained: a variant's name, or `SWEEP-VALUE`."""
     seed: int
     """Everything random follows from it."""
-    config: PretrainConfig
+    config: PretrainConfig | PredictConfig
     """The whole of it."""
-    setting: str = "pretrain"
+    setting: str = PRETRAIN
     """What is done with the encoder."""
+    property_name: str | None = None
+    """What is predicted; None in pre-training."""
 
     @property
     def name(self) -> str:
         """Names its files."""
-        return f"{self.setting}.{self.encoder}.{self.variant}.seed-{self.seed}"
+        return _name(self.setting, self.encoder, self.variant, self.property_name, self.seed)
+
+    @property
+    def pretraining(self) -> str:
+        """The name of the piece that trains its encoder in pre-training."""
+        return _name(PRETRAIN, self.encoder, self.variant, None, self.seed)
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,10 @@ class SweepPoint:
     """The value that was varied."""
     piece: StudyPiece
     """Where it is trained: a piece of the sweep's own, or one of variant `default`."""
+
+
+def _name(setting: str, encoder: str, variant: str, predicted: str | None, seed: int) -> str:
+    return ".".join([setting, encoder, variant, *([predicted] if predicted else []), f"seed-{seed}"])
 
 
 def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
@@ -71,6 +85,8 @@ def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
             found[piece.name] = piece
         for point in points_of(study, seed):
             found.setdefault(point.piece.name, point.piece)
+        for piece in _predictions(study, seed):
+            found[piece.name] = piece
     return tuple(found.values())
 
 
@@ -90,6 +106,26 @@ def _variants(study: Study, seed: int) -> Iterator[StudyPiece]:
     for name, variant in (study.variants or {DEFAULT: Variant()}).items():
         for encoder in variant.encoders or study.encoders:
             yield _piece(study, encoder, name, variant, seed)
+
+
+def _predictions(study: Study, seed: int) -> Iterator[StudyPiece]:
+    """The trainings of predictors: frozen for each way of pre-training, supervised once for each encoder."""
+    for piece in _variants(study, seed):
+        if "frozen" in study.settings:
+            yield from _of_properties(study, piece, "frozen")
+    for encoder in study.encoders:
+        if "supervised" in study.settings:
+            yield from _of_properties(study, _piece(study, encoder, DEFAULT, Variant(), seed), "supervised")
+
+
+def _of_properties(study: Study, pretraining: StudyPiece, setting: Setting) -> Iterator[StudyPiece]:
+    base = properties_config.preset(study.preset, setting, pretraining.encoder)
+    options = {} if setting == "frozen" else pretraining.config.encoder_options
+    size = pretraining.config.representation_size
+    fields = {**base.to_dict(), **study.predict, "encoder_options": options, "representation_size": size}
+    config = checked(PredictConfig, fields, where=f"study {study.name}, predict")
+    for name in study.properties:
+        yield dataclasses.replace(pretraining, setting=setting, property_name=name, config=config)
 
 
 def _as_variant(sweep: Sweep, value: float) -> Variant:
@@ -130,7 +166,7 @@ def require_encoders(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: I
             raise UsageError(f"{piece.name}: {error.problem}", remedy=error.remedy) from error
 
 
-def changes(one: PretrainConfig, other: dict[str, Any]) -> list[str]:
+def changes(one: PretrainConfig | PredictConfig, other: dict[str, Any]) -> list[str]:
     """In what a config differs from another's values, in words."""
     values = one.to_dict().items()
     return [f"{name} was {other.get(name)}, now {value}" for name, value in values if value != other.get(name)]

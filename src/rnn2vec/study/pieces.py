@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from rnn2vec._errors import UsageError
 from rnn2vec._files import read_json, sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import hardware, provenance
 from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.fidelity import Fidelity, emulation_fidelity
 from rnn2vec.emulation.floor import closed_form_floor
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.tracking import read_metrics, seconds_spent
+from rnn2vec.properties.config import PredictConfig
+from rnn2vec.properties.predict import Scores, predict_property
 from rnn2vec.study.expand import StudyPiece
-from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
+from rnn2vec.study.rows import CLOSED_FORM, Row, path_of, write_row
 from rnn2vec.zoo.store import MANIFEST, Zoo
 
 RUNS = "runs"
 """Where runs are, below the study's folder: models and checkpoints, too large to commit."""
 
 
-def run_piece(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
-    """Do a piece, or go on with it, and write its row.
+def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
+    """Pre-train, or go on with it, and write the row.
 
     Args:
         zoo: folder of the zoo.
@@ -35,24 +41,26 @@ def run_piece(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", prog
         device: where to train.
         progress: told of the updates made.
     """
+    config = piece.config
+    assert isinstance(config, PretrainConfig)
     if device == "cpu":
         torch.set_num_threads(1)
     opened = Zoo.open(zoo)
     run = out / RUNS / piece.name
-    model = pretrain(opened, piece.config, run, device=device, progress=progress)
+    model = pretrain(opened, config, run, device=device, progress=progress)
     unseen = SplitData(opened, "validation")
-    behaviour = unseen.first_rollouts(piece.config.validation_rollouts)
+    behaviour = unseen.first_rollouts(config.validation_rollouts)
     model.encoder.eval()
     distances = emulation_fidelity(model.encoder, model.emulator, behaviour)
     curve = read_metrics(run)
-    best = min(curve, key=lambda line: line[f"validation/{piece.config.loss}"])
+    best = min(curve, key=lambda line: line[f"validation/{config.loss}"])
     row = Row(
         piece=piece.name,
         setting=piece.setting,
         encoder=piece.encoder,
         variant=piece.variant,
         seed=piece.seed,
-        config=piece.config.to_dict(),
+        config=config.to_dict(),
         zoo=zoo_facts(opened),
         provenance=read_json(run / checkpoints.RUN)["provenance"],
         hardware=hardware(device),
@@ -64,6 +72,73 @@ def run_piece(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", prog
     write_row(out, row)
 
 
+def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
+    """Predict a property, frozen on the run of the piece's pre-training or supervised, and write its row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do; a supervised training that was cut goes on.
+        out: the study's folder.
+        device: where to train.
+        progress: told of the updates made.
+
+    Raises:
+        UsageError: the run of the pre-training is not there.
+    """
+    assert isinstance(piece.config, PredictConfig)
+    assert piece.property_name is not None
+    if device == "cpu":
+        torch.set_num_threads(1)
+    start = time.monotonic()
+    opened = Zoo.open(zoo)
+    run = out / RUNS / piece.pretraining
+    is_frozen = piece.setting == "frozen"
+    if is_frozen and not (path_of(out, piece.pretraining).exists() and run.is_dir()):
+        raise UsageError(
+            f"the run of {piece.pretraining} is not there",
+            remedy=f"delete {path_of(out, piece.pretraining)}, if it is there, to pre-train again.",
+        )
+    (out / RUNS).mkdir(exist_ok=True)
+    result = predict_property(
+        opened,
+        piece.property_name,
+        encoder=run if is_frozen else piece.encoder,
+        setting="frozen" if is_frozen else "supervised",
+        config=piece.config,
+        seed=piece.seed,
+        device=device,
+        checkpoint=None if is_frozen else out / RUNS / f"{piece.name}.safetensors",
+        progress=progress,
+    )
+    row = Row(
+        piece=piece.name,
+        setting=piece.setting,
+        encoder=piece.encoder,
+        variant=piece.variant,
+        property_name=piece.property_name,
+        seed=piece.seed,
+        config=piece.config.to_dict(),
+        zoo=zoo_facts(opened),
+        provenance=dict(result.provenance),
+        hardware=hardware(device),
+        seconds=time.monotonic() - start,
+        best={"step": result.best_step, **_metrics(result.scores)},
+        baselines={name: _metrics(scores) for name, scores in result.baselines.items()},
+    )
+    write_row(out, row)
+
+
+def _metrics(scores: Scores) -> dict[str, float]:
+    """Scores by `PART/METRIC`, such as `ood/loss`, and those of last snapshots by `ood/last/loss`."""
+    metrics: dict[str, float] = {}
+    for part, score in scores.items():
+        by_name = dataclasses.asdict(score)
+        columns = by_name.pop("column_accuracy") or {}
+        by_name |= {f"accuracy of {name}": share for name, share in columns.items()}
+        metrics |= {f"{part}/{name}": float(value) for name, value in by_name.items() if value is not None}
+    return metrics
+
+
 def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
     """Measure the closed form of the task-blind floor, where the family has one, and write its row.
 
@@ -73,6 +148,7 @@ def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = sile
         out: the study's folder.
         progress: told when it is done.
     """
+    assert isinstance(piece.config, PretrainConfig)
     opened = Zoo.open(zoo)
     unseen = SplitData(opened, "validation")
     distances = closed_form_floor(unseen, piece.config.validation_rollouts)

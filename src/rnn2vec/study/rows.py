@@ -30,6 +30,8 @@ class Row:
     """The piece's name."""
     setting: str
     """What was done with the encoder."""
+    property_name: str | None = None
+    """What was predicted; None in pre-training."""
     encoder: str
     """Its name."""
     variant: str
@@ -45,13 +47,15 @@ class Row:
     hardware: dict[str, Any]
     """The machine that finished it."""
     seconds: float | None
-    """Wall time over all starts."""
+    """Wall time: over all starts of a pre-training, of the last start of a prediction."""
     curve: dict[str, list[float]] = field(default_factory=dict)
     """`step` and every metric, a number for each validation."""
     best: dict[str, float]
     """Every metric at the lowest validation loss, and `step`: what the kept model does."""
     unseen: dict[str, list[Any]] = field(default_factory=dict)
     """The kept model's metrics by unseen task, and the `task`s."""
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The same metrics of simple predictors beside a prediction, by name."""
 
     @property
     def loss(self) -> str:

@@ -13,12 +13,12 @@ from pathlib import Path
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._files import claim_folder, read_json, write_atomically
 from rnn2vec._provenance import provenance
-from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.execution.local import Piece, try_pieces
-from rnn2vec.study.config import Study
+from rnn2vec.properties.data import find_property
+from rnn2vec.study.config import PRETRAIN, Study
 from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_encoders
 from rnn2vec.study.files import checked
-from rnn2vec.study.pieces import run_floor, run_piece
+from rnn2vec.study.pieces import run_floor, run_prediction, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.store import Zoo
@@ -105,14 +105,25 @@ def run_study(
         return Outcome(skipped, (), {})
     zoo = _zoo(study, folder, progress)
     require_encoders(pieces, zoo.spec, zoo.family.interface)
+    for name in study.properties:
+        find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
-    jobs = [
-        Piece(piece.name, run_piece, {"zoo": zoo.folder, "piece": piece, "out": folder, "device": device})
+    common = {"zoo": zoo.folder, "out": folder}
+    jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
+    jobs += [
+        Piece(
+            piece.name,
+            run_pretraining if piece.setting == PRETRAIN else run_prediction,
+            {**common, "piece": piece, "device": device},
+        )
         for piece in left
     ]
-    if needs_floor:
-        jobs.insert(0, Piece(CLOSED_FORM, run_floor, {"zoo": zoo.folder, "piece": pieces[0], "out": folder}))
-    outcomes = try_pieces(jobs, workers=workers or usable_cores(), progress=_Listener(left, progress).hear)
+    frozen = {piece.name for piece in left if piece.setting == "frozen"}
+    listener = _Listener(left, progress)
+    outcomes: dict[str, object] = {}
+    for batch in ([one for one in jobs if one.name not in frozen], [one for one in jobs if one.name in frozen]):
+        if batch:  # frozen ones need the runs of the others
+            outcomes |= try_pieces(batch, workers=workers or usable_cores(), progress=listener.hear)
     return _outcome(folder, skipped, outcomes)
 
 
@@ -136,7 +147,7 @@ def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Ro
         row = rows.get(piece.name)
         if row is None:
             continue
-        before = checked(PretrainConfig, row.config, where=f"{folder}, row {piece.name}")
+        before = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
         different = changes(piece.config, before.to_dict())
         if different:
             raise UsageError(

@@ -14,7 +14,9 @@ import numpy as np
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import read_json
 from rnn2vec._seeding import numpy_generator
-from rnn2vec.study.config import Study
+from rnn2vec.study import downstream
+from rnn2vec.study.config import PRETRAIN, Study
+from rnn2vec.study.downstream import LossCorrelation, Prediction, loss_correlations, predictions_of
 from rnn2vec.study.expand import FLOOR, pieces_of, points_of
 from rnn2vec.study.files import checked
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
@@ -104,6 +106,10 @@ class Summary:
     """Each group against the first, by the group's name."""
     sweeps: tuple[SweepCurve, ...]
     """The sweeps."""
+    predictions: tuple[Prediction, ...]
+    """How well properties are predicted."""
+    correlations: tuple[LossCorrelation, ...]
+    """Whether a lower pre-training loss means better predictions."""
     rows: dict[str, Row]
     """Every row."""
     missing: tuple[str, ...]
@@ -124,9 +130,9 @@ def summarize(folder: str | Path) -> Summary:
     study = read_study_of(folder)
     rows = read_rows(folder)
     pieces = pieces_of(study)
-    done = [rows[piece.name] for piece in pieces if piece.name in rows]
+    done = [rows[piece.name] for piece in pieces if piece.setting == PRETRAIN and piece.name in rows]
     if not done:
-        raise UsageError(f"{folder} has no finished piece yet", remedy="let `rnn2vec study run` go on.")
+        raise UsageError(f"{folder} has no finished pre-training yet", remedy="let `rnn2vec study run` go on.")
     metric = _metric(done[0])
     floor = _floor(metric, rows.values())
     swept = {point.piece.name for seed in study.seeds for point in points_of(study, seed)}
@@ -141,6 +147,8 @@ def summarize(folder: str | Path) -> Summary:
         groups=groups,
         comparisons=_comparisons(metric, groups),
         sweeps=tuple(_sweeps(study, metric, rows)),
+        predictions=predictions_of(pieces, rows),
+        correlations=loss_correlations(pieces, rows, metric),
         rows=rows,
         missing=tuple(piece.name for piece in pieces if piece.name not in rows),
     )
@@ -261,6 +269,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "groups": [_group_to_json(group) for group in summary.groups],
         "comparisons": {name: dataclasses.asdict(one) for name, one in summary.comparisons.items()},
         "sweeps": [_sweep_to_json(curve) for curve in summary.sweeps],
+        **downstream.to_json(summary.predictions, summary.correlations),
         "missing": list(summary.missing),
     }
 

@@ -19,6 +19,7 @@ _SCHEMA = pa.schema(
         "setting": pa.string(),
         "encoder": pa.string(),
         "variant": pa.string(),
+        "property": pa.string(),  # what is predicted; none in pre-training
         "seed": pa.int32(),
         "kept": pa.bool_(),  # of the model with the lowest validation loss; otherwise of the learning curve
         "step": pa.int32(),
@@ -29,7 +30,7 @@ _SCHEMA = pa.schema(
 
 
 def tidy_table(rows: Iterable[Row]) -> pa.Table:
-    """A row for each metric of each validation, and of each kept model.
+    """A row for each metric of each validation, of each kept model, and of the baselines beside it.
 
     Args:
         rows: of a study.
@@ -46,6 +47,7 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
 
 def _lines(row: Row) -> Iterator[dict[str, Any]]:
     names = {name: getattr(row, name) for name in ("piece", "setting", "encoder", "variant", "seed")}
+    names["property"] = row.property_name
     for place, step in enumerate(row.curve.get("step", [])):
         for metric, values in row.curve.items():
             if metric != "step":
@@ -53,3 +55,6 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
     for metric, value in row.best.items():
         if metric != "step":
             yield {**names, "kept": True, "step": int(row.best["step"]), "metric": metric, "value": value}
+    for baseline, metrics in row.baselines.items():
+        for metric, value in metrics.items():
+            yield {**names, "encoder": baseline, "kept": True, "step": None, "metric": metric, "value": value}
