@@ -56,7 +56,7 @@ def test_a_study_survives_json_with_its_order(tmp_path: Path) -> None:
         ("zoo: {preset: tinny}", "study.yaml: unknown preset 'tinny'", "did you mean 'tiny'"),
         ("zoo: {preset: tiny, options: {num_runs: 0}}", "num_runs=0", "at least 1"),
         ("name: My study", "study.yaml: name 'My study'", "small letters"),
-        ("seeds: []", "no encoders, seeds or settings", "at least one"),
+        ("seeds: []", "no encoders or seeds", "at least one"),
         ("seeds: [1, 1]", "seeds [1, 1]", "each once"),
         ("seeds: [a]", "study.yaml: seeds.0 is 'a'", "valid integer"),
         ("encoders: [dwsnett]", "unknown encoder 'dwsnett'", "did you mean 'dwsnet'"),

@@ -22,7 +22,10 @@ zoo:
 encoders: [interactive-probing, layerwise-statistics]
 seeds: [0]
 preset: tiny
+settings: [pretrain, frozen, supervised]
+properties: [task]
 pretrain: {num_steps: 300, emulator_hidden_size: 8, batch_size: 3, validate_every: 5}
+predict: {num_steps: 60, validate_every: 5, patience: null}
 floor: false
 """
 
@@ -51,13 +54,15 @@ def test_a_killed_study_given_again_gives_the_table_of_an_uninterrupted_one(tmp_
     for pattern in ("zoo/zoo.json", "runs/*/checkpoint.safetensors"):
         _kill_when_a_file_is_there(study, killed, pattern)
     assert not any(killed.glob("rows/*.json"))
+    _kill_when_a_file_is_there(study, killed, "runs/supervised.*.safetensors")
+    assert not any(killed.glob("rows/frozen.*.json"))
     for out in (killed, whole):
         process = _start(study, out)
         _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said.decode()
         assert main(["study", "report", str(out)]) == 0
     assert (killed / "results.parquet").read_bytes() == (whole / "results.parquet").read_bytes()
-    for name in ("curves.svg", "losses.svg"):
+    for name in ("curves.svg", "losses.svg", "predictions.svg"):
         assert (killed / "report" / name).read_bytes() == (whole / "report" / name).read_bytes()
 
 
@@ -67,6 +72,8 @@ def test_the_tiny_study_runs_whole(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["study", "run", str(STUDIES / "tiny.yaml"), "--out", str(out)]) == 0
     assert main(["study", "report", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "16 pieces done, 0 were done before, 0 failed" in said
+    assert "40 pieces done, 0 were done before, 0 failed" in said
     assert "| probe-length (`encoder_options.sequence_length`) | 4 | 8 |" in said
     assert "Task-blind floor: **" in said
+    assert "| trees on statistics, baseline |" in said
+    assert "| task | unseen tasks |" in said
