@@ -133,6 +133,8 @@ def test_presets_are_the_familys() -> None:
     assert preset("laptop", "tiled-mnist").num_steps == 2000
     assert preset("laptop", "tiled-mnist").family == "tiled-mnist"
     assert preset("laptop").num_steps == 4000
+    assert preset("laptop", "tiled-mnist").learning_rate(1000) == 0.01, "2000 steps are too few to slow down early"
+    assert preset("paper", "tiled-mnist").learning_rates == preset("laptop").learning_rates == (0.01, 0.003, 0.0003)
     assert preset("paper", "tiled-mnist").num_steps == preset("paper").num_steps == 20_000
 
 

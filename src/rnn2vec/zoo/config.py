@@ -104,7 +104,10 @@ PRESETS: dict[str, ZooConfig] = {
 }
 """Named configs: the same code with other numbers."""
 
-_OF_FAMILY: dict[tuple[str, str], dict[str, Any]] = {("laptop", "tiled-mnist"): {"num_steps": 2000}}
+_OF_FAMILY: dict[tuple[str, str], dict[str, Any]] = {
+    # The paper's rates fall early, for 20,000 steps; in 2000 there is no time for that (docs/tiled-mnist.md).
+    ("laptop", "tiled-mnist"): {"num_steps": 2000, "learning_rates": (0.01, 0.01, 0.0001)},
+}
 """Where a preset has other numbers for a family."""
 
 
