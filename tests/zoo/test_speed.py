@@ -15,7 +15,7 @@ from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo import estimate
 from rnn2vec.zoo.backends.base import Batches, TrainingState
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
-from rnn2vec.zoo.bench import contenders, jax_vmap, measure
+from rnn2vec.zoo.bench import contenders, measure
 from rnn2vec.zoo.bench.contenders import BackendContender, OneModulePerProcess, module_trainer
 from rnn2vec.zoo.bench.measure import Comparison, Speed, render
 from rnn2vec.zoo.bench.memory import peak_bytes
@@ -110,11 +110,6 @@ def test_a_process_trains_until_it_is_told_to_end(processes: OneModulePerProcess
     assert processes.run(3) == 3
     (process,) = processes._processes
     assert process.is_alive()
-
-
-@pytest.mark.skipif(not jax_vmap.has_jax(), reason="jax is not installed")
-def test_jax_makes_as_many_updates_as_it_says() -> None:
-    assert jax_vmap.JaxVmap(workload("formal-languages", 2)).run(20) == 40
 
 
 # -- comparing -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ RNN of 32 units consists of, measured in the same turns on as many threads: by B
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,6 @@ from rnn2vec.execution.cores import torch_threads, usable_cores
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.bench.contenders import BackendContender, Contender, OneModulePerProcess, StackedTorch
-from rnn2vec.zoo.bench.jax_vmap import JaxVmap, has_jax
 from rnn2vec.zoo.bench.workload import Workload, workload
 
 NUM_RUNS = 32
@@ -154,10 +154,11 @@ def _contenders(work: Workload, cores: int) -> tuple[list[Contender], list[str]]
     contenders.append(BackendContender("torch", TorchBackend(), work, merged=True))
     contenders.append(StackedTorch("stacked torch, 32 rows", TorchBackend(), work, merged=False))
     contenders.append(OneModulePerProcess(work, cores))
-    if has_jax():
-        contenders.append(JaxVmap(work))
-        return contenders, []
-    return contenders, ["jax.vmap: the package jax is not installed (pip install 'rnn2vec[jax]')"]
+    if importlib.util.find_spec("jax") is None:
+        return contenders, ["jax: the package is not installed (pip install 'rnn2vec[jax]')"]
+    from rnn2vec.zoo.bench.jax_contender import JaxContender  # noqa: PLC0415 (an optional library)
+
+    return [*contenders, JaxContender("vmap", work), JaxContender("lax.map", work)], []
 
 
 def _rate(contender: Contender, updates: int) -> float:
