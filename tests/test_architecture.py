@@ -23,7 +23,11 @@ ORDER = [
 # fmt: on
 LIGHT_FOLDERS = ORDER[: ORDER.index("embedding") + 1]
 LIGHT_LIBRARIES = {"torch", "numpy", "safetensors", "pyarrow", "jaxtyping", "rnn2vec", *sys.stdlib_module_names}
-NUMBA_FILES = {"zoo/backends/numba_kernels.py", "zoo/backends/product_kernels.py"}
+LIBRARIES_OF_FILES = {  # that are loaded late, and only with their library
+    "zoo/backends/numba_kernels.py": {"numba", "llvmlite"},
+    "zoo/backends/product_kernels.py": {"numba", "llvmlite"},
+    "zoo/bench/jax_contender.py": {"jax"},
+}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 
 Import = tuple[int, str]
@@ -92,7 +96,7 @@ def heavy_imports(source: Path) -> list[str]:
     found: list[str] = []
     for file in sorted(source.rglob("*.py")):
         relative = file.relative_to(source)
-        allowed = LIGHT_LIBRARIES | ({"numba", "llvmlite"} if relative.as_posix() in NUMBA_FILES else set())
+        allowed = LIGHT_LIBRARIES | LIBRARIES_OF_FILES.get(relative.as_posix(), set())
         if _folder_of(relative) in LIGHT_FOLDERS:
             for line, name in _imports_of(source, file, into_functions=False):
                 if name.split(".")[0] not in allowed:
