@@ -141,9 +141,12 @@ def test_a_number_out_of_range_is_refused(name: str, value: float, remedy: str) 
 
 
 @pytest.mark.usefixtures("without_type_checks")
-def test_an_unknown_conditioning_is_refused() -> None:
-    options: dict[str, Any] = {"conditioning": "everystep"}
-    with pytest.raises(UsageError, match=r"unknown conditioning 'everystep'\n.*did you mean 'every-step'"):
+@pytest.mark.parametrize(
+    ("name", "given", "near"), [("conditioning", "everystep", "every-step"), ("precision", "float16", "bfloat16")]
+)
+def test_an_unknown_choice_is_refused_with_the_nearest(name: str, given: str, near: str) -> None:
+    options: dict[str, Any] = {name: given}
+    with pytest.raises(UsageError, match=rf"unknown {name} '{given}'\n.*did you mean '{near}'"):
         PretrainConfig(**options)
 
 

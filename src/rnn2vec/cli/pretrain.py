@@ -49,6 +49,8 @@ class Pretrain(Verb):
     """Validations without a new best after which to stop."""
     ema: float | None = None
     """Decay of a moving average of the weights, which is then what is validated and kept; 0 for none."""
+    precision: str | None = None
+    """float32, or bfloat16 for the forward pass: faster on processors with instructions for it, refused on others."""
     seed: int | None = None
     """Everything random follows from it."""
     device: str = "cpu"
@@ -98,6 +100,7 @@ class Pretrain(Verb):
             validate_every=self.validate_every,
             patience=self.patience,
             ema=self.ema,
+            precision=self.precision,
             seed=self.seed,
         )
         return dataclasses.replace(chosen, **changes)

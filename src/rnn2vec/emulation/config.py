@@ -11,6 +11,7 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.rnn.interface import Kind
 
 Conditioning = Literal["first-step", "every-step"]
+Precision = Literal["float32", "bfloat16"]
 _AT_LEAST_ONE = (
     "representation_size",
     "emulator_hidden_size",
@@ -27,7 +28,7 @@ class PretrainConfig:
     """How an encoder and its emulator are trained together. The defaults are what we recommend.
 
     Raises:
-        UsageError: a number out of range, or an unknown conditioning.
+        UsageError: a number out of range, or an unknown conditioning or precision.
     """
 
     encoder: str = "interactive-probing"
@@ -69,6 +70,10 @@ class PretrainConfig:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, such as 0.999, which is then what is validated and kept;
     0 for none."""
+    precision: Precision = "float32"
+    """Numbers of the forward pass of updates; losses, weights and validations are float32 in any case. `bfloat16` was
+    1.3 to 1.9 times as fast at the paper's sizes on a processor with AVX-512 bf16, with the same loss curve. Without
+    such instructions it was 10 times slower, and pre-training refuses it."""
     augment: bool = True
     """Renumber hidden units at random for encoders to which that makes a difference."""
     augment_signs: bool = False
@@ -83,8 +88,8 @@ class PretrainConfig:
     """Everything random follows from this."""
 
     def __post_init__(self) -> None:
-        if self.conditioning not in get_args(Conditioning):
-            raise unknown_name("conditioning", self.conditioning, get_args(Conditioning))
+        _require_choice("conditioning", self.conditioning, get_args(Conditioning))
+        _require_choice("precision", self.precision, get_args(Precision))
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
@@ -110,6 +115,11 @@ class PretrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready values."""
         return dataclasses.asdict(self)
+
+
+def _require_choice(name: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise unknown_name(name, given, known)
 
 
 PRESETS: dict[str, PretrainConfig] = {

@@ -15,7 +15,7 @@ from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
-from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.config import Precision, PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.parallel import Processes
 from rnn2vec.emulation.tracking import JsonLines, Tracker, append_line
@@ -50,7 +50,8 @@ def pretrain(
         The model with the lowest validation loss.
 
     Raises:
-        UsageError: the folder holds something else, a name is unknown, or the zoo lacks a split.
+        UsageError: the folder holds something else, a name is unknown, the zoo lacks a split, or the processor has no
+            instructions for bfloat16.
         DataError: zoo or checkpoint are damaged, or the loss is no longer a number.
         StorageError: the disk is full; the last checkpoint is kept.
     """
@@ -60,6 +61,7 @@ def pretrain(
     if config.encoder not in encoders.ENCODERS:
         raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
     _require_device(device)
+    _require_precision(config.precision, device)
     processes = Processes.current()
     # Refuses what cannot be trained, before the folder is touched.
     trainer = Trainer(source, config, folder, device, processes)
@@ -128,3 +130,13 @@ def _require_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
         reason = str(error).splitlines()[0]
         raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
+
+
+def _require_precision(precision: Precision, device: str) -> None:
+    if precision == "float32" or torch.device(device).type != "cpu":
+        return
+    if not any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name):
+        raise UsageError(
+            "precision bfloat16 on a processor without instructions for it, where it is about 10 times slower",
+            remedy="take float32.",
+        )

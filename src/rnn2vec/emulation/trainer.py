@@ -121,7 +121,11 @@ class Trainer:
         batch = self._draw(step)
         mine = self._processes.share(len(batch.rnns))
         behaviour = batch.select(mine)
-        emulated = self._imitate(self._seen(batch.rnns, step).select(mine), behaviour.inputs)
+        seen = self._seen(batch.rnns, step).select(mine)
+        reduced = self._config.precision == "bfloat16"
+        with torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16, enabled=reduced):
+            emulated = self._imitate(seen, behaviour.inputs)
+        emulated = emulated.float()  # small differences of probabilities are what the loss is about
         loss = self._loss(behaviour.outputs, emulated).mean()
         weight = self._processes.weight(len(behaviour.rnns), len(batch.rnns))
         objective = weight * (loss + self._warm_up(step, behaviour.outputs, emulated))

@@ -38,7 +38,7 @@ def linear_on_entries(
         row: added along rows.
         column: added along columns.
     """
-    return _OnEntries.apply(seen, weight, row, column, False)  # pyright: ignore[reportReturnType]
+    return _OnEntries.apply(*_alike(seen, weight, row, column), False)  # pyright: ignore[reportReturnType]
 
 
 def rectified_on_entries(
@@ -48,12 +48,17 @@ def rectified_on_entries(
     column: Float[Tensor, "N columns C"],
 ) -> WithMeans:
     """The ReLU of `linear_on_entries`, with its means."""
-    return _OnEntries.apply(seen, weight, row, column, True)  # pyright: ignore[reportReturnType]
+    return _OnEntries.apply(*_alike(seen, weight, row, column), True)  # pyright: ignore[reportReturnType]
 
 
 def with_means(features: FeatureMap) -> WithMeans:
     """A feature map as it is, with its means."""
     return _Means.apply(features)  # pyright: ignore[reportReturnType]
+
+
+def _alike(seen: Tensor, weight: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, ...]:
+    """All in the parameters' precision: operations in place, as below, are beyond autocast."""
+    return tuple(one.to(weight.dtype) for one in (seen, weight, row, column))
 
 
 class _OnEntries(torch.autograd.Function):
