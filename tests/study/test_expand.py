@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rnn2vec._errors import UsageError
-from rnn2vec.emulation.config import preset
+from rnn2vec.emulation.config import PretrainConfig, preset
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.study.config import Study
@@ -98,3 +98,11 @@ def test_changes_are_told_in_words() -> None:
     config = preset("tiny")
     assert changes(config, config.to_dict()) == []
     assert changes(config, {**config.to_dict(), "batch_size": 5}) == ["batch_size was 5, now 64"]
+
+
+def test_continuous_outputs_are_compared_by_their_squared_error(study_of: Callable[..., Study]) -> None:
+    study = study_of(zoo={"preset": "laptop", "family": "tiled-mnist"}, preset="laptop")
+    for piece in pieces_of(study):
+        assert isinstance(piece.config, PretrainConfig)
+        assert (piece.config.loss, piece.config.warm_up_loss) == ("mse", 0.0)
+    assert pieces_of(study)[-1].config.encoder_options["sequence_length"] == 50

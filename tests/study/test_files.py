@@ -9,6 +9,7 @@ import pytest
 
 from rnn2vec import tasks
 from rnn2vec._errors import UsageError
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.study.config import Study
@@ -106,7 +107,7 @@ def test_every_study_of_the_repository_is_sound(path: Path) -> None:
     assert config is not None
     if config.family not in tasks.families():
         pytest.skip(f"no family {config.family} is installed")
-    family = tasks.build(config.family, config.family_options)
+    family = study.zoo.task_family()
     spec = RNNSpec(
         cell=config.cell,
         input_size=family.input_size,
@@ -115,3 +116,8 @@ def test_every_study_of_the_repository_is_sound(path: Path) -> None:
         output_size=family.output_size,
     )
     require_encoders(pieces, spec, family.interface)
+    losses = {piece.config.loss for piece in pieces if isinstance(piece.config, PretrainConfig)}
+    assert ("mse" in losses) == (family.interface.output_kind == "continuous")
+    assert set(study.properties) <= {prop.name for prop in family.properties}
+    if study.zoo.family == "tiled-mnist" and study.zoo.preset == "laptop":
+        assert config.num_steps == 2000

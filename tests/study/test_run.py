@@ -167,6 +167,12 @@ def test_a_zoo_that_is_there_is_used_where_it_is_and_encoders_are_checked_on_it(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["study.json"]
 
 
+def test_a_zoo_of_another_family_is_refused(ran: Ran, tmp_path: Path, small_study: Callable[..., Study]) -> None:
+    with pytest.raises(UsageError, match="has RNNs of formal-languages, the study is of tiled-mnist") as caught:
+        run_study(small_study(zoo={"folder": str(ran[0] / "zoo"), "family": "tiled-mnist"}), tmp_path / "out")
+    assert "family: formal-languages" in caught.value.remedy
+
+
 def test_a_zoo_without_its_end_is_refused(copy: Path, tmp_path: Path, small_study: Callable[..., Study]) -> None:
     manifest = copy / "zoo" / "zoo.json"
     content = json.loads(manifest.read_text())

@@ -14,11 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
+from rnn2vec import tasks
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.emulation import config as emulation_config
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import Setting
+from rnn2vec.tasks.base import TaskFamily
+from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import config as zoo_config
 from rnn2vec.zoo.config import ZooConfig
 
@@ -43,8 +46,10 @@ class ZooSource:
     """A zoo's folder, relative to where the command is given."""
     preset: str | None = None
     """Or the preset of a zoo to build: tiny, tour, laptop or paper."""
+    family: str = FormalLanguages.name
+    """The task family of its RNNs: presets have other numbers for some."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What differs from the preset, such as `family: tiled-mnist`."""
+    """What differs from the preset, such as `num_runs: 64`."""
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.preset is None):
@@ -54,6 +59,8 @@ class ZooSource:
             )
         if self.folder is not None and self.options:
             raise UsageError("options are given for a zoo that is there", remedy="leave them out, or give a preset.")
+        if "family" in self.options:
+            raise UsageError("family among the options of the zoo", remedy="give it beside them.")
         _require_names("zoo option", self.options, (one.name for one in dataclasses.fields(ZooConfig)))
 
     def to_build(self) -> ZooConfig | None:
@@ -65,7 +72,15 @@ class ZooSource:
         if self.preset is None:
             return None
         options = {name: tuple(value) if name == "learning_rates" else value for name, value in self.options.items()}
-        return dataclasses.replace(zoo_config.preset(self.preset), **options)
+        return dataclasses.replace(zoo_config.preset(self.preset, self.family), **options)
+
+    def task_family(self) -> TaskFamily:
+        """The task family.
+
+        Raises:
+            UsageError: there is none of that name, or it has no such option.
+        """
+        return tasks.build(self.family, self.options.get("family_options"))
 
 
 @dataclass(frozen=True, kw_only=True)

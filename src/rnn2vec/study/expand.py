@@ -134,7 +134,10 @@ def _as_variant(sweep: Sweep, value: float) -> Variant:
 
 
 def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed: int) -> StudyPiece:
-    base = emulation_config.preset(study.preset, encoder)
+    family = study.zoo.task_family()
+    base = emulation_config.preset(
+        study.preset, encoder, output_kind=family.interface.output_kind, probing_length=family.probing_length
+    )
     options = {**base.encoder_options, **study.encoder_options.get(encoder, {}), **variant.encoder_options}
     fields: dict[str, Any] = {
         **base.to_dict(),

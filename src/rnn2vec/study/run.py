@@ -172,6 +172,11 @@ def _zoo(study: Study, folder: Path, progress: ManyProgress) -> Zoo:
     if config is not None:
         return build_zoo(config, folder / ZOO, progress=lambda done, total, what: progress("zoo", done, total, what))
     zoo = Zoo.open(study.zoo.folder or "")
+    if zoo.family.name != study.zoo.family:
+        raise UsageError(
+            f"{zoo.folder} has RNNs of {zoo.family.name}, the study is of {study.zoo.family}",
+            remedy=f"give zoo: {{folder: {zoo.folder}, family: {zoo.family.name}}}.",
+        )
     if not zoo.is_complete:
         raise DataError(f"{zoo.folder} is not built to its end", remedy="let `rnn2vec zoo build` finish it first.")
     return zoo
