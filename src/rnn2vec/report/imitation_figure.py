@@ -16,7 +16,6 @@ from rnn2vec.report.markdown import markdown_table
 from rnn2vec.report.static import LOOK, STYLE, save_svg
 from rnn2vec.report.text import number_text
 
-_STYLE: dict[Any, Any] = {**STYLE, "axes.axisbelow": True}
 _LIMITS = (-0.04, 1.04)
 
 
@@ -32,7 +31,7 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     steps = np.unique(np.concatenate([one.steps for one in imitations.values()]))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(3.1 * len(imitations) + 1.0, 3.5), layout="constrained")
         panels = figure.subplots(1, len(imitations), sharey=True, squeeze=False)[0]
         colours = ListedColormap(_colours(len(steps)))
@@ -48,6 +47,7 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
                 s=14,
                 alpha=0.75,
                 linewidths=0,
+                zorder=2,  # above the grid, as lines are
             )
             panel.set_title(f"{title}\nR² = {number_text(one.performance.r_squared)}", fontsize=9.5, loc="left")
             panel.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal", xlabel="performance of the RNN")

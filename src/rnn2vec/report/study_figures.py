@@ -20,7 +20,6 @@ from rnn2vec.study.downstream import BASELINE, PARTS, Prediction
 from rnn2vec.study.statistics import Estimate
 from rnn2vec.study.summary import Group, Summary, SweepCurve
 
-_STYLE: dict[Any, Any] = {**STYLE, "axes.axisbelow": True}
 # Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")
 _SETTING_COLOURS = {"frozen": _COLOURS[0], "supervised": _COLOURS[1], BASELINE: _COLOURS[7]}
@@ -214,7 +213,7 @@ def _axis_title(summary: Summary) -> str:
 def _draw(
     path: Path, size: tuple[float, float], columns: int, fill: Callable[[Sequence[Any]], None], *, rows: int = 1
 ) -> None:
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         fill(panels)
