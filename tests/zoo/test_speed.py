@@ -150,6 +150,26 @@ def test_a_comparison_measures_everybody(monkeypatch: pytest.MonkeyPatch) -> Non
 # -- the estimate ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("num_runs", [2, 20, 100])
+def test_where_time_and_disk_are_linear_the_estimate_is_what_they_are(
+    num_runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second once, 1 ms an update, 0.1 ms an episode of a snapshot; 7 kB a shard and 60 bytes a snapshot."""
+
+    def cost(config: ZooConfig, runs: int, steps: int, device: str = "cpu") -> estimate._Sample:
+        assert device == "cpu"
+        built = dataclasses.replace(config, num_runs=runs, num_steps=steps)
+        shards = -(-runs // config.runs_per_shard)
+        seconds = 0.5 + 1e-3 * runs * steps + 1e-4 * config.num_episodes * built.num_rnns
+        return estimate._Sample(seconds, built.num_rnns, 7000 * shards + 60 * built.num_rnns)
+
+    monkeypatch.setattr(estimate, "_build", cost)
+    config = ZooConfig(num_runs=num_runs)
+    estimated, truth = estimate_build(config), cost(config, num_runs, config.num_steps)
+    assert estimated.seconds == pytest.approx(truth.seconds, rel=0.01)
+    assert estimated.disk_bytes == pytest.approx(truth.shard_bytes, rel=1e-6)
+
+
 @pytest.mark.slow
 def test_memory_is_that_of_this_process() -> None:
     before = peak_bytes()

@@ -1,9 +1,10 @@
 """What a build will cost, before it starts: measured on a few runs and a few updates of it.
 
-The sample is built for real, in a temporary folder: a shard of runs for one update, the same shard for some more, and
-one run alone. The differences between the three give the time of an update, of a snapshot (rollouts, performance,
-losses, files) and what is paid once. A formula from sizes and clock rates would be wrong on the next machine, and
-wrong again after the next change of the trainer.
+The sample is built for real, in a temporary folder. One run alone and a shard of runs, both for one update, differ by
+the time of snapshots (rollouts, performance, losses, files). The shard for one update and for some seconds of updates,
+both with a single episode, differ by the time of updates: with all episodes the noise of the snapshots was larger than
+that. A formula from sizes and clock rates would be wrong on the next machine, and wrong again after the next change of
+the trainer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from pathlib import Path
 from rnn2vec.zoo.bench.memory import peak_bytes
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.train import STEPS_PER_CALL
 
 _SECONDS_OF_UPDATES = 4.0
 """How long the updates of the sample should take, about."""
@@ -54,27 +54,29 @@ def estimate_build(config: ZooConfig, *, device: str = "cpu") -> BuildEstimate:
     """
     runs = min(config.runs_per_shard, config.num_runs)
     _build(config, 1, 1, device)  # compiles, fills caches
-    alone, short = _build(config, 1, 1, device), _build(config, runs, 1, device)
-    steps = _steps_for(config, runs, device, short.seconds)
-    longer = _build(config, runs, steps, device)
-    per_snapshot = (short.seconds - alone.seconds) / max(short.snapshots - alone.snapshots, 1)
+    alone = _build(config, 1, 1, device) if runs > 1 else _Sample(0.0, 0, 0)
+    shard = _build(config, runs, 1, device)
+    more = shard.snapshots - alone.snapshots
+    per_snapshot = (shard.seconds - alone.seconds) / more
     once = max(alone.seconds - alone.snapshots * per_snapshot, 0.0)
-    updates = longer.seconds - short.seconds - (longer.snapshots - short.snapshots) * per_snapshot
-    per_update = max(updates, 0.0) / max(runs * (steps - 1), 1)
-    snapshot_bytes = longer.shard_bytes / longer.snapshots
+    bytes_per_snapshot = (shard.shard_bytes - alone.shard_bytes) / more
+    bytes_per_shard = alone.shard_bytes - alone.snapshots * bytes_per_snapshot
+    updates = config.num_runs * config.num_steps * _seconds_per_update(config, runs, device)
     return BuildEstimate(
-        seconds=once + config.num_runs * config.num_steps * per_update + config.num_rnns * per_snapshot,
+        seconds=once + updates + config.num_rnns * per_snapshot,
         # A shard's snapshots are there twice, as a list of arrays and as the shard.
-        peak_bytes=round(peak_bytes() + 2 * runs * len(config.snapshot_steps) * snapshot_bytes),
-        disk_bytes=round(config.num_rnns * snapshot_bytes),
+        peak_bytes=round(peak_bytes() + 2 * runs * len(config.snapshot_steps) * bytes_per_snapshot),
+        disk_bytes=round(config.num_rnns * bytes_per_snapshot - (-config.num_runs // runs) * bytes_per_shard),
     )
 
 
-def _steps_for(config: ZooConfig, runs: int, device: str, seconds_before: float) -> int:
-    """So many updates that they take long enough to be measured, at most as many as the build makes."""
-    few = min(10, config.num_steps)
-    per_step = max(_build(config, runs, few, device).seconds - seconds_before, 1e-3) / few
-    return min(max(few, round(_SECONDS_OF_UPDATES / per_step)), STEPS_PER_CALL, config.num_steps)
+def _seconds_per_update(config: ZooConfig, runs: int, device: str) -> float:
+    """Of one run among so many side by side, without its snapshots."""
+    config = dataclasses.replace(config, num_episodes=1, num_rollouts=1)
+    before, few = _build(config, runs, 1, device).seconds, min(10, config.num_steps)
+    per_step = max(_build(config, runs, few, device).seconds - before, 1e-3) / few
+    steps = min(max(few, round(_SECONDS_OF_UPDATES / per_step)), config.num_steps)
+    return max(_build(config, runs, steps, device).seconds - before, 0.0) / (runs * max(steps - 1, 1))
 
 
 def _build(config: ZooConfig, runs: int, steps: int, device: str) -> _Sample:
