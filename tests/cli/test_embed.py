@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from rnn2vec.cli import main
-from rnn2vec.embedding import many_files
+from rnn2vec.embedding import reading
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation.config import preset
 from rnn2vec.emulation.pretrain import pretrain
@@ -198,8 +198,8 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
     names = [shutil.copy(path, folder) for path in good]
     (folder / "torn.pt").write_bytes(b"PK")
     arguments = ["embed", str(folder.parent), "--model", str(tiny_run), "--out", str(out)]
-    monkeypatch.setattr(many_files, "_FILES_AT_ONCE", 1)
-    load_rnn, read = many_files.load_rnn, []
+    monkeypatch.setattr(reading, "_RNNS_AT_ONCE", 1)
+    load_rnn, read = reading.load_rnn, []
 
     def interrupted(path: Path, **hints: object) -> RNNStack:
         read.append(path.name)
@@ -207,7 +207,7 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
             raise KeyboardInterrupt
         return load_rnn(path, **hints)
 
-    monkeypatch.setattr(many_files, "load_rnn", interrupted)
+    monkeypatch.setattr(reading, "load_rnn", interrupted)
     assert main(arguments) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert main(arguments) == 1
@@ -237,7 +237,7 @@ def test_heads_can_be_left_out_by_name(tiny_zoo: Zoo, tiny_run: Path, tmp_path: 
 def test_without_checkpoints_there_is_nothing_to_do(tiny_run: Path, capsys: Captured) -> None:
     code, message = _refused(["embed", "--model", str(tiny_run)], capsys)
     assert code == 2
-    assert message == "rnn2vec: no checkpoint was given\n  -> name at least one checkpoint file, or a zoo.\n"
+    assert message == "rnn2vec: no checkpoint was given\n  -> name at least one checkpoint file, folder or zoo.\n"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from rnn2vec.cli.checkpoints import CheckpointVerb
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb
 from rnn2vec.rnn.interface import Interface, Kind
-from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +22,7 @@ _SEQUENCES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diff(Verb):
+class Diff(CheckpointVerb):
     """The shortest input on which two RNNs disagree, and how often they do on natural inputs."""
 
     one: tyro.conf.Positional[Path]
@@ -42,8 +41,6 @@ class Diff(Verb):
     """How far answers must be apart: total variation of tokens, or a difference of numbers in their spreads."""
     max_length: int = 32
     """Longest input that is tried."""
-    cell: CellName | None = None
-    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
     seed: int = 0
     """Draws natural inputs and where gradient ascent begins."""
 
@@ -52,7 +49,7 @@ class Diff(Verb):
         from rnn2vec.analysis import difference
         from rnn2vec.rnn.files import load_rnn
 
-        one, other = (load_rnn(path, cell=self.cell) for path in (self.one, self.other))
+        one, other = (load_rnn(path, **self.hints) for path in (self.one, self.other))
         interface = self._interface()
         difference.require_comparable(one, other, interface, self.margin)
         found = difference.shortest(

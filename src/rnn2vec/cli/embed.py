@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,17 @@ import tyro
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._progress import Progress, silent
+from rnn2vec.cli.checkpoints import CheckpointVerb, tell
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb
-from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
-    from rnn2vec.embedding.many_files import Embedded, LeftOut
+    from rnn2vec.embedding.many_files import Embedded
+    from rnn2vec.embedding.reading import LeftOut
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
-    from rnn2vec.rnn.state_dicts import Hints
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embed(Verb):
+class Embed(CheckpointVerb):
     """Turn checkpoints of RNNs into vectors.
 
     Reads safetensors, PyTorch, Lightning, Keras 3 and ONNX files. A checkpoint that cannot be read is named at the end
@@ -38,25 +36,17 @@ class Embed(Verb):
     """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
     out: Path | None = None
     """Parquet file to write: a row for each RNN. Without it, vectors are printed as JSON lines."""
-    cell: CellName | None = None
-    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
-    ignore: tuple[str, ...] = ()
-    """Names of weights that the outputs do not depend on, with * for anything: "critic.*"."""
-    input_scaling: tuple[str, str] | None = None
-    """Names of two weights: the RNN is fed (input - first) / second."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed what can be read; report the rest."""
-        if not self.checkpoints:
-            raise UsageError("no checkpoint was given", remedy="name at least one checkpoint file, or a zoo.")
         if self.out is not None:
             _require_place(self.out)
 
-        from rnn2vec.embedding.many_files import checkpoint_files
+        from rnn2vec.embedding.reading import checkpoint_files
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
-        rnn2vec = Rnn2Vec.from_pretrained(self.model)
         files = checkpoint_files(self.checkpoints)
+        rnn2vec = Rnn2Vec.from_pretrained(self.model)
         with terminal.progress("embedding") as progress:
             embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
         result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}
@@ -69,17 +59,15 @@ class Embed(Verb):
     def _embed(self, rnn2vec: Rnn2Vec, files: list[Path], terminal: Terminal, progress: Progress) -> Embedded:
         from rnn2vec.embedding.many_files import embed_files, embed_files_to, joined
 
-        hints: Hints = {"cell": self.cell, "ignore": self.ignore, "input_scaling": self.input_scaling}
         if self.out is not None:
-            return embed_files_to(self.out, rnn2vec, files, progress=progress, **hints)
-        return joined(_said(embed_files(rnn2vec, files, progress=progress, **hints), terminal))
+            return embed_files_to(self.out, rnn2vec, files, progress=progress, **self.hints)
+        return joined(_said(embed_files(rnn2vec, files, progress=progress, **self.hints), terminal))
 
     def _report(self, left_out: list[LeftOut], result: dict[str, Any], num_files: int) -> None:
         """Name what was left out; an error in any case."""
         if num_files == 1:
             raise left_out[0].error
-        for one in left_out:
-            print(f"left out: {one.problem}\n  -> {one.remedy}", file=sys.stderr)  # noqa: T201
+        tell(left_out)
         if self.json:  # what an error leaves unsaid: the vectors of the others
             print(jsonlib.dumps({**result, "left_out": [one.problem for one in left_out]}, indent=1))  # noqa: T201
         raise DataError(

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec.cli import checkpoints
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec.cli.checkpoints import CheckpointVerb, tell
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
-from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +24,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Add(Verb):
+class Add(CheckpointVerb):
     """Embed more RNNs and add them to an index. What is in it already is not read again."""
 
     index: tyro.conf.Positional[Path]
@@ -34,8 +33,6 @@ class Add(Verb):
     """Checkpoint files, folders of such, or zoos."""
     properties: Path | None = None
     """Parquet or CSV file with a column `rnn` (the checkpoints' paths as given) and a column for each property."""
-    cell: CellName | None = None
-    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Add what can be read; an error at the end names the rest."""
@@ -45,7 +42,7 @@ class Add(Verb):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build(Verb):
+class Build(CheckpointVerb):
     """Embed RNNs and put them into a new index; given again, it goes on where it was."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
@@ -56,13 +53,9 @@ class Build(Verb):
     """Folder of the index."""
     properties: Path | None = None
     """Parquet or CSV file with a column `rnn` (the checkpoints' paths as given) and a column for each property."""
-    cell: CellName | None = None
-    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Begin the index, then add."""
-        checkpoints.expand(self.checkpoints)  # a wrong path is refused before the folder is made
-
         from rnn2vec.embedding.index.index import Index
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
@@ -70,41 +63,30 @@ class Build(Verb):
 
 
 def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any]:
-    """Embed checkpoints and add them, about a thousand at a time."""
-    paths = checkpoints.expand(options.checkpoints)
+    """Embed checkpoints and add them portion by portion."""
+    from rnn2vec.embedding.many_files import embed_files
+    from rnn2vec.embedding.reading import LeftOut, checkpoint_files
+
+    files = checkpoint_files(options.checkpoints)
     known = None if options.properties is None else _read_properties(options.properties)
-    failures: list[Rnn2VecError] = []
-    added, total = 0, checkpoints.count(paths)
+    left_out: list[LeftOut] = []
+    added = 0
     with terminal.progress(f"add to {index.folder}") as progress:
-        for piece in checkpoints.read(paths, set(index.names), failures, cell=options.cell):
-            fitting = _fitting(index, piece, failures)
-            if fitting.names:
-                table = fitting.properties if known is None else _of(known, fitting.names)
-                added += index.add(fitting.names, index.model.embed(fitting.stacks), table)
-            progress(min(len(index), total), total, f"{added:,} RNNs")
-    checkpoints.tell(failures)
+        for part in embed_files(index.model, files, known=set(index.names), progress=progress, **options.hints):
+            left_out += part.left_out
+            if part.names:
+                table = part.properties if known is None else _of(known, part.names)
+                added += index.add(part.names, part.vectors, table)
     terminal.say(f"{index.folder}: {added:,} RNNs added, {len(index):,} in all")
-    if failures:
+    if left_out:
+        if len(files) == 1:
+            raise left_out[0].error
+        tell(left_out)
         raise DataError(
-            f"{len(failures)} of {len(paths)} checkpoints could not be added (see above); the others were",
+            f"{len(left_out)} of {len(files)} checkpoints could not be added (see above); the others were",
             remedy="mend them or leave them out.",
         )
     return {"index": str(index.folder), "added": added, "rnns": len(index)}
-
-
-def _fitting(index: Index, piece: checkpoints.Piece, failures: list[Rnn2VecError]) -> checkpoints.Piece:
-    """The RNNs that the encoder takes; a zoo fits whole or not at all."""
-    fitting = checkpoints.Piece(properties=piece.properties)
-    for number, stack in enumerate(piece.stacks):
-        names = piece.names if piece.properties is not None else piece.names[number : number + 1]
-        try:
-            index.model.encoder.check(stack)
-        except UsageError as error:
-            failures.append(UsageError(f"{names[0]}: {error.problem}", remedy=error.remedy))
-            continue
-        fitting.names += names
-        fitting.stacks.append(stack)
-    return fitting
 
 
 def _read_properties(path: Path) -> pa.Table:
@@ -135,7 +117,7 @@ def _of(known: pa.Table, names: list[str]) -> pa.Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Query(Verb):
+class Query(CheckpointVerb):
     """The nearest RNNs of a checkpoint, of an RNN of the index, or of a vector."""
 
     index: tyro.conf.Positional[Path]
@@ -152,8 +134,6 @@ class Query(Verb):
     """Conditions on properties, such as "performance > 0.9" "split = validation"."""
     search: SearchName = "exact"
     """exact, or faiss for millions (extra `faiss`)."""
-    cell: CellName | None = None
-    """Which cell the checkpoint holds, where shapes leave it open (tanh or ReLU)."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed what was given, search, and show."""
@@ -173,7 +153,7 @@ class Query(Verb):
 
     def _vectors(self, index: Index) -> Any:
         if self.checkpoint is not None:
-            return index.model.embed(self.checkpoint, cell=self.cell)
+            return index.model.embed(self.checkpoint, **self.hints)
         if self.rnn is not None:
             row = index.row_of(self.rnn)
             return index.vectors[row : row + 1]

@@ -9,13 +9,12 @@ from typing import Any
 import tyro
 
 from rnn2vec._errors import UsageError
+from rnn2vec.cli.checkpoints import CheckpointVerb
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb
-from rnn2vec.rnn.spec import CellName
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspect(Verb):
+class Inspect(CheckpointVerb):
     """A card for one RNN: what it is, what it probably does, who is like it, what it answers when asked."""
 
     checkpoint: tyro.conf.Positional[Path]
@@ -27,8 +26,6 @@ class Inspect(Verb):
     """Index of known RNNs: neighbours, properties, and a warning when the RNN is like none of them."""
     sequences: int = 2
     """Probing sequences of the dialogue that are shown."""
-    cell: CellName | None = None
-    """Which cell the checkpoint holds, where shapes leave it open (tanh or ReLU)."""
     seed: int = 0
     """Draws which RNNs of the index are kept apart to measure reliability."""
 
@@ -43,7 +40,7 @@ class Inspect(Verb):
         from rnn2vec.rnn.files import load_rnn
 
         index = None if self.index is None else Index.open(self.index)
-        rnn = load_rnn(self.checkpoint, cell=self.cell)
+        rnn = load_rnn(self.checkpoint, **self.hints)
         if self.model is not None:
             rnn2vec = Rnn2Vec.from_pretrained(self.model)
             if index is not None:

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import Rnn2VecError, UsageError
-from rnn2vec.cli import checkpoints
+from rnn2vec.cli.checkpoints import CheckpointVerb
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb
-from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
     from rnn2vec.analysis.drift import Drift
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track(Verb):
+class Track(CheckpointVerb):
     """How far an RNN moves along the checkpoints of one training run, with a gate for pipelines.
 
     Checkpoints are taken in the order of the numbers in their names. With --fail-above the exit code is 1 when the last
@@ -36,8 +34,6 @@ class Track(Verb):
     """File name of the checkpoint that the last one is compared with; by default the one before it."""
     fail_above: float | None = None
     """Distance from the reference above which the exit code is 1."""
-    cell: CellName | None = None
-    """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed, measure, show, and judge."""
@@ -45,13 +41,19 @@ class Track(Verb):
             raise UsageError(f"--fail-above {self.fail_above}", remedy="give a distance above 0.")
 
         from rnn2vec.analysis.drift import drift, in_order_of_training
+        from rnn2vec.embedding.many_files import embed_files, joined
+        from rnn2vec.embedding.reading import checkpoint_files
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is not a folder", remedy="give the folder of a run's checkpoints.")
-        paths = in_order_of_training(checkpoints.expand([self.folder]))
-        vectors = Rnn2Vec.from_pretrained(self.model).embed(paths, cell=self.cell)
-        measured = drift([str(path.relative_to(self.folder)) for path in paths], vectors, self.reference)
+        paths = in_order_of_training(checkpoint_files([self.folder]))
+        rnn2vec = Rnn2Vec.from_pretrained(self.model)
+        with terminal.progress("embedding") as progress:
+            embedded = joined(embed_files(rnn2vec, paths, progress=progress, **self.hints))
+        if embedded.left_out:
+            raise embedded.left_out[0].error
+        measured = drift([str(path.relative_to(self.folder)) for path in paths], embedded.vectors, self.reference)
         terminal.say(_table(measured))
         result = {
             "checkpoints": list(measured.names),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec.embedding.rnn2vec import OneRNN, Rnn2Vec, as_rnns
+from rnn2vec.embedding.rnn2vec import OneRNN, Rnn2Vec, collected
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
@@ -137,23 +137,14 @@ def _by_architecture(
     if isinstance(rnns, Zoo):
         rnns = rnns.rnns(range(len(rnns)))
     if isinstance(rnns, RNNStack):
-        return [rnns], np.arange(len(rnns))
-    if isinstance(rnns, (nn.Module, Mapping, str, Path)) or not len(rnns):
+        rnns = [rnns]
+    if isinstance(rnns, (nn.Module, Mapping, str, Path)) or not rnns:
         raise UsageError("fewer than 2 RNNs", remedy="give a list of RNNs; hundreds work better than tens.")
-    single: list[RNNStack] = []
-    for number, rnn in enumerate(rnns):
-        opened = as_rnns(rnn, {"cell": cell}, number)
-        if not isinstance(opened, RNNStack):
-            raise UsageError(f"item {number} is a black box", remedy="train on RNNs; black boxes can be embedded then.")
-        single.append(opened)
-    numbers = np.split(np.arange(sum(map(len, single))), np.cumsum([len(stack) for stack in single])[:-1])
-    stacks: list[RNNStack] = []
-    order: list[np.ndarray] = []
-    for spec in dict.fromkeys(stack.spec for stack in single):
-        mine = [number for number, stack in enumerate(single) if stack.spec == spec]
-        stacks.append(RNNStack.concatenate([single[number] for number in mine]))
-        order += [numbers[number] for number in mine]
-    return stacks, np.concatenate(order)
+    collection = collected(rnns, {"cell": cell})
+    stacks = [batch for batch in collection.batches if isinstance(batch, RNNStack)]
+    if len(stacks) < len(collection.batches):
+        raise UsageError("a black box among the RNNs", remedy="train on RNNs; black boxes can be embedded then.")
+    return stacks, collection.places.numpy()
 
 
 def _with_loss(config: PretrainConfig, kind: Kind) -> PretrainConfig:

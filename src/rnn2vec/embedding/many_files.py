@@ -1,6 +1,7 @@
-"""Embed thousands of checkpoint files: in batches, so that memory stays flat, and so that a kill loses one batch.
+"""Embed thousands of checkpoint files: in portions, so that memory stays flat, and so that a kill loses a few of them.
 
-Each batch is read, grouped by architecture, embedded, and written as a Parquet part beside the output; the same call
+Portions are read one after the other in one thread while others embed those before, each on one core: ten thousand
+small RNNs take as long to read as to embed. Each is then written as a Parquet part beside the output; the same call
 again takes the parts that are there and goes on. A plan says which files, model and hints the parts belong to: where
 it differs, they are dropped. A file that cannot be read is a row with the reason, and the others go on.
 
@@ -14,7 +15,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,39 +23,22 @@ from typing import Any, Unpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from jaxtyping import Float32
 
-from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._errors import DataError
 from rnn2vec._files import canonical_json, claim_folder, read_json, sha256_of, write_atomically, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
+from rnn2vec.embedding.reading import LeftOut, Opened, Portion, portions, read
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
-from rnn2vec.rnn.files import SUFFIXES, load_rnn
-from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.execution.ahead import in_order
+from rnn2vec.execution.cores import torch_threads
+from rnn2vec.rnn.collection import RNNCollection
 from rnn2vec.rnn.state_dicts import Hints
-from rnn2vec.zoo.store import MANIFEST, Zoo
 
 PLAN = "plan.json"
-_FILES_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that could not be embedded."""
-
-    path: Path
-    """Which."""
-    problem: str
-    """Why, with the path in it."""
-    remedy: str
-    """What can be done about it."""
-    is_usage: bool
-    """Whether it is no damage but the wrong file."""
-
-    @property
-    def error(self) -> Rnn2VecError:
-        """It as an error."""
-        return (UsageError if self.is_usage else DataError)(self.problem, remedy=self.remedy)
+_MOST_WORKERS = 8  # reading keeps no more of them busy
 
 
 @dataclass(frozen=True)
@@ -65,39 +49,33 @@ class Embedded:
     """The RNNs that could be embedded, in order: their paths, or `PATH#NUMBER` in a zoo."""
     vectors: Float32[np.ndarray, "N Z"]
     """A row for each."""
+    properties: pa.Table | None = None
+    """What a zoo knows of them, a row for each."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     """The files that could not."""
 
 
-def checkpoint_files(paths: Iterable[Path]) -> list[Path]:
-    """All checkpoint files below folders, sorted; files, zoos and folders without any stay as they are."""
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir() or (path / MANIFEST).is_file():
-            files.append(path)
-            continue
-        files += sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()) or [path]
-    return files
-
-
 def embed_files(
-    rnn2vec: Rnn2Vec, files: Sequence[Path], *, progress: Progress = silent, **hints: Unpack[Hints]
+    rnn2vec: Rnn2Vec,
+    files: Sequence[Path],
+    *,
+    known: Container[str] = (),
+    progress: Progress = silent,
+    **hints: Unpack[Hints],
 ) -> Iterator[Embedded]:
-    """Embed files batch by batch.
+    """Embed files portion by portion, on as many cores as torch uses (at most 8).
 
     Args:
         rnn2vec: the encoder.
         files: checkpoints and zoos.
-        progress: hears of every batch.
+        known: names of RNNs that are not wanted again.
+        progress: hears of every portion.
         **hints: what the files leave open.
 
     Yields:
-        What became of each batch.
+        What became of each portion.
     """
-    for done, batch in _batches(files):
-        progress(done, len(files), batch[0].name)
-        yield _embed_batch(rnn2vec, batch, hints)
-    progress(len(files), len(files), "done")
+    yield from _embed_all(rnn2vec, portions(files, known=known), hints, progress, None)
 
 
 def embed_files_to(
@@ -109,7 +87,7 @@ def embed_files_to(
         out: the Parquet file; while it is not finished, parts lie in a folder beside it.
         rnn2vec: the encoder.
         files: checkpoints and zoos.
-        progress: hears of every batch.
+        progress: hears of every portion.
         **hints: what the files leave open.
 
     Returns:
@@ -121,61 +99,47 @@ def embed_files_to(
     """
     folder = out.with_name(f"{out.name}.parts")
     _claim(folder, {"files": _stamps(files), "model": _digest(rnn2vec), "hints": _plain(hints)})
-    parts: list[Embedded] = []
-    for number, (done, batch) in enumerate(_batches(files)):
-        progress(done, len(files), batch[0].name)
-        place = folder / f"{number:05d}.parquet"
-        part = _read_part(place) if place.exists() else None
-        if part is None:
-            part = _embed_batch(rnn2vec, batch, hints)
-            _write_part(place, part)
-        parts.append(part)
-    progress(len(files), len(files), "done")
-    whole = joined(parts)
+    whole = joined(_embed_all(rnn2vec, portions(files), hints, progress, folder))
     if whole.names:
         write_atomically(out, _parquet(_columns(whole.names, whole.vectors)))
     shutil.rmtree(folder)
     return whole
 
 
-def _batches(files: Sequence[Path]) -> Iterator[tuple[int, Sequence[Path]]]:
-    for at in range(0, len(files), _FILES_AT_ONCE):
-        yield at, files[at : at + _FILES_AT_ONCE]
+def _embed_all(
+    rnn2vec: Rnn2Vec, planned: Sequence[Portion], hints: Hints, progress: Progress, folder: Path | None
+) -> Iterator[Embedded]:
+    """What becomes of each portion; with a folder, its part is kept there, or taken from there."""
+    places = [folder and folder / f"{number:05d}.parquet" for number in range(len(planned))]
+
+    def embedded(item: tuple[Path | None, Opened | Embedded]) -> Embedded:
+        place, opened = item
+        if isinstance(opened, Embedded):
+            return opened
+        part = _embed(rnn2vec, opened)
+        if place is not None:
+            _write_part(place, part)
+        return part
+
+    opened = (
+        (place, (place and _read_part(place)) or read(portion, rnn2vec.encoder.check, **hints))
+        for place, portion in zip(places, planned, strict=True)
+    )
+    done, total = 0, sum(map(len, planned))
+    progress(done, total, "reading")
+    threads = torch.get_num_threads()
+    workers = max(1, min(threads, len(planned), _MOST_WORKERS))
+    with torch_threads(threads // workers):
+        for portion, part in zip(planned, in_order(embedded, opened, workers=workers), strict=True):
+            done += len(portion)
+            progress(done, total, portion.paths[-1].name)
+            yield part
 
 
-def _embed_batch(rnn2vec: Rnn2Vec, batch: Sequence[Path], hints: Hints) -> Embedded:
-    """Read and embed some files."""
-    names: list[str] = []
-    stacks: list[RNNStack] = []
-    left_out: list[LeftOut] = []
-    for path in batch:
-        try:
-            stack = _read(path, hints)
-            rnn2vec.encoder.check(stack)
-        except Rnn2VecError as error:
-            problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
-            left_out.append(LeftOut(path, problem, error.remedy, isinstance(error, UsageError)))
-        except OSError as error:
-            left_out.append(LeftOut(path, f"{path}: {error.strerror}", "make it readable, or leave it out.", False))
-        else:
-            names += [str(path)] if len(stack) == 1 else [f"{path}#{number}" for number in range(len(stack))]
-            stacks.append(stack)
-    vectors = rnn2vec.embed(stacks) if stacks else np.empty((0, rnn2vec.encoder.representation_size), np.float32)
-    return Embedded(names, vectors, left_out)
-
-
-def _read(path: Path, hints: Hints) -> RNNStack:
-    if path.is_dir() and not (path / MANIFEST).is_file():
-        raise UsageError(
-            f"{path} holds no checkpoint files ({', '.join(SUFFIXES)}) and is no zoo",
-            remedy="give a folder of checkpoints, or the files themselves.",
-        )
-    if not path.is_dir():
-        return load_rnn(path, **hints)
-    zoo = Zoo.open(path)
-    stack = zoo.rnns(range(len(zoo)))
-    stack.require_finite()
-    return stack
+def _embed(rnn2vec: Rnn2Vec, opened: Opened) -> Embedded:
+    size = rnn2vec.encoder.representation_size
+    vectors = rnn2vec.embed(RNNCollection(opened.stacks)) if opened.stacks else np.empty((0, size), np.float32)
+    return Embedded(opened.names, vectors, opened.properties, opened.left_out)
 
 
 # -- the plan --------------------------------------------------------------------------------------
@@ -239,7 +203,7 @@ def _write_part(place: Path, part: Embedded) -> None:
 
 
 def _read_part(place: Path) -> Embedded | None:
-    """The part, or None where it is damaged and must be made again."""
+    """The part, or None where it is missing or damaged and must be made."""
     try:
         table = pq.read_table(place)
         left_out = json.loads(table.schema.metadata[b"left_out"])
@@ -247,14 +211,14 @@ def _read_part(place: Path) -> Embedded | None:
         return None
     vectors = np.stack([table.column(name).to_numpy() for name in table.column_names[1:]], axis=1)
     failures = [LeftOut(**one | {"path": Path(one["path"])}) for one in left_out]
-    return Embedded(table.column("rnn").to_pylist(), vectors, failures)
+    return Embedded(table.column("rnn").to_pylist(), vectors, left_out=failures)
 
 
 def joined(parts: Iterable[Embedded]) -> Embedded:
-    """Several batches as one; at least one."""
+    """Several parts as one, without properties; at least one."""
     parts = list(parts)
     return Embedded(
         [name for part in parts for name in part.names],
         np.concatenate([part.vectors for part in parts]),
-        [one for part in parts for one in part.left_out],
+        left_out=[one for part in parts for one in part.left_out],
     )

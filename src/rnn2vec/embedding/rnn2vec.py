@@ -148,14 +148,14 @@ class Rnn2Vec:
 
     @torch.no_grad()
     def embed(
-        self, rnns: RNNStack | Zoo | OneRNN | Sequence[RNNStack | OneRNN], **hints: Unpack[Hints]
+        self, rnns: RNNStack | RNNCollection | Zoo | OneRNN | Sequence[RNNStack | OneRNN], **hints: Unpack[Hints]
     ) -> Float32[np.ndarray, "N Z"]:
         """One vector for each RNN, in the order given.
 
         Args:
-            rnns: a stack, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state dicts or
-                paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together, and
-                black boxes.
+            rnns: a stack, a collection, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state
+                dicts or paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together,
+                and black boxes.
             **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
                 see `rnn2vec.rnn.state_dicts.Hints`.
 
@@ -168,10 +168,9 @@ class Rnn2Vec:
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
             return self._embed(rnns).numpy()
-        if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)):
-            rnns = [rnns]
-        opened = [as_rnns(rnn, hints, number) for number, rnn in enumerate(rnns)]
-        return RNNCollection(opened).map(self._embed).numpy()
+        if not isinstance(rnns, RNNCollection):
+            rnns = collected([rnns] if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)) else rnns, hints)
+        return rnns.map(self._embed).numpy()
 
     def _embed(self, rnns: RNNs) -> Representation:
         if not isinstance(rnns, RNNStack):
@@ -190,8 +189,13 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
-    """One RNN in any form as a stack, or as the black box that it is; errors name its number."""
+def collected(rnns: Sequence[RNNStack | OneRNN], hints: Hints) -> RNNCollection:
+    """RNNs in any forms, in their order; errors name the number of the one that cannot be read."""
+    return RNNCollection([_as_rnns(rnn, hints, number) for number, rnn in enumerate(rnns)])
+
+
+def _as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
+    """One RNN in any form as a stack, or as the black box that it is."""
     if isinstance(rnn, (str, Path)):
         return files.load_rnn(Path(rnn), **hints)
     try:

@@ -43,7 +43,9 @@ class RNNCollection:
             stacks = [member for number in same if isinstance(member := members[number], RNNStack)]
             self.batches += (RNNStack.concatenate(stacks) if stacks else members[same[0]],)
             places += [positions for number, positions in enumerate(_positions(members)) if number in same]
-        self._order = torch.cat(places).argsort()
+        self.places = torch.cat(places)
+        """For each RNN of the batches, one batch after the other, its place in the order: `(N,)`."""
+        self._order = self.places.argsort()
 
     def __len__(self) -> int:
         return len(self._order)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickletools
 import re
 import zipfile
@@ -59,24 +60,25 @@ def require_moderate(size: int) -> None:
 # -- safetensors -----------------------------------------------------------------------------------
 
 
-def check_safetensors(path: Path) -> None:
-    """Check that the header is there and every tensor is covered by the file.
+def safetensors_bytes(path: Path) -> bytes:
+    """The contents of a safetensors file whose header is there, with every tensor covered by the file.
 
     Raises:
         Refused: it is not.
     """
-    size = path.stat().st_size
-    require_moderate(size)
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        require_moderate(size)
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise Refused(f"its header claims {length:,} bytes, but the file has {size:,}: it is cut off, or none")
         if length > LARGEST_HEADER:
             raise Refused(f"its header has {length:,} bytes, more than the {LARGEST_HEADER:,} that are read")
-        header = _json(file.read(length))
-    for name, entry in header.items():
-        if name != "__metadata__":
-            _check_entry(name, entry, size - 8 - length)
+        for name, entry in _json(file.read(length)).items():
+            if name != "__metadata__":
+                _check_entry(name, entry, size - 8 - length)
+        file.seek(0)
+        return file.read(size)
 
 
 def _check_entry(name: str, entry: Any, room: int) -> None:

@@ -1,0 +1,203 @@
+"""Lists of checkpoints as people give them, read portion by portion: `embed`, `index` and `track` all read by this.
+
+Files, folders of files and zoos go in. What is to be read is divided before anything is, into portions that fit into
+memory whatever the RNNs' size. Every RNN has its name beforehand (a file holds one), so what is known already is left
+out of the portions; what cannot be read, or does not fit, is left out with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+
+from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec.rnn.files import SUFFIXES, load_rnn
+from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.state_dicts import Hints
+from rnn2vec.zoo.store import MANIFEST, Zoo
+
+_RNNS_AT_ONCE = 1024
+_BYTES_AT_ONCE = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that could not be read or embedded."""
+
+    path: Path
+    """What: a file, a zoo or a folder."""
+    problem: str
+    """Why, with the path in it."""
+    remedy: str
+    """What can be done about it."""
+    is_usage: bool
+    """Whether it is no damage but the wrong file."""
+
+    @classmethod
+    def of(cls, path: Path, error: Rnn2VecError | OSError) -> LeftOut:
+        """What an error says of it."""
+        if not isinstance(error, Rnn2VecError):
+            return cls(path, f"{path}: {error.strerror}", "make it readable, or leave it out.", is_usage=False)
+        problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
+        return cls(path, problem, error.remedy, isinstance(error, UsageError))
+
+    @property
+    def error(self) -> Rnn2VecError:
+        """It as an error."""
+        return (UsageError if self.is_usage else DataError)(self.problem, remedy=self.remedy)
+
+
+@dataclass(frozen=True)
+class Portion:
+    """RNNs that are read together: some files, or some rows of a zoo."""
+
+    paths: tuple[Path, ...]
+    """The files, or the zoo's folder."""
+    zoo: Zoo | None = None
+    """None for files."""
+    rows: Int64[np.ndarray, " N"] | None = None
+    """Snapshots of the zoo; None for files."""
+
+    @property
+    def names(self) -> list[str]:
+        """The RNNs' names: their paths, or `PATH#NUMBER` in a zoo."""
+        if self.rows is None:
+            return [str(path) for path in self.paths]
+        return [f"{self.paths[0]}#{row}" for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.paths if self.rows is None else self.rows)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What became of a portion."""
+
+    names: list[str] = field(default_factory=list[str])
+    """The RNNs that could be read, in order."""
+    stacks: list[RNNStack] = field(default_factory=list[RNNStack])
+    """Their weights, in the same order."""
+    properties: pa.Table | None = None
+    """What a zoo knows of them, a row for each."""
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    """What could not."""
+
+
+def checkpoint_files(paths: Iterable[Path]) -> list[Path]:
+    """All checkpoint files below folders, sorted; files, zoos and folders without any stay as they are.
+
+    Raises:
+        UsageError: nothing was given.
+    """
+    files: list[Path] = []
+    for path in paths:
+        below = [] if not path.is_dir() or _is_zoo(path) else path.rglob("*")
+        files += sorted(file for file in below if file.suffix in SUFFIXES and file.is_file()) or [path]
+    if not files:
+        raise UsageError("no checkpoint was given", remedy="name at least one checkpoint file, folder or zoo.")
+    return files
+
+
+def portions(files: Sequence[Path], *, known: Container[str] = ()) -> list[Portion]:
+    """Divide the work, in order.
+
+    Args:
+        files: as `checkpoint_files` returns them.
+        known: names of RNNs that are not wanted again.
+
+    Returns:
+        Portions of at most 1024 RNNs, and of files of at most 32 MiB together (or one that is larger).
+    """
+    found: list[Portion] = []
+    for are_zoos, group in itertools.groupby(files, _is_zoo):
+        if are_zoos:
+            found += [portion for path in group for portion in _of_zoo(path, known)]
+        else:
+            found += _of_files([path for path in group if str(path) not in known])
+    return found
+
+
+def _is_zoo(path: Path) -> bool:
+    return (path / MANIFEST).is_file()
+
+
+def _of_files(files: Sequence[Path]) -> Iterator[Portion]:
+    together: list[Path] = []
+    size = 0
+    for path in files:
+        its = path.stat().st_size if path.is_file() else 0
+        if together and (len(together) == _RNNS_AT_ONCE or size + its > _BYTES_AT_ONCE):
+            yield Portion(tuple(together))
+            together, size = [], 0
+        together.append(path)
+        size += its
+    if together:
+        yield Portion(tuple(together))
+
+
+def _of_zoo(path: Path, known: Container[str]) -> list[Portion]:
+    try:
+        zoo = Zoo.open(path)
+    except Rnn2VecError:
+        return [Portion((path,))]  # reading it says what is wrong with it
+    if not len(zoo):
+        return [Portion((path,))]
+    rows = np.array([row for row in range(len(zoo)) if f"{path}#{row}" not in known], dtype=np.int64)
+    at_once = max(1, min(_RNNS_AT_ONCE, _BYTES_AT_ONCE // (4 * zoo.spec.num_parameters)))
+    return [Portion((path,), zoo, rows[at : at + at_once]) for at in range(0, len(rows), at_once)]
+
+
+def read(portion: Portion, check: Callable[[RNNStack], None], **hints: Unpack[Hints]) -> Opened:
+    """Read a portion.
+
+    Args:
+        portion: what to read.
+        check: raises a `UsageError` where RNNs do not fit their purpose, as `WeightEncoder.check` does.
+        **hints: what files leave open, see `rnn2vec.rnn.state_dicts.Hints`.
+    """
+    if portion.zoo is not None:
+        return _read_zoo(portion, check)
+    opened = Opened()
+    for path, name in zip(portion.paths, portion.names, strict=True):
+        try:
+            stack = _read_file(path, hints)
+            check(stack)
+        except (Rnn2VecError, OSError) as error:
+            opened.left_out.append(LeftOut.of(path, error))
+        else:
+            opened.names.append(name)
+            opened.stacks.append(stack)
+    return opened
+
+
+def _read_file(path: Path, hints: Hints) -> RNNStack:
+    if _is_zoo(path):
+        _ = Zoo.open(path).properties  # says why it could not be divided
+    if path.is_dir():
+        raise UsageError(
+            f"{path} holds no checkpoint files ({', '.join(SUFFIXES)}) and is no zoo",
+            remedy="give a folder of checkpoints, or the files themselves.",
+        )
+    return load_rnn(path, **hints)
+
+
+def _read_zoo(portion: Portion, check: Callable[[RNNStack], None]) -> Opened:
+    zoo, rows = portion.zoo, portion.rows
+    assert zoo is not None
+    assert rows is not None
+    try:
+        stack = zoo.rnns(rows)
+        check(stack)
+        stack.require_finite()
+        described = [zoo.family.describe(task) for task in zoo.tasks(rows)]
+        properties = zoo.properties.take(rows).append_column("task", [described])
+    except (Rnn2VecError, OSError) as error:
+        return Opened(left_out=[LeftOut.of(portion.paths[0], error)])
+    return Opened(portion.names, [stack], properties)
