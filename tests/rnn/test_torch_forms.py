@@ -282,7 +282,9 @@ def test_a_learned_first_state_goes_to_a_black_box(draw: Draw, cell: CellName) -
             UsageError, match=r"there is: h0 \(2, 1, 5\)(.|\n)*StackBlackBox\(stack, first_state=\.\.\."
         ):
             read()
-    stack = RNNStack.from_modules([net], ignore=("[hc]0",))
+    with pytest.raises(UsageError, match=r"Warm answers otherwise (.|\n)*a first state of zeros; or verify=False"):
+        RNNStack.from_modules([net], ignore=("[hc]0",))
+    stack = RNNStack.from_modules([net], ignore=("[hc]0",), verify=False)
     first = tuple(tuple(one[layer : layer + 1] for one in net.first()) for layer in range(2))
     box = StackBlackBox(stack, input_kind="continuous", output_kind="continuous", first_state=first)
     state, outputs = box.initial_state(2), []

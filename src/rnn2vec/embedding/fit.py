@@ -89,6 +89,7 @@ def fit(
     validation_share: float = 0.2,
     config: PretrainConfig = CONFIG,
     cell: CellName | None = None,
+    verify: bool = True,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> tuple[Rnn2Vec, FitReport]:
@@ -100,7 +101,7 @@ def fit(
     else:
         if inputs is None:
             raise UsageError("no input sequences", remedy="give inputs: an array, or a .npy or .parquet file.")
-        stacks, order = _by_architecture(rnns, cell)
+        stacks, order = _by_architecture(rnns, cell, verify=verify)
         num_rnns = sum(len(stack) for stack in stacks)
         validation = split_by_run(np.arange(num_rnns) if runs is None else runs, validation_share, config.seed)
         if len(validation) != num_rnns:
@@ -131,7 +132,7 @@ def fit(
 
 
 def _by_architecture(
-    rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN], cell: CellName | None
+    rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN], cell: CellName | None, *, verify: bool
 ) -> tuple[list[RNNStack], np.ndarray]:
     """A stack for each architecture, and the numbers that their RNNs, one after the other, had as given."""
     if isinstance(rnns, Zoo):
@@ -140,7 +141,7 @@ def _by_architecture(
         rnns = [rnns]
     if isinstance(rnns, (nn.Module, Mapping, str, Path)) or not rnns:
         raise UsageError("fewer than 2 RNNs", remedy="give a list of RNNs; hundreds work better than tens.")
-    collection = collected(rnns, {"cell": cell})
+    collection = collected(rnns, {"cell": cell}, verify=verify)
     stacks = [batch for batch in collection.batches if isinstance(batch, RNNStack)]
     if len(stacks) < len(collection.batches):
         raise UsageError("a black box among the RNNs", remedy="train on RNNs; black boxes can be embedded then.")

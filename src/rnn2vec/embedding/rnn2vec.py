@@ -95,6 +95,7 @@ class Rnn2Vec:
         validation_share: float = 0.2,
         config: PretrainConfig | None = None,
         cell: CellName | None = None,
+        verify: bool = True,
         device: str = "cpu",
         progress: Progress = silent,
     ) -> Rnn2Vec:
@@ -113,6 +114,7 @@ class Rnn2Vec:
             validation_share: share of the runs that is kept apart.
             config: how to train; the default is `rnn2vec.embedding.fit.CONFIG`.
             cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
+            verify: whether modules are run to see that they answer as what was read; see `rnn2vec.rnn.verify`.
             device: where to train.
             progress: told of the updates made.
 
@@ -131,6 +133,7 @@ class Rnn2Vec:
             validation_share=validation_share,
             config=CONFIG if config is None else config,
             cell=cell,
+            verify=verify,
             device=device,
             progress=progress,
         )
@@ -148,7 +151,11 @@ class Rnn2Vec:
 
     @torch.no_grad()
     def embed(
-        self, rnns: RNNStack | RNNCollection | Zoo | OneRNN | Sequence[RNNStack | OneRNN], **hints: Unpack[Hints]
+        self,
+        rnns: RNNStack | RNNCollection | Zoo | OneRNN | Sequence[RNNStack | OneRNN],
+        *,
+        verify: bool = True,
+        **hints: Unpack[Hints],
     ) -> Float32[np.ndarray, "N Z"]:
         """One vector for each RNN, in the order given.
 
@@ -156,6 +163,7 @@ class Rnn2Vec:
             rnns: a stack, a collection, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state
                 dicts or paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together,
                 and black boxes.
+            verify: whether modules are run to see that they answer as what was read; see `rnn2vec.rnn.verify`.
             **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
                 see `rnn2vec.rnn.state_dicts.Hints`.
 
@@ -169,7 +177,8 @@ class Rnn2Vec:
             rnns.require_finite()
             return self._embed(rnns).numpy()
         if not isinstance(rnns, RNNCollection):
-            rnns = collected([rnns] if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)) else rnns, hints)
+            rnns = [rnns] if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)) else rnns
+            rnns = collected(rnns, hints, verify=verify)
         return rnns.map(self._embed).numpy()
 
     def _embed(self, rnns: RNNs) -> Representation:
@@ -189,12 +198,12 @@ def shipped_names() -> list[str]:
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
 
 
-def collected(rnns: Sequence[RNNStack | OneRNN], hints: Hints) -> RNNCollection:
+def collected(rnns: Sequence[RNNStack | OneRNN], hints: Hints, *, verify: bool) -> RNNCollection:
     """RNNs in any forms, in their order; errors name the number of the one that cannot be read."""
-    return RNNCollection([_as_rnns(rnn, hints, number) for number, rnn in enumerate(rnns)])
+    return RNNCollection([_as_rnns(rnn, hints, number, verify=verify) for number, rnn in enumerate(rnns)])
 
 
-def _as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
+def _as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int, *, verify: bool) -> RNNs:
     """One RNN in any form as a stack, or as the black box that it is."""
     if isinstance(rnn, (str, Path)):
         return files.load_rnn(Path(rnn), **hints)
@@ -204,7 +213,7 @@ def _as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int) -> RNNs:
             return rnn
         if isinstance(rnn, nn.Module):
             return RNNStack.from_modules(  # a module knows its cell
-                [rnn], ignore=hints.get("ignore", ()), input_scaling=hints.get("input_scaling")
+                [rnn], ignore=hints.get("ignore", ()), input_scaling=hints.get("input_scaling"), verify=verify
             )
         if isinstance(rnn, Mapping):
             return RNNStack.from_state_dicts([rnn], **hints)

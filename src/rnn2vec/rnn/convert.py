@@ -1,9 +1,9 @@
 """From and to `torch.nn` modules.
 
 What is looked for is one recurrent module (or cells, one a layer) and one linear readout that fits it, wherever they
-are in the module tree and whatever they are called; `rnn2vec.rnn.state_dicts` does the same for bare names. A module is
-not run: what it does besides, a nonlinearity before the readout say, is not seen. That it takes `(B, T, I)` or
-`(T, B, I)` changes nothing about its weights.
+are in the module tree and whatever they are called; `rnn2vec.rnn.state_dicts` does the same for bare names. What a
+module does besides, a nonlinearity before the readout say, is for `rnn2vec.rnn.verify` to notice. That it takes
+`(B, T, I)` or `(T, B, I)` changes nothing about its weights.
 """
 
 from __future__ import annotations

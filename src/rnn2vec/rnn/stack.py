@@ -79,28 +79,40 @@ class RNNStack:
 
     @classmethod
     def from_modules(
-        cls, modules: Sequence[nn.Module], *, ignore: Sequence[str] = (), input_scaling: tuple[str, str] | None = None
+        cls,
+        modules: Sequence[nn.Module],
+        *,
+        ignore: Sequence[str] = (),
+        input_scaling: tuple[str, str] | None = None,
+        verify: bool = True,
     ) -> RNNStack:
         """A stack from modules that each hold one recurrent module and a linear readout.
 
         The names of the submodules do not matter. Weights are copied; an `nn.Embedding` in front is folded into
-        them. The modules are not run: what they do besides (a nonlinearity before the readout, say) is not seen.
+        them. What else a module does (a nonlinearity before the readout, say) is not read, but noticed: modules that
+        have a `forward` are run on a few random sequences, and must answer as what was read, to 1e-5.
 
         Args:
             modules: one per RNN.
             ignore: patterns of names of weights that the outputs do not depend on, such as `("critic.*",)`.
             input_scaling: names of two weights or buffers, where an RNN is fed `(input - first) / second`: these are
                 folded in too.
+            verify: whether to run the modules, in evaluation mode; see `rnn2vec.rnn.verify`.
 
         Raises:
             UsageError: a module does not hold exactly one `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no
                 projection) or cells of one of them, and one `nn.Linear` that fits it, or holds other weights
-                besides, or the modules differ in architecture.
+                besides, or answers otherwise, or the modules differ in architecture.
             DataError: a weight is NaN or infinite.
         """
-        return cls._converted(
+        stack = cls._converted(
             modules, functools.partial(convert.from_module, ignore=ignore, input_scaling=input_scaling)
         )
+        if verify:
+            from rnn2vec.rnn.verify import require_same_answers  # noqa: PLC0415 (it needs this class)
+
+            require_same_answers(modules, stack)
+        return stack
 
     @classmethod
     def from_state_dicts(

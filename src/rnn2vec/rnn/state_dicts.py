@@ -254,8 +254,9 @@ def _require_nothing_else(others: Mapping[str, Tensor], hidden_size: int) -> Non
     )
     if all(_STATE_NAME.search(name) and tensor.shape[-1:] == (hidden_size,) for name, tensor in others.items()):
         advice = (
-            "an initial state cannot be folded into weights: read the RNN with it in ignore=(...), "
-            "and give the state to StackBlackBox(stack, first_state=...), which a probing encoder can embed."
+            "an initial state cannot be folded into weights: read the RNN with it in ignore=(...), a module also with "
+            "verify=False, and give the state to StackBlackBox(stack, first_state=...), which a probing encoder can "
+            "embed."
         )
     raise UsageError(f"beside the recurrent module and its readout there is: {shapes(others)}", remedy=advice)
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.foreign.onnx_graph import Graph
 from rnn2vec.rnn.parts import Converted
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.verify import TOLERANCE, answers, distance
 
-_TOLERANCE = 1e-4
 _FREE_SIZES = (2, 3)  # of an input's first two axes, where the graph leaves them open
 _LARGEST_SIZE = 64
 
@@ -56,7 +57,8 @@ def require_same_answers(graph: Graph, path: DataPath, converted: Converted) -> 
     else:
         inputs = vectors = generator.normal(size=shape).astype(np.float32)
     answer = _run(graph, path, inputs)
-    if not any(_agree(answer, expected) for expected in _expected(converted, vectors)):
+    rows, columns = _expected(converted, torch.from_numpy(vectors))
+    if distance(torch.from_numpy(answer), rows, columns) > TOLERANCE:
         raise UsageError(
             "the graph's answers differ from those of its recurrent nodes and readout",
             remedy="give a graph that does nothing else with them (a transposition of features, say).",
@@ -112,21 +114,10 @@ def _run(graph: Graph, path: DataPath, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(answer)
 
 
-def _expected(converted: Converted, vectors: np.ndarray) -> list[np.ndarray]:
-    """What the RNN answers, where sequences are rows and where they are columns: every step, and the last one."""
+def _expected(converted: Converted, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """What the RNN answers if rows of the inputs are sequences, and if columns are."""
     spec, weights = converted
     spec = dataclasses.replace(spec, cell="rnn_tanh") if spec.cell == "rnn_relu" else spec
     stack = RNNStack(spec, {name: weight.float().unsqueeze(0) for name, weight in weights.items()})
-    inputs = torch.from_numpy(vectors)
-    rows = stack(inputs[None])[0][0].numpy()
-    columns = stack(inputs.transpose(0, 1)[None])[0][0].transpose(0, 1).numpy()
-    return [rows, columns, rows[:, -1], columns[-1]]
-
-
-def _agree(answer: np.ndarray, expected: np.ndarray) -> bool:
-    """Equal, or equal after the softmax that the graph may end with."""
-    logits = torch.from_numpy(expected)
-    forms = [expected, logits.softmax(-1).numpy(), logits.log_softmax(-1).numpy()]
-    return any(
-        answer.size == form.size and np.allclose(answer.reshape(form.shape), form, 0, _TOLERANCE) for form in forms
-    )
+    (rows,), (columns,) = answers(stack, vectors)
+    return rows, columns
