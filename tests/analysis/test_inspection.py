@@ -12,10 +12,11 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec.analysis.inspection import inspect_rnn
-from rnn2vec.analysis.property_prediction import PropertyPredictor, calibration_error
+from rnn2vec.analysis.property_prediction import PropertyPredictor
 from rnn2vec.embedding.fit import CONFIG
 from rnn2vec.embedding.index.index import Index
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.properties.scores import calibration_error
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
@@ -51,7 +52,7 @@ def test_probabilities_and_intervals_mean_what_they_say(planted: Index) -> None:
     kinds, sizes = zip(*map(predictor.predict, new), strict=True)
     assert (kinds[0].name, sizes[0].name) == ("kind", "size")
     right = np.array([kind.value == ("up" if up else "down") for kind, up in zip(kinds, is_up, strict=True)])
-    assert calibration_error([kind.probability for kind in kinds], right) < 0.08
+    assert calibration_error(np.array([kind.probability for kind in kinds]), right) < 0.08
     assert right.mean() == pytest.approx(kinds[0].score, abs=0.06)
     held = [one.interval[0] <= value <= one.interval[1] for one, value in zip(sizes, size, strict=True)]
     assert np.mean(held) == pytest.approx(0.9, abs=0.04)
@@ -65,17 +66,24 @@ def test_the_calibration_error_is_measured_and_small(planted: Index) -> None:
     assert 0 < error <= 0.05
 
 
+def test_rnns_that_judge_have_no_part_in_what_is_judged(planted: Index, tmp_path: Path) -> None:
+    properties = {name: np.array(planted.table.column(name).to_pylist()) for name in planted.property_names}
+    judges = properties["split"] == "validation"
+    properties["kind"][judges] = "sideways"
+    properties["size"][judges] = 7.0
+    other = Index.create(tmp_path / "index", 4)
+    other.add(planted.names, planted.vectors, properties)
+    for one, same in zip(*(PropertyPredictor(index).predict(np.ones(4)) for index in (planted, other)), strict=True):
+        assert (one.value, one.probability, one.interval) == (same.value, same.probability, same.interval)
+        assert one.score > 0.7 > same.score
+
+
 def test_properties_without_enough_rnns_are_left_out(tmp_path: Path) -> None:
     index = Index.create(tmp_path / "index", 2)
     index.add(["a", "b", "c", "d"], np.eye(4, 2), {"kind": ["x", "y", "x", "y"]})
     predictor = PropertyPredictor(index)
     assert predictor.predict(np.zeros(2)) == []
     assert predictor.calibration_error is None
-
-
-def test_calibration_error_of_the_sure_and_wrong_is_1() -> None:
-    assert calibration_error([1.0, 1.0], np.array([False, False])) == 1
-    assert calibration_error([0.5, 0.5], np.array([True, False])) == 0
 
 
 # -- the card --------------------------------------------------------------------------------------
