@@ -138,6 +138,8 @@ def test_a_folder_of_others_is_refused_and_untouched(tmp_path: Path, name: str) 
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match=r"not a zoo \(it has no zoo\.json\)(.|\n)*choose a new or empty folder"):
         claim_folder(tmp_path, marker="zoo.json", kind="zoo")
+    with pytest.raises(UsageError, match="exists and is not an index"):
+        claim_folder(tmp_path, marker="index.json", kind="index")
     assert (tmp_path / name).read_text() == "mine"
     assert _names(tmp_path) == [name]
 

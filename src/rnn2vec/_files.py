@@ -94,8 +94,9 @@ def claim_folder(folder: Path, *, marker: str, kind: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", remedy=f"choose another folder for the {kind}.")
     if folder.is_dir() and not (folder / marker).exists() and any(not _is_temporary(path) for path in folder.iterdir()):
+        article = "an" if kind[0] in "aeiou" else "a"
         raise UsageError(
-            f"{folder} exists and is not a {kind} (it has no {marker}); nothing in it was touched",
+            f"{folder} exists and is not {article} {kind} (it has no {marker}); nothing in it was touched",
             remedy="choose a new or empty folder with --out.",
         )
     try:

@@ -65,6 +65,37 @@ def test_a_stack_and_black_boxes_of_the_same_rnns_get_the_same_vectors(
         torch.testing.assert_close(given, expected, rtol=0, atol=1e-12)
 
 
+def test_a_black_box_is_asked_in_whatever_float_type_it_computes(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs
+) -> None:
+    encoder, stack = small_encoder("interactive-probing", SPEC), random_rnns(SPEC, 1, torch.float64)
+    expected = encoder(stack.to(torch.float32))
+    for box in (StackBlackBox(stack, **KINDS), ModuleBlackBox(stack.to_modules()[0], **SIZES, **KINDS)):
+        torch.testing.assert_close(encoder(box), expected, rtol=0, atol=1e-5)
+
+
+class Picky:
+    """A black box of one's own that knows one float type."""
+
+    num_rnns, input_size, output_size = 1, 4, 4
+    input_kind = output_kind = "categorical"
+
+    def __init__(self) -> None:
+        self.weight = torch.eye(4, dtype=torch.float64)
+
+    def initial_state(self, num_sequences: int) -> Any:  # noqa: ARG002
+        return None
+
+    def step(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return inputs @ self.weight, state
+
+
+def test_a_black_box_that_knows_one_float_type_is_told_of_the_other(small_encoder: MakeEncoder) -> None:
+    words = r"this Picky failed on a step of \(1, \d+, 4\) float32 on cpu \((.|\n)*inputs\.to\("
+    with pytest.raises(UsageError, match=words):
+        small_encoder("interactive-probing", SPEC)(Picky())
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_any_cell_and_size_will_do(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
     encoder = small_encoder(name, SPEC)

@@ -112,7 +112,7 @@ class WeightEncoder(nn.Module, ABC):
         reference = next(self.parameters(), None)
         if reference is None:
             return
-        given, own = _ground(rnns.weights["readout.bias"]), _ground(reference)
+        given, own = ground_of(rnns.weights["readout.bias"]), ground_of(reference)
         if given != own:
             raise UsageError(
                 f"the RNNs' weights are {given}, the {self.name} encoder's are {own}",
@@ -142,7 +142,8 @@ class WeightEncoder(nn.Module, ABC):
         """The representations, before they are scaled; `check` has passed."""
 
 
-def _ground(tensor: Tensor) -> str:
+def ground_of(tensor: Tensor) -> str:
+    """A tensor's float type and device, in words."""
     return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 

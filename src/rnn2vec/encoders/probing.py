@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._shapes import InputStep, OutputStep, Representation
-from rnn2vec.encoders.base import WeightEncoder, mlp
+from rnn2vec.encoders.base import WeightEncoder, ground_of, mlp
 from rnn2vec.encoders.dialogue import Exchange, ProbingTranscript
 from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
 from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
@@ -181,7 +181,7 @@ class ProbingEncoder(WeightEncoder):
         responses: Tensor | None = None
         for step in range(self.sequence_length):
             probes = self._ask(step, memory[-1][0], responses)
-            outputs, state = box.step(probes, state)
+            outputs, state = _answered(box, probes, state)
             responses = self._normalize(outputs)
             memory = reader.step(self.answer_reader(responses.flatten(1)), memory)
             yield Exchange(probes, responses, memory[-1][0])
@@ -221,6 +221,21 @@ class ProbingEncoder(WeightEncoder):
         if not isinstance(rnns, RNNStack):
             return rnns
         return StackBlackBox(rnns, input_kind=self.interface.input_kind, output_kind=self.interface.output_kind)
+
+
+def _answered(box: BlackBox, probes: InputStep, state: Any) -> tuple[OutputStep, Any]:
+    """One step of a black box, which may be somebody's code and know only some float type and device."""
+    try:
+        outputs, state = box.step(probes, state)
+    except RuntimeError as error:
+        if isinstance(box, StackBlackBox) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UsageError(
+            f"this {type(box).__name__} failed on a step of {tuple(probes.shape)} {ground_of(probes)} ({error})",
+            remedy="let its step take inputs of that type and on that device: inputs.to(...) its own, or bring the "
+            "encoder to them.",
+        ) from error
+    return outputs.to(probes), state
 
 
 def _sides(input_size: int, input_kind: str, output_size: int, output_kind: str) -> str:

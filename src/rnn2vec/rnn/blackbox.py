@@ -61,6 +61,8 @@ class BlackBox(Protocol):
 class StackBlackBox:
     """An `RNNStack` behind the black-box view. Differentiable with respect to its inputs.
 
+    It is asked in any float type and on any device, and answers in the same; it computes in its own.
+
     Args:
         stack: the RNNs.
         input_kind: what their inputs are.
@@ -79,7 +81,11 @@ class StackBlackBox:
         self.num_rnns = len(stack)
         self.input_size = stack.spec.input_size
         self.output_size = stack.spec.output_size
-        self.step = stack.step
+
+    def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, State]:
+        """One step: `(N, B, I)` to `(N, B, O)`."""
+        outputs, state = self._stack.step(inputs.to(self._stack.weights["readout.bias"]), state)
+        return outputs.to(inputs), state
 
     def initial_state(self, num_sequences: int) -> State:
         """Zeros, or the first state for every sequence."""
@@ -96,7 +102,8 @@ class StackBlackBox:
 class ModuleBlackBox:
     """One `nn.Module` that maps `((B, 1, I), state)` to `((B, 1, O), state)`, with `state=None` at the start.
 
-    Modules made by `RNNStack.to_modules` and any wrapper of `nn.LSTM(batch_first=True)` with that call do.
+    Modules made by `RNNStack.to_modules` and any wrapper of `nn.LSTM(batch_first=True)` with that call do. It is
+    asked in any float type and on any device, and answers in the same; the module computes in those of its parameters.
 
     Args:
         module: the module; it is called, never looked into.
@@ -123,8 +130,9 @@ class ModuleBlackBox:
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
         """One step: `(1, B, I)` to `(1, B, O)`."""
-        outputs, state = self._module(inputs[0].unsqueeze(1), state)
-        return outputs[:, 0].unsqueeze(0), state
+        reference = next(self._module.parameters(), inputs)
+        outputs, state = self._module(inputs[0].unsqueeze(1).to(reference), state)
+        return outputs[:, 0].unsqueeze(0).to(inputs), state
 
 
 class _OneByOne:
