@@ -5,22 +5,20 @@ only at the junction can one turn. 160 GRU policies are trained by policy gradie
 the sign, do the opposite, always turn left, always right, or stay where it is. What does each of them do? And which
 policies do the same?
 
-    python examples/policies.py
+    python examples/policies.py [SCALE [SEED]]
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 
 import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
-from training import PerRNN, neighbour_accuracy, new_rnns, raw_weights, statistics, train
+from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
-from rnn2vec.embedding.fit import CONFIG
 
 SKILLS = ("follow the sign", "do the opposite", "turn left", "turn right", "stay")
 ACTIONS = ("forward", "left", "right", "stay")
@@ -74,9 +72,9 @@ def policy_loss(skills: Tensor) -> PerRNN:
     return loss
 
 
-def main(scale: float = 1.0) -> dict[str, float]:
+def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     """Train, fit on what the policies saw, and compare; accuracy of the nearest neighbour by method."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     skills = torch.arange(NUM_RNNS) % len(SKILLS)
     print(f"training {NUM_RNNS} policies for {len(SKILLS)} skills")
     policies = new_rnns(SPEC, NUM_RNNS, generator)
@@ -86,25 +84,14 @@ def main(scale: float = 1.0) -> dict[str, float]:
     print(f"mean reward {reward(skills, signs, end).mean():.2f}, while still exploring")
 
     print("pre-training on the policies and what they saw, without their skills")
-    config = dataclasses.replace(
-        CONFIG,
-        encoder_options={"hidden_size": 64, "sequence_length": 8},
-        emulator_hidden_size=64,
-        num_steps=round(scale * 500),
-        warm_up_steps=50,
-        validate_every=100,
-    )
+    config = pretraining(steps=round(scale * 500), sequence_length=8, seed=seed)
     rnn2vec = Rnn2Vec.fit(policies, seen.numpy(), config=config, output_kind="categorical")
     print(rnn2vec.report)
-    vectors = rnn2vec.embed(policies)
-    found = {
-        "rnn2vec": neighbour_accuracy(vectors, skills.numpy()),
-        "statistics of the weights": neighbour_accuracy(statistics(policies), skills.numpy()),
-        "raw weights": neighbour_accuracy(raw_weights(policies), skills.numpy()),
-    }
+    vectors = beside_baselines(rnn2vec, policies)
+    found = {name: neighbour_accuracy(one, skills.numpy()) for name, one in vectors.items()}
     for name, accuracy in found.items():
         print(f"{name}: the nearest policy has the same skill in {accuracy:.0%} (at random: {1 / len(SKILLS):.0%})")
-    clusters = KMeans(len(SKILLS), n_init=4, random_state=0).fit_predict(vectors)
+    clusters = KMeans(len(SKILLS), n_init=4, random_state=0).fit_predict(vectors["rnn2vec"])
     print(
         f"five clusters of the vectors against the five skills: Rand index {adjusted_rand_score(skills, clusters):.2f}"
     )
@@ -112,4 +99,4 @@ def main(scale: float = 1.0) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:2]))
+    main(*map(float, sys.argv[1:2]), *map(int, sys.argv[2:3]))

@@ -1,14 +1,16 @@
-"""How the examples train their RNNs: hundreds at once, as one stack, by plain gradient descent."""
+"""What the examples share: hundreds of RNNs trained at once, as one stack, by gradient descent; and baselines."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rnn2vec import RNNSpec, RNNStack
+from rnn2vec import PretrainConfig, Rnn2Vec, RNNSpec, RNNStack
+from rnn2vec.embedding.fit import CONFIG
 
 PerRNN = Callable[[RNNStack, torch.Generator], Tensor]
 """The loss of each RNN of a stack, `(N,)`, on examples that it draws."""
@@ -36,8 +38,30 @@ def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, ge
     return RNNStack(stack.spec, {name: weight.detach() for name, weight in weights.items()})
 
 
+def pretraining(*, steps: int, sequence_length: int, seed: int) -> PretrainConfig:
+    """What `Rnn2Vec.fit` recommends, smaller, for probing sequences of this length."""
+    return dataclasses.replace(
+        CONFIG,
+        encoder_options={"hidden_size": 64, "sequence_length": sequence_length},
+        emulator_hidden_size=64,
+        num_steps=steps,
+        warm_up_steps=50,
+        validate_every=100,
+        seed=seed,
+    )
+
+
+def beside_baselines(rnn2vec: Rnn2Vec, stack: RNNStack) -> dict[str, np.ndarray]:
+    """The vectors of RNNs, and what else one might take for vectors."""
+    return {
+        "rnn2vec": rnn2vec.embed(stack),
+        "statistics of the weights": statistics(stack),
+        "raw weights": standardized(stack.flatten().numpy()),
+    }
+
+
 def statistics(stack: RNNStack) -> np.ndarray:
-    """A baseline: mean, variance and quantiles of each weight tensor."""
+    """Mean, variance and quantiles of each weight tensor."""
     parts: list[Tensor] = []
     levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     for weight in stack.weights.values():
@@ -45,11 +69,6 @@ def statistics(stack: RNNStack) -> np.ndarray:
         quantiles = torch.quantile(flat, levels, dim=1).T
         parts += [flat.mean(dim=1, keepdim=True), flat.var(dim=1, keepdim=True, unbiased=False), quantiles]
     return standardized(torch.cat(parts, dim=1).numpy())
-
-
-def raw_weights(stack: RNNStack) -> np.ndarray:
-    """The other baseline: the weights themselves."""
-    return standardized(stack.flatten().numpy())
 
 
 def standardized(features: np.ndarray) -> np.ndarray:

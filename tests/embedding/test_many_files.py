@@ -74,6 +74,8 @@ def test_a_table_of_all_that_can_be_read(rnn2vec: Rnn2Vec, folder: Path, tmp_pat
     good = [path for path in files if path.name != "5.pt"]
     assert result.names == [str(path) for path in good]
     np.testing.assert_allclose(result.vectors, rnn2vec.embed(good), rtol=0, atol=1e-6)
+    (folder / "late" / "5.pt").unlink()
+    np.testing.assert_allclose(rnn2vec.embed(folder), result.vectors, rtol=0, atol=1e-6)
     (left_out,) = result.left_out
     assert left_out.path.name == "5.pt"
     assert "5.pt cannot be read as a checkpoint" in left_out.problem

@@ -12,7 +12,7 @@ import safetensors.torch
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding import reading
-from rnn2vec.embedding.reading import checkpoint_files, portions, read
+from rnn2vec.embedding.reading import checkpoint_files, portions, read, read_all
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.manifest import MANIFEST
@@ -99,6 +99,15 @@ def test_what_does_not_fit_or_cannot_be_read_is_left_out(folder: Path, tmp_path:
     assert isinstance(opened.left_out[0].error, UsageError)
     assert isinstance(opened.left_out[2].error, DataError)
     assert "empty holds no checkpoint files (.safetensors, .pt" in opened.left_out[4].problem
+
+
+def test_all_at_once_in_order_or_an_error(folder: Path, tiny_zoo: Zoo) -> None:
+    stacks = read_all([folder, tiny_zoo.folder])
+    assert [stack.spec.hidden_size for stack in stacks] == [4, 6, 8, 10, 12, 14, 16, 32]
+    assert [len(stack) for stack in stacks] == [1] * 7 + [len(tiny_zoo)]
+    (folder / "late" / "5.safetensors").write_bytes(b"torn")
+    with pytest.raises(DataError, match=r"5\.safetensors cannot be read as a checkpoint"):
+        read_all([folder])
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,22 @@ def read(portion: Portion, check: Callable[[RNNStack], None], **hints: Unpack[Hi
     return opened
 
 
+def read_all(paths: Iterable[Path], **hints: Unpack[Hints]) -> list[RNNStack]:
+    """Everything below some paths at once, in order.
+
+    Raises:
+        UsageError: something is no checkpoint.
+        DataError: something is damaged.
+    """
+    stacks: list[RNNStack] = []
+    for portion in portions(checkpoint_files(paths)):
+        opened = read(portion, lambda _: None, **hints)
+        if opened.left_out:
+            raise opened.left_out[0].error
+        stacks += opened.stacks
+    return stacks
+
+
 def _read_file(path: Path, hints: Hints) -> RNNStack:
     if _is_zoo(path):
         _ = Zoo.open(path).properties  # says why it could not be divided

@@ -15,10 +15,10 @@ from rnn2vec._errors import Rnn2VecError, UsageError, unknown_name
 from rnn2vec._files import claim_folder
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
+from rnn2vec.embedding.reading import read_all
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.rnn import files
 from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
 from rnn2vec.rnn.interface import Kind
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnn2vec.embedding.fit import FitReport
 
 OneRNN = BlackBox | nn.Module | Mapping[str, Tensor] | str | Path
-"""A module, a state dict, the path of a checkpoint file, or anything that steps (a black box may hold several)."""
+"""A module, a state dict, a checkpoint's path, or anything that steps (a black box or a folder may hold several)."""
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 _RNNS_AT_ONCE = 256
@@ -161,8 +161,8 @@ class Rnn2Vec:
 
         Args:
             rnns: a stack, a collection, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state
-                dicts or paths of checkpoint files. Probing encoders take RNNs of different cells and sizes together,
-                and black boxes.
+                dicts or paths of checkpoint files, folders of such, or zoos. Probing encoders take RNNs of different
+                cells and sizes together, and black boxes.
             verify: whether modules are run to see that they answer as what was read; see `rnn2vec.rnn.verify`.
             **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
                 see `rnn2vec.rnn.state_dicts.Hints`.
@@ -199,14 +199,20 @@ def shipped_names() -> list[str]:
 
 
 def collected(rnns: Sequence[RNNStack | OneRNN], hints: Hints, *, verify: bool) -> RNNCollection:
-    """RNNs in any forms, in their order; errors name the number of the one that cannot be read."""
-    return RNNCollection([_as_rnns(rnn, hints, number, verify=verify) for number, rnn in enumerate(rnns)])
+    """RNNs in any forms, in their order; errors name the file, or the number, of the one that cannot be read."""
+    members: list[RNNs] = []
+    for number, rnn in enumerate(rnns):
+        if isinstance(rnn, (str, Path)):
+            members += read_all([Path(rnn)], **hints)
+        else:
+            members.append(_as_rnns(rnn, hints, number, verify=verify))
+    return RNNCollection(members)
 
 
-def _as_rnns(rnn: RNNStack | OneRNN, hints: Hints, number: int, *, verify: bool) -> RNNs:
+def _as_rnns(
+    rnn: RNNStack | BlackBox | nn.Module | Mapping[str, Tensor], hints: Hints, number: int, *, verify: bool
+) -> RNNs:
     """One RNN in any form as a stack, or as the black box that it is."""
-    if isinstance(rnn, (str, Path)):
-        return files.load_rnn(Path(rnn), **hints)
     try:
         if isinstance(rnn, RNNStack):
             rnn.require_finite()

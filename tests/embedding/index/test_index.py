@@ -239,5 +239,5 @@ def test_a_folder_that_is_no_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not an index: it does not exist"):
         Index.open(tmp_path / "nowhere")
     (tmp_path / "other").write_text("")
-    with pytest.raises(UsageError, match="exists and is not a index"):
+    with pytest.raises(UsageError, match="exists and is not an index"):
         Index.create(tmp_path, SIZE)
