@@ -140,29 +140,33 @@ def test_presets_are_the_familys() -> None:
 
 # -- a real `kill -9` ------------------------------------------------------------------------------
 
-BUILD = [
-    "--preset", "tiny", "--runs", "6", "--steps", "100", "--hidden-size", "8", "--tile-size", "14",
-    "--runs-per-shard", "1", "--backend", "torch",
-]  # fmt: skip
+BUILD = ["--preset", "tiny", "--runs", "6", "--hidden-size", "8", "--tile-size", "14", "--runs-per-shard", "1"]
+OF_BACKEND = {
+    name: [*BUILD, "--backend", name, "--steps", steps] for name, steps in (("numba", "3000"), ("torch", "100"))
+}
+"""As many steps as take about as long."""
 
 
 @pytest.mark.slow
-def test_a_killed_build_given_again_is_an_uninterrupted_one(digits: Path, tmp_path: Path, digests: Digests) -> None:
+@pytest.mark.parametrize("backend", OF_BACKEND)
+def test_a_killed_build_given_again_is_an_uninterrupted_one(
+    backend: str, digits: Path, tmp_path: Path, digests: Digests
+) -> None:
     out, whole = tmp_path / "killed", tmp_path / "whole"
     for shards in (0, 1, 3):
-        process = _start(digits, out)
+        process = _start(digits, out, backend)
         while _finished(out) < shards and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it ended by itself"
         assert shards <= _finished(out) < 6
     for folder in (out, whole):
-        assert _start(digits, folder).wait() == 0
+        assert _start(digits, folder, backend).wait() == 0
     assert digests(out) == digests(whole)
 
 
-def _start(digits: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "rnn2vec", "zoo", "build", "tiled-mnist", "--out", str(out), *BUILD]
+def _start(digits: Path, out: Path, backend: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "rnn2vec", "zoo", "build", "tiled-mnist", "--out", str(out), *OF_BACKEND[backend]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", idx_images.ENVIRONMENT_VARIABLE: str(digits)}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
 
