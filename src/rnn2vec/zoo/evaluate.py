@@ -75,7 +75,8 @@ def expected_losses(family: TaskFamily, stack: RNNStack, examples: Sequence[Exam
         read = row_reader(padded, stack.spec, device=torch.device("cpu"), dtype=torch.float32)
         weights = torch.stack([_row_weights(one, family.most_examples) for one in examples[chosen]])
         rows = torch.arange(weights.shape[1]).expand(len(group), -1)
-        return weighted_cross_entropy(group, *read(rows), weights)
+        inputs, targets = read(rows)
+        return weighted_cross_entropy(group(inputs)[0], targets, weights)
 
     return torch.cat(_in_groups(losses_of_group, len(stack))).double().numpy()
 

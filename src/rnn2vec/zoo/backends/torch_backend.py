@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec._shapes import InputSequences
+from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -19,18 +19,16 @@ from rnn2vec.zoo.backends.base import BETAS, EPSILON, Batches, RunExamples, RunF
 
 
 def weighted_cross_entropy(
-    stack: RNNStack, inputs: InputSequences, targets: Tensor, row_weights: Float[Tensor, "N R"]
+    outputs: OutputSequences, targets: Int[Tensor, "N R T"], row_weights: Float[Tensor, "N R"]
 ) -> Float[Tensor, " N"]:
     """The loss of each RNN on its own weighted rows: cross-entropy, averaged over the steps.
 
     Args:
-        stack: N RNNs.
-        inputs: input sequences `(N, R, T, I)`.
+        outputs: logits `(N, R, T, O)` of N RNNs.
         targets: the right outputs `(N, R, T)`.
         row_weights: weights of the rows, summing to 1 for each RNN.
     """
-    logits, _ = stack(inputs)
-    losses = torch.nn.functional.cross_entropy(logits.movedim(-1, 1), targets.long(), reduction="none")
+    losses = torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none")
     return (losses.mean(dim=-1) * row_weights).sum(dim=-1)
 
 
@@ -105,9 +103,9 @@ class TorchBackend:
         rows, row_weights = self._load(batches.rows).long(), self._load(batches.weights).to(weights.dtype)
         losses = torch.zeros(len(weights), device=self._device)
         for step, learning_rate in enumerate(learning_rates.tolist()):
-            losses = weighted_cross_entropy(
-                RNNStack.from_flat(spec, weights), *read(rows[:, step]), row_weights[:, step]
-            )
+            inputs, targets = read(rows[:, step])
+            outputs = self._outputs(RNNStack.from_flat(spec, weights), inputs)
+            losses = weighted_cross_entropy(outputs, targets, row_weights[:, step])
             (gradient,) = torch.autograd.grad(losses.sum(), weights)
             state.step += 1
             with torch.no_grad():
@@ -123,6 +121,10 @@ class TorchBackend:
             (state.losses, losses),
         ):
             target[:] = source.detach().cpu().numpy()
+
+    def _outputs(self, stack: RNNStack, inputs: InputSequences) -> OutputSequences:
+        """What the RNNs make of their inputs: all that a backend on the same device may do otherwise."""
+        return stack(inputs)[0]
 
     def _load(self, array: np.ndarray) -> Tensor:
         return _load(array, self._device)
