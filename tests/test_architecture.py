@@ -26,6 +26,7 @@ LIGHT_LIBRARIES = {"torch", "numpy", "safetensors", "pyarrow", "jaxtyping", "rnn
 LIBRARIES_OF_FILES = {  # that are loaded late, and only with their library
     "zoo/backends/numba_kernels.py": {"numba", "llvmlite"},
     "zoo/backends/product_kernels.py": {"numba", "llvmlite"},
+    "zoo/backends/triton_kernels.py": {"triton"},
     "zoo/bench/jax_contender.py": {"jax"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
+import torch
+
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
+from rnn2vec.zoo.backends.triton_backend import TritonBackend
 
-BACKENDS = ("auto", "numba", "torch")
+BACKENDS = ("auto", "numba", "torch", "triton")
 
 
 def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str = "cpu") -> Backend:
@@ -33,4 +38,17 @@ def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str 
             f"backend 'numba' does not train {spec} with {inputs} inputs on {device}",
             remedy="it needs the numba package and the CPU, and at most 3 layers of 128 units; take --backend torch.",
         )
-    return fast if name != "torch" and fits else TorchBackend(device)
+    if name in {"auto", "numba"} and fits:
+        return fast
+    if name == "triton" or (name == "auto" and torch.device(device).type == "cuda"):
+        kernels = TritonBackend(device)
+        if kernels.supports(spec, inputs):
+            return kernels
+        problem = f"backend 'triton' does not train {spec} on {device}"
+        if name == "triton":
+            remedy = (
+                "it needs the triton package, an NVIDIA GPU (--device cuda), and a W_hh that fits into its fast memory"
+            )
+            raise UsageError(problem, remedy=f"{remedy}; take --backend torch.")
+        warnings.warn(f"{problem}: torch does, more slowly", stacklevel=2)
+    return TorchBackend(device)

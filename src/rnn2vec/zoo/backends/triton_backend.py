@@ -6,7 +6,7 @@ torch does well. See `triton_kernels` for the rest. The alternative, cuDNN's LST
 Without a GPU, `TRITON_INTERPRET=1` lets Triton's interpreter run the kernels on the CPU, far more slowly: for tests.
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportIndexIssue=false
 from __future__ import annotations
 
 import importlib.util
