@@ -91,13 +91,14 @@ def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any
 
 def _read_properties(path: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
     from pyarrow import csv
+
+    from rnn2vec._parquet import read_table
 
     if not path.is_file():
         raise UsageError(f"{path} is not a file", remedy="give a .parquet or .csv file.")
     try:
-        table = csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+        table = csv.read_csv(path, csv.ReadOptions(use_threads=False)) if path.suffix == ".csv" else read_table(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} cannot be read: {error}", remedy="give a .parquet or .csv file.") from error
     if "rnn" not in table.column_names:

@@ -28,6 +28,7 @@ from jaxtyping import Float32
 
 from rnn2vec._errors import DataError
 from rnn2vec._files import canonical_json, claim_folder, read_json, sha256_of, write_atomically, write_json
+from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.embedding.reading import LeftOut, Opened, Portion, portions, read
@@ -205,7 +206,7 @@ def _write_part(place: Path, part: Embedded) -> None:
 def _read_part(place: Path) -> Embedded | None:
     """The part, or None where it is missing or damaged and must be made."""
     try:
-        table = pq.read_table(place)
+        table = read_table(place)
         left_out = json.loads(table.schema.metadata[b"left_out"])
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
         return None

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from rnn2vec._errors import DataError, UsageError
+from rnn2vec._parquet import read_table
 from rnn2vec._shapes import InputSequences
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.tasks.base import one_hot
@@ -132,7 +132,7 @@ def read(inputs: np.ndarray | Tensor | str | Path) -> np.ndarray:
 
 def _from_parquet(path: Path) -> np.ndarray:
     try:
-        table = pq.read_table(path)
+        table = read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}", remedy="give a Parquet file.") from error
     if _COLUMN not in table.column_names:

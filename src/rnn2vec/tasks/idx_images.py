@@ -29,6 +29,7 @@ from jaxtyping import UInt8
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import write_atomically
+from rnn2vec._parquet import read_table
 
 SIDE = 28
 """Rows and columns of an image."""
@@ -230,9 +231,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _from_parquet(path: Path) -> dict[str, bytes]:
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
-    table = pq.read_table(path)
+    table = read_table(path)
     pictures: Sequence[dict[str, bytes]] = table.column("image").to_pylist()
     labels = bytes(table.column("label").to_pylist())
     pixels = b"".join(_pixels(picture["bytes"]) for picture in pictures)

@@ -30,6 +30,7 @@ from torch import Tensor
 from rnn2vec import tasks
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, sha256_of, write_atomically
+from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import FlatWeights
 from rnn2vec.rnn.stack import RNNStack
@@ -256,7 +257,7 @@ class Zoo:
         try:
             num_rows = pq.read_metadata(path).num_rows  # before memory is taken for them
             if num_rows == entry.num_rnns:
-                return pq.read_table(path)
+                return read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise _not_a_shard(path, repr(error)) from error
         raise _not_a_shard(path, f"it has {num_rows} rows, expected {entry.num_rnns}")

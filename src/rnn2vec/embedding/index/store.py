@@ -27,6 +27,7 @@ from jaxtyping import Float32
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import read_json, remove_leftovers, sha256_of, write_atomically, write_json
+from rnn2vec._parquet import read_table
 
 FORMAT_VERSION = 1
 MANIFEST = "index.json"
@@ -135,7 +136,7 @@ def read_part(folder: Path, part: Part) -> pa.Table:
     if sha256_of(data) != part.checksum:
         wrong = "truncated or altered: its checksum is not the one in the manifest" if data else "missing"
         raise DataError(f"{path} is {wrong}", remedy="restore it, or build the index again in another folder.")
-    return pq.read_table(io.BytesIO(data))
+    return read_table(data)
 
 
 def to_table(names: list[str], vectors: Float32[np.ndarray, "N Z"], properties: dict[str, Any]) -> pa.Table:
