@@ -26,7 +26,8 @@ def test_the_odd_ones_of_a_fleet_are_found(seed: int, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["policies", "tasks"])
-def test_the_nearest_one_does_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = found_by(name, 0, monkeypatch)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_nearest_one_does_the_same(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = found_by(name, seed, monkeypatch)
     assert found["rnn2vec"] >= 0.8
     assert found["rnn2vec"] > max(found["raw weights"], found["statistics of the weights"]) + 0.1
