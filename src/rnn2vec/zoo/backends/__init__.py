@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import torch
-
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
@@ -40,7 +38,7 @@ def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str 
         )
     if name in {"auto", "numba"} and fits:
         return fast
-    if name == "triton" or (name == "auto" and torch.device(device).type == "cuda"):
+    if name == "triton" or (name == "auto" and device.startswith("cuda")):
         kernels = TritonBackend(device)
         if kernels.supports(spec, inputs):
             return kernels
