@@ -261,7 +261,9 @@ def test_what_cannot_be_exported_says_why(zoo: Zoo, copy: Path, tmp_path: Path) 
     with pytest.raises(UsageError, match=r"exists and is not a release"):
         export_release(zoo, tmp_path / "thesis")
     zoo.spec = dataclasses.replace(zoo.spec, cell="gru")
-    with pytest.raises(UsageError, match=r"a zoo of formal-languages with gru 2x8.*\n.*give one of formal languages"):
+    with pytest.raises(
+        UsageError, match=r"a zoo of formal-languages with gru 2x8.*\n.*give one of formal-languages or tiled"
+    ):
         export_release(zoo, tmp_path / "out")
 
 

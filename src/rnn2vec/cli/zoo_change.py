@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb
+from rnn2vec.cli.verb import Verb, given
 
 if TYPE_CHECKING:
     from rnn2vec.zoo.store import Zoo
@@ -93,10 +93,11 @@ class Merge(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Import(Verb):
-    """Make a zoo of a folder in the layout of the authors' public release (formal languages)."""
+    """Make a zoo of a folder in the layout of the authors' public release."""
 
     release: tyro.conf.Positional[Path]
-    """Folder with parameters.npy, sequences.npy, logits.npy, tasks.npy and num_step_correct.npy."""
+    """Folder with parameters.npy, sequences.npy, logits.npy, tasks.npy, and num_step_correct.npy (formal languages) or
+    num_step.npy and accuracy_losses.npy (tiled MNIST)."""
     out: Path
     """Folder of the new zoo."""
     hidden_size: int = 32
@@ -105,20 +106,29 @@ class Import(Verb):
     """Recurrent layers of its LSTMs."""
     seed: int = 0
     """Decides which languages are for validation."""
+    mnist: Path | None = None
+    """Folder of MNIST's IDX files, for tiled MNIST; else RNN2VEC_MNIST, a cache, or the public mirror."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Import, then show the new zoo's card."""
         from rnn2vec.zoo.public_release import import_release
 
         with terminal.progress(f"import {self.release}") as progress:
-            options = {"hidden_size": self.hidden_size, "num_layers": self.layers, "seed": self.seed}
-            zoo = import_release(self.release, self.out, **options, progress=progress)
+            zoo = import_release(
+                self.release,
+                self.out,
+                hidden_size=self.hidden_size,
+                num_layers=self.layers,
+                seed=self.seed,
+                options=given(folder=self.mnist),
+                progress=progress,
+            )
         return show(zoo, terminal)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Verb):
-    """Write a zoo of formal languages in the layout of the authors' public release."""
+    """Write a zoo in the layout of the authors' public release."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""

@@ -145,16 +145,20 @@ class TiledMnist(TaskFamily):
 
         Those are spread evenly over the runs, and the second one is among them, so that small zoos have some.
         """
-        dealt: list[DealtTask] = []
+        angles = [float(numpy_generator(seed, "run", run, "angle").uniform(0, 360)) for run in range(num_runs)]
+        return [DealtTask((angle,), split) for angle, split in zip(angles, self.splits(angles), strict=True)]
+
+    def splits(self, angles: Sequence[float]) -> list[Split]:
+        """The split of each run, given the angles of all runs up to it, in degrees."""
+        found: list[Split] = []
         num_usual = 0
-        for run in range(num_runs):
-            angle = float(numpy_generator(seed, "run", run, "angle").uniform(0, 360))
-            split: Split = "ood"
-            if angle < FIRST_OOD_ANGLE:
-                split = "validation" if _is_validation(num_usual) else "train"
-                num_usual += 1
-            dealt.append(DealtTask((angle,), split))
-        return dealt
+        for angle in angles:
+            if angle >= FIRST_OOD_ANGLE:
+                found.append("ood")
+                continue
+            found.append("validation" if _is_validation(num_usual) else "train")
+            num_usual += 1
+        return found
 
     # -- images ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A zoo of formal languages in the layout of the authors' public release (`zoo.public_release`).
+"""A zoo in the layout of the authors' public release (`zoo.public_layouts`).
 
 Arrays are written front to back, a shard's worth at a time, under temporary names. Writing through a memory map was
 rejected: on a full disk it ends the process without a word.
@@ -20,18 +20,18 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import claim_folder, refused, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
-from rnn2vec.tasks.formal_languages import FormalLanguages
-from rnn2vec.zoo.public_release import DTYPES, RNNS_PER_SHARD, STRINGS_COUNTED, shapes_of
+from rnn2vec.zoo.public_layouts import LAYOUTS, Layout
+from rnn2vec.zoo.public_release import RNNS_PER_SHARD
 from rnn2vec.zoo.store import Zoo
 
 _ARGUMENTS = "args.json"
 
 
 def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) -> list[str]:
-    """Write a zoo of formal languages in the release's layout; answers are computed anew.
+    """Write a zoo in the release's layout; answers are computed anew.
 
-    Unlike in the release, BOS is BOS in every rollout, and untrained snapshots are untrained. Performance is rounded
-    to a count of 1000.
+    Unlike in the release, BOS is BOS in every rollout, and untrained snapshots are untrained. Performance in formal
+    languages is rounded to a count of 1000; images are written as the pixels that the RNNs saw.
 
     Args:
         zoo: a finished zoo of LSTMs.
@@ -46,9 +46,11 @@ def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) ->
         DataError: the zoo is not finished, or damaged.
         StorageError: the disk is full; nothing is there under its name then.
     """
-    family = zoo.family
-    if not isinstance(family, FormalLanguages) or zoo.spec.cell != "lstm":
-        raise UsageError(f"a zoo of {family.name} with {zoo.spec}", remedy="give one of formal languages with LSTMs.")
+    if zoo.family.name not in LAYOUTS or zoo.spec.cell != "lstm":
+        raise UsageError(
+            f"a zoo of {zoo.family.name} with {zoo.spec}", remedy=f"give one of {' or '.join(LAYOUTS)} with LSTMs."
+        )
+    layout = LAYOUTS[zoo.family.name](zoo.family)
     if not zoo.is_complete:
         remedy = f"let `rnn2vec zoo {zoo.manifest.verb}` go on first."
         raise DataError(f"{zoo.folder} is not finished", remedy=remedy)
@@ -56,42 +58,36 @@ def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) ->
     claim_folder(folder, marker=_ARGUMENTS, kind="release")
     write_json(folder / _ARGUMENTS, {"made_by": dict(provenance()), "spec": zoo.spec.to_dict()})
     num = len(zoo)
-    with _writing(folder, shapes_of(num, zoo.rollouts([0]).shape[1], family, zoo.spec)) as write:
+    with _writing(folder, layout, layout.shapes(num, zoo.rollouts([0]).shape[1], zoo.spec)) as write:
         for start in range(0, num, RNNS_PER_SHARD):
             progress(start, num, f"RNN {start}")
-            for name, array in _arrays(zoo, np.arange(start, min(start + RNNS_PER_SHARD, num))).items():
+            for name, array in _arrays(zoo, layout, np.arange(start, min(start + RNNS_PER_SHARD, num))).items():
                 write(name, array)
     progress(num, num, "done")
-    return [*(f"{name}.npy" for name in DTYPES), _ARGUMENTS]
+    return [*(f"{name}.npy" for name in layout.dtypes), _ARGUMENTS]
 
 
 @torch.no_grad()
-def _arrays(zoo: Zoo, rows: Int64[np.ndarray, " M"]) -> dict[str, np.ndarray]:
+def _arrays(zoo: Zoo, layout: Layout, rows: Int64[np.ndarray, " M"]) -> dict[str, np.ndarray]:
     """The release's arrays for some snapshots."""
-    stack, codes = zoo.rnns(rows), zoo.rollouts(rows)
-    outputs, _ = stack(zoo.family.rollout_inputs(codes, zoo.tasks(rows)))
-    offsets = np.array(zoo.tasks(rows))
-    correct = np.rint(zoo.column("performance")[rows] * STRINGS_COUNTED)
-    return {
-        "parameters": stack.flatten().numpy(),
-        "sequences": codes.numpy(),
-        "logits": outputs.log_softmax(dim=-1).numpy(),
-        "tasks": np.concatenate([np.zeros((len(rows), 1)), offsets], axis=1),
-        "num_step_correct": np.stack([zoo.column("run")[rows], zoo.column("step")[rows], correct], axis=1),
-    }
+    stack, inputs = zoo.rnns(rows), zoo.family.rollout_inputs(zoo.rollouts(rows), zoo.tasks(rows))
+    outputs, _ = stack(inputs)
+    return {"parameters": stack.flatten().numpy(), **layout.arrays(zoo, rows, inputs, outputs)}
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Generator[Callable[[str, np.ndarray], None]]:
+def _writing(
+    folder: Path, layout: Layout, shapes: Mapping[str, tuple[int, ...]]
+) -> Generator[Callable[[str, np.ndarray], None]]:
     """`write(name, rows)` appends to an array; at the end all arrays get their names, after an error none."""
     parts = {name: folder / f".{name}.npy.{os.getpid()}.tmp" for name in shapes}
     try:
         with contextlib.ExitStack() as stack:
             files: dict[str, BinaryIO] = {name: stack.enter_context(path.open("wb")) for name, path in parts.items()}
             for name, file in files.items():
-                header = {"descr": DTYPES[name].str, "fortran_order": False, "shape": shapes[name]}
+                header = {"descr": layout.dtypes[name].str, "fortran_order": False, "shape": shapes[name]}
                 np.lib.format.write_array_header_1_0(file, header)
-            yield lambda name, rows: _append(files[name], rows.astype(DTYPES[name]))
+            yield lambda name, rows: _append(files[name], rows.astype(layout.dtypes[name]))
             for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
