@@ -25,8 +25,9 @@ from rnn2vec.zoo.backends.torch_backend import TorchBackend
 
 SMALLEST_BLOCK = 16
 """Of a matrix product in Triton."""
-RECURRENT_BYTES = 192 * 1024
-"""The largest W_hh, as a block: with what moves beside it, it fills the 227 KB of shared memory of an H100."""
+RECURRENT_BYTES = 64 * 1024
+"""The largest W_hh, as a block. With 32 rows beside it, going back takes 96 KB of shared memory; an H100 has 227 KB.
+A GRU of 128 units (192 KB) would take 240 KB."""
 
 
 def block_size(size: int) -> int:
@@ -126,6 +127,10 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _constants(cell: CellName, rows: int, hidden_size: int) -> dict[str, Any]:
-    """What a kernel is compiled for."""
+    """What a kernel is compiled for.
+
+    One stage: Triton would load steps ahead into shared memory, which takes twice the room of W_hh.
+    """
     blocks = {"BR": block_size(rows), "BH": block_size(hidden_size)}
-    return {"H": hidden_size, "CELL": cell, "GATES": GATES[cell], **blocks, "num_warps": num_warps(*blocks.values())}
+    options = {"num_warps": num_warps(*blocks.values()), "num_stages": 1}
+    return {"H": hidden_size, "CELL": cell, "GATES": GATES[cell], **blocks, **options}
