@@ -24,7 +24,7 @@ from rnn2vec.study.summary import read_study_of, summarize
 from rnn2vec.study.table import tidy_table
 
 BOTH = {"settings": ["pretrain", "frozen", "supervised"], "properties": ["task"]}
-PREDICT = {"num_steps": 4, "validate_every": 2, "batch_size": 3}
+PREDICT = {name: {"num_steps": 4, "validate_every": 2, "batch_size": 3} for name in ("frozen", "supervised")}
 
 
 # -- which are made --------------------------------------------------------------------------------
@@ -53,12 +53,13 @@ def test_options_of_predictions_reach_them(study_of: Callable[..., Study]) -> No
         **BOTH,
         encoders=["interactive-probing"],
         encoder_options={"interactive-probing": {"num_sequences": 3}},
-        predict={"learning_rate": "1e-2"},
+        predict={"frozen": {"learning_rate": "1e-2"}, "supervised": {"batch_size": 5}},
     )
     frozen, supervised = pieces_of(study)[-2:]
     assert isinstance(frozen.config, PredictConfig)
     assert isinstance(supervised.config, PredictConfig)
-    assert frozen.config.learning_rate == supervised.config.learning_rate == 0.01
+    assert (frozen.config.learning_rate, supervised.config.learning_rate) == (0.01, 1e-3)
+    assert (frozen.config.batch_size, supervised.config.batch_size) == (64, 5)
     assert frozen.config.encoder_options == {}
     assert supervised.config.encoder_options["num_sequences"] == 3
     assert supervised.config.num_steps == 20  # the preset's
@@ -71,9 +72,10 @@ def test_options_of_predictions_reach_them(study_of: Callable[..., Study]) -> No
         ({"settings": ["pretrain", "frozen"]}, "without properties"),
         ({"properties": ["task"]}, "with properties"),
         ({"settings": ["pretrain", "frozn"], "properties": ["task"]}, "did you mean 'frozen'"),
-        ({**BOTH, "predict": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
-        ({**BOTH, "predict": {"encoder_options": {}}}, "give it under encoder_options"),
-        ({**BOTH, "predict": {"num_steps": 0}}, "num_steps=0"),
+        ({**BOTH, "predict": {"frozn": {}}}, "did you mean 'frozen'"),
+        ({**BOTH, "predict": {"frozen": {"learning_rat": 1}}}, "did you mean 'learning_rate'"),
+        ({**BOTH, "predict": {"supervised": {"encoder_options": {}}}}, "give it under encoder_options"),
+        ({**BOTH, "predict": {"supervised": {"num_steps": 0}}}, "num_steps=0"),
     ],
 )
 def test_what_cannot_be_is_refused(study_of: Callable[..., Study], changes: dict[str, Any], message: str) -> None:

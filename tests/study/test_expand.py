@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from rnn2vec.emulation.config import PretrainConfig, preset
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.study.config import Study
-from rnn2vec.study.expand import changes, pieces_of, points_of, require_encoders
+from rnn2vec.study.expand import changes, pieces_of, points_of, require_trainable
 
 SPEC = RNNSpec(cell="lstm", input_size=6, hidden_size=4, num_layers=1, output_size=6)
 CATEGORICAL = Interface(input_kind="categorical", output_kind="categorical")
@@ -90,8 +91,15 @@ def test_a_value_that_cannot_be_names_the_piece(
 def test_an_encoder_that_cannot_be_made_is_found_before_anything_runs(study_of: Callable[..., Study]) -> None:
     pieces = pieces_of(study_of(encoder_options={"noninteractive-probing": {"sequence_lenght": 4}}))
     with pytest.raises(UsageError, match=r"pretrain.noninteractive-probing.default.seed-0: .*sequence_lenght"):
-        require_encoders(pieces, SPEC, CATEGORICAL)
-    require_encoders(pieces_of(study_of()), SPEC, CATEGORICAL)
+        require_trainable(pieces, SPEC, CATEGORICAL)
+    require_trainable(pieces_of(study_of()), SPEC, CATEGORICAL)
+
+
+def test_a_loss_for_other_outputs_is_found_before_anything_runs(study_of: Callable[..., Study]) -> None:
+    outputs = dataclasses.replace(CATEGORICAL, output_kind="continuous")
+    with pytest.raises(UsageError, match=r"pretrain.*seed-0: unknown loss for continuous outputs 'total-variation'"):
+        require_trainable(pieces_of(study_of()), SPEC, outputs)
+    require_trainable(pieces_of(study_of(pretrain={"loss": "mse"})), SPEC, outputs)
 
 
 def test_changes_are_told_in_words() -> None:

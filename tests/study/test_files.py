@@ -13,7 +13,7 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.study.config import Study
-from rnn2vec.study.expand import pieces_of, require_encoders
+from rnn2vec.study.expand import DEFAULT, pieces_of, points_of, require_trainable
 from rnn2vec.study.files import checked, read_study
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -115,9 +115,18 @@ def test_every_study_of_the_repository_is_sound(path: Path) -> None:
         num_layers=config.num_layers,
         output_size=family.output_size,
     )
-    require_encoders(pieces, spec, family.interface)
+    require_trainable(pieces, spec, family.interface)
     losses = {piece.config.loss for piece in pieces if isinstance(piece.config, PretrainConfig)}
     assert ("mse" in losses) == (family.interface.output_kind == "continuous")
     assert set(study.properties) <= {prop.name for prop in family.properties}
     if study.zoo.family == "tiled-mnist" and study.zoo.preset == "laptop":
         assert config.num_steps == 2000
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_sweeps_of_the_repository_go_through_what_is_trained_anyway(path: Path) -> None:
+    """An option that only the encoder's own default gives would be trained twice."""
+    study = read_study(path)
+    points = [one for one in points_of(study, 0) if study.sweeps[one.sweep].over.startswith("encoder_options.")]
+    swept = {(one.sweep, one.piece.encoder) for one in points}
+    assert {(one.sweep, one.piece.encoder) for one in points if one.piece.variant == DEFAULT} == swept

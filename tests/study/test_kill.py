@@ -25,7 +25,9 @@ preset: tiny
 settings: [pretrain, frozen, supervised]
 properties: [task]
 pretrain: {num_steps: 300, emulator_hidden_size: 8, batch_size: 3, validate_every: 5}
-predict: {num_steps: 60, validate_every: 5, patience: null}
+predict:
+  frozen: {num_steps: 60}
+  supervised: {num_steps: 60, validate_every: 5, patience: null}
 floor: false
 """
 

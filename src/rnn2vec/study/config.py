@@ -156,8 +156,8 @@ class Study:
     """What is done with each encoder: `pretrain` always; `frozen` and `supervised` predict properties besides."""
     properties: tuple[str, ...] = ()
     """What is predicted in the settings besides `pretrain`: names that the zoo's family knows, such as `task`."""
-    predict: dict[str, Any] = field(default_factory=dict)
-    """Fields of `PredictConfig`, for all predictions."""
+    predict: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of `PredictConfig` by setting: an update of a supervised encoder costs a hundred of a frozen one."""
     floor: bool = True
     """Whether the task-blind floor of the zoo is measured: the closed form, and an emulator that sees no RNN, trained
     with the study's own budget and first seed."""
@@ -188,11 +188,9 @@ class Study:
                 f"settings {list(self.settings)} {given}",
                 remedy="give both what is predicted, such as properties: [task], and settings: [pretrain, frozen].",
             )
-        fields = (one.name for one in dataclasses.fields(properties_config.PredictConfig))
-        elsewhere = {"encoder_options": "encoder_options", "representation_size": "pretrain"}
-        for name in self.predict.keys() & elsewhere.keys():
-            raise UsageError(f"{name} among the options of predictions", remedy=f"give it under {elsewhere[name]}.")
-        _require_names("option of predictions", self.predict, fields)
+        _require_names("setting of predictions", self.predict, DOWNSTREAM)
+        for options in self.predict.values():
+            _require_predict_options(options)
 
     def to_dict(self) -> dict[str, Any]:
         """The study as JSON-ready values."""
@@ -210,6 +208,14 @@ def require_pretrain_options(options: Mapping[str, Any]) -> None:
         if name in elsewhere:
             raise UsageError(f"{name} among the options of pre-training", remedy=f"give it under {elsewhere[name]}.")
     _require_names("option of pre-training", options, (one.name for one in dataclasses.fields(_PretrainConfig)))
+
+
+def _require_predict_options(options: Mapping[str, Any]) -> None:
+    elsewhere = {"encoder_options": "encoder_options", "representation_size": "pretrain"}
+    for name in options.keys() & elsewhere.keys():
+        raise UsageError(f"{name} among the options of predictions", remedy=f"give it under {elsewhere[name]}.")
+    fields = (one.name for one in dataclasses.fields(properties_config.PredictConfig))
+    _require_names("option of predictions", options, fields)
 
 
 _PretrainConfig = emulation_config.PretrainConfig

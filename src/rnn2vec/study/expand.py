@@ -12,6 +12,7 @@ import torch
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.emulation import config as emulation_config
+from rnn2vec.emulation import losses
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import PredictConfig, Setting
@@ -122,8 +123,9 @@ def _of_properties(study: Study, pretraining: StudyPiece, setting: Setting) -> I
     base = properties_config.preset(study.preset, setting, pretraining.encoder)
     options = {} if setting == "frozen" else pretraining.config.encoder_options
     size = pretraining.config.representation_size
-    fields = {**base.to_dict(), **study.predict, "encoder_options": options, "representation_size": size}
-    config = checked(PredictConfig, fields, where=f"study {study.name}, predict")
+    changed = study.predict.get(setting, {})
+    fields = {**base.to_dict(), **changed, "encoder_options": options, "representation_size": size}
+    config = checked(PredictConfig, fields, where=f"study {study.name}, predict.{setting}")
     for name in study.properties:
         yield dataclasses.replace(pretraining, setting=setting, property_name=name, config=config)
 
@@ -150,8 +152,8 @@ def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed
     return StudyPiece(encoder=encoder, variant=variant_name, seed=seed, config=config)
 
 
-def require_encoders(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: Interface) -> None:
-    """Check that every encoder can be made, before the first is trained.
+def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: Interface) -> None:
+    """Check that every encoder can be made and every loss taken, before the first is trained.
 
     Args:
         pieces: of a study.
@@ -159,12 +161,16 @@ def require_encoders(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: I
         interface: their kinds of inputs and outputs.
 
     Raises:
-        UsageError: an encoder lacks a hyperparameter, or refuses its value.
+        UsageError: an encoder lacks a hyperparameter, or refuses its value, or a loss is not for such outputs.
     """
     for piece in pieces:
+        if piece.seed != pieces[0].seed or piece.setting == "frozen":
+            continue  # all seeds train the same; frozen encoders are those of pre-training
         try:
             with torch.device("meta"):  # shapes alone: no memory, no time
                 encoders.build(piece.encoder, spec, interface=interface, **piece.config.encoder_options)
+            if isinstance(piece.config, PretrainConfig):
+                losses.distance(piece.config.loss, interface.output_kind)
         except UsageError as error:
             raise UsageError(f"{piece.name}: {error.problem}", remedy=error.remedy) from error
 

@@ -16,7 +16,7 @@ from rnn2vec._provenance import provenance
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.properties.data import find_property
 from rnn2vec.study.config import PRETRAIN, Study
-from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_encoders
+from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_trainable
 from rnn2vec.study.files import checked
 from rnn2vec.study.pieces import run_floor, run_prediction, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
@@ -104,7 +104,7 @@ def run_study(
     if not left and not needs_floor:
         return Outcome(skipped, (), {})
     zoo = _zoo(study, folder, progress)
-    require_encoders(pieces, zoo.spec, zoo.family.interface)
+    require_trainable(pieces, zoo.spec, zoo.family.interface)
     for name in study.properties:
         find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
