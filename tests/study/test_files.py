@@ -107,7 +107,7 @@ def test_every_study_of_the_repository_is_sound(path: Path) -> None:
     assert config is not None
     if config.family not in tasks.families():
         pytest.skip(f"no family {config.family} is installed")
-    family = study.zoo.task_family()
+    family = study.zoo.task_family
     spec = RNNSpec(
         cell=config.cell,
         input_size=family.input_size,

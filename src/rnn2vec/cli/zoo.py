@@ -49,7 +49,7 @@ class Build(Verb):
     runs_per_shard: int | None = None
     """Runs trained side by side and stored in one file: what an interruption may lose."""
     backend: str | None = None
-    """auto, numba or torch."""
+    """auto, numba, torch, or triton (an NVIDIA GPU, with --device cuda)."""
     seed: int | None = None
     """Everything random follows from it."""
     device: str = "cpu"

@@ -9,6 +9,7 @@ number of a study in its file or in the preset that it names.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -74,8 +75,9 @@ class ZooSource:
         options = {name: tuple(value) if name == "learning_rates" else value for name, value in self.options.items()}
         return dataclasses.replace(zoo_config.preset(self.preset, self.family), **options)
 
+    @functools.cached_property
     def task_family(self) -> TaskFamily:
-        """The task family.
+        """The task family, made once: looking for those that packages register takes milliseconds.
 
         Raises:
             UsageError: there is none of that name, or it has no such option.
@@ -204,21 +206,20 @@ def require_pretrain_options(options: Mapping[str, Any]) -> None:
         UsageError: there is no such field, or the study has another place for it.
     """
     elsewhere = {"encoder": "encoders", "seed": "seeds", "encoder_options": "encoder_options"}
-    for name in options:
-        if name in elsewhere:
-            raise UsageError(f"{name} among the options of pre-training", remedy=f"give it under {elsewhere[name]}.")
-    _require_names("option of pre-training", options, (one.name for one in dataclasses.fields(_PretrainConfig)))
+    _require_fields("pre-training", options, emulation_config.PretrainConfig, elsewhere)
 
 
 def _require_predict_options(options: Mapping[str, Any]) -> None:
     elsewhere = {"encoder_options": "encoder_options", "representation_size": "pretrain"}
-    for name in options.keys() & elsewhere.keys():
-        raise UsageError(f"{name} among the options of predictions", remedy=f"give it under {elsewhere[name]}.")
-    fields = (one.name for one in dataclasses.fields(properties_config.PredictConfig))
-    _require_names("option of predictions", options, fields)
+    _require_fields("predictions", options, properties_config.PredictConfig, elsewhere)
 
 
-_PretrainConfig = emulation_config.PretrainConfig
+def _require_fields(kind: str, options: Mapping[str, Any], config: type[Any], elsewhere: Mapping[str, str]) -> None:
+    """Options are fields of a config, but for those that have another place in the study's file."""
+    for name in options:
+        if name in elsewhere:
+            raise UsageError(f"{name} among the options of {kind}", remedy=f"give it under {elsewhere[name]}.")
+    _require_names(f"option of {kind}", options, (one.name for one in dataclasses.fields(config)))
 
 
 def _require_encoders(names: Iterable[str]) -> None:

@@ -54,16 +54,11 @@ def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu"
     distances = emulation_fidelity(model.encoder, model.emulator, behaviour)
     curve = read_metrics(run)
     best = min(curve, key=lambda line: line[f"validation/{config.loss}"])
-    row = Row(
-        piece=piece.name,
-        setting=piece.setting,
-        encoder=piece.encoder,
-        variant=piece.variant,
-        seed=piece.seed,
-        config=config.to_dict(),
-        zoo=zoo_facts(opened),
+    row = _row(
+        piece,
+        opened,
+        device,
         provenance=read_json(run / checkpoints.RUN)["provenance"],
-        hardware=hardware(device),
         seconds=seconds_spent(run),
         curve={name: [line[name] for line in curve] for name in curve[0]},
         best=best,
@@ -110,7 +105,21 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
         checkpoint=None if is_frozen else out / RUNS / f"{piece.name}.safetensors",
         progress=progress,
     )
-    row = Row(
+    row = _row(
+        piece,
+        opened,
+        device,
+        provenance=dict(result.provenance),
+        seconds=time.monotonic() - start,
+        best={"step": result.best_step, **_metrics(result.scores)},
+        baselines={name: _metrics(scores) for name, scores in result.baselines.items()},
+    )
+    write_row(out, row)
+
+
+def _row(piece: StudyPiece, zoo: Zoo, device: str, **found: Any) -> Row:
+    """The row of a piece: what it was, where it was done, and what was found."""
+    return Row(
         piece=piece.name,
         setting=piece.setting,
         encoder=piece.encoder,
@@ -118,14 +127,10 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
         property_name=piece.property_name,
         seed=piece.seed,
         config=piece.config.to_dict(),
-        zoo=zoo_facts(opened),
-        provenance=dict(result.provenance),
+        zoo=zoo_facts(zoo),
         hardware=hardware(device),
-        seconds=time.monotonic() - start,
-        best={"step": result.best_step, **_metrics(result.scores)},
-        baselines={name: _metrics(scores) for name, scores in result.baselines.items()},
+        **found,
     )
-    write_row(out, row)
 
 
 def _metrics(scores: Scores) -> dict[str, float]:

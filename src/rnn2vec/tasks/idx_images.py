@@ -231,7 +231,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _from_parquet(path: Path) -> dict[str, bytes]:
-
     table = read_table(path)
     pictures: Sequence[dict[str, bytes]] = table.column("image").to_pylist()
     labels = bytes(table.column("label").to_pylist())

@@ -48,7 +48,7 @@ class ZooConfig:
     runs_per_shard: int = 32
     """Runs trained side by side and stored in one file: what an interrupted build may lose."""
     backend: str = "auto"
-    """What does the arithmetic: `auto`, `numba` or `torch`."""
+    """What does the arithmetic: `auto`, `numba`, `torch` or `triton`."""
     seed: int = 0
     """Everything random follows from this and the number of the run."""
 
