@@ -89,12 +89,10 @@ def draw_losses(summary: Summary, path: Path) -> None:
 
     def fill(panels: Sequence[Any]) -> None:
         panel = panels[0]
-        for place, group in enumerate(summary.groups):
-            _draw_estimate(panel, group.loss, place, _COLOURS[place % len(_COLOURS)])
         _draw_floor(panel, summary, horizontal=False)
-        panel.set_yticks(range(len(summary.groups)), [_label(summary, group) for group in summary.groups])
-        panel.invert_yaxis()
-        panel.set_xlim(left=0)
+        colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(summary.groups))]
+        labels = [_label(summary, group) for group in summary.groups]
+        _draw_estimates(panel, labels, [group.loss for group in summary.groups], colours)
         panel.set_xlabel(_axis_title(summary))
         if summary.floor.value is not None:
             panel.legend(fontsize=7, frameon=False, loc="best")
@@ -147,21 +145,15 @@ def draw_predictions(summary: Summary, path: Path) -> None:
     def fill(panels: Sequence[Any]) -> None:
         for place, (name, predictions) in enumerate(by_property.items()):
             for panel, part in zip(panels[place * len(PARTS) :], PARTS, strict=False):
-                _draw_predictions(panel, predictions, f"{part}/loss")
+                labels = [one.name for one in predictions]
+                losses = [one.metrics.get(f"{part}/loss") for one in predictions]
+                _draw_estimates(panel, labels, losses, [_SETTING_COLOURS[one.setting] for one in predictions])
+                panel.tick_params(axis="y", labelsize=7)
                 panel.set_title(f"{name}, {PART_TITLES[part]}", fontsize=9, loc="left")
                 panel.set_xlabel("loss")
             panels[place * len(PARTS) + 1].tick_params(labelleft=False)
 
     _draw(path, (7.6, (0.2 * lines + 0.9) * len(by_property)), len(PARTS), fill, rows=len(by_property))
-
-
-def _draw_predictions(panel: Any, predictions: Sequence[Prediction], metric: str) -> None:
-    for place, one in enumerate(predictions):
-        if metric in one.metrics:
-            _draw_estimate(panel, one.metrics[metric], place, _SETTING_COLOURS[one.setting])
-    panel.set_yticks(range(len(predictions)), [one.name for one in predictions], fontsize=7)
-    panel.set_ylim(len(predictions) - 0.5, -0.5)
-    panel.set_xlim(left=0)
 
 
 def _draw_sweep(panel: Any, curve: SweepCurve, colour: str) -> None:
@@ -172,6 +164,18 @@ def _draw_sweep(panel: Any, curve: SweepCurve, colour: str) -> None:
             panel.plot([value, value], estimate.interval, color=colour, linewidth=1.4)
     means = [estimate.mean for estimate in curve.estimates.values()]
     panel.plot(values, means, color=colour, linewidth=1.4, label=curve.encoder)
+
+
+def _draw_estimates(
+    panel: Any, labels: Sequence[str], estimates: Sequence[Estimate | None], colours: Sequence[str]
+) -> None:
+    """A row for each estimate, from the top; what is None leaves its row empty. Limits fit what is drawn by then."""
+    for place, (estimate, colour) in enumerate(zip(estimates, colours, strict=True)):
+        if estimate is not None:
+            _draw_estimate(panel, estimate, place, colour)
+    panel.set_yticks(range(len(labels)), labels)
+    panel.set_ylim(len(labels) - 0.5, -0.5)
+    panel.set_xlim(left=0)
 
 
 def _draw_estimate(panel: Any, estimate: Estimate, place: int, colour: str) -> None:
