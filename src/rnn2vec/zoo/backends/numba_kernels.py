@@ -6,10 +6,11 @@ makes it fast:
 - Sizes are compile-time constants (closure variables): loops unroll and vectorize.
 - A model's weights, moments and activations stay in the cache for hundreds of steps: one thread per model.
 - Products are our own (`product_kernels`), one time step at a time, while its numbers are in the first cache: they add
-  to the input part of the gates, to the hidden gradients of the step before and to the weight gradients directly.
-- One-hot inputs are table lookups: row v of the table is column v of W_ih plus the bias.
-- exp, and with it the sigmoid and tanh, is a polynomial without branches, which vectorizes; libm's would take longer
-  than all products together.
+  to the input part of the gates and to the hidden gradients of the step before directly. Those of the weight gradients
+  take a few steps at once, which reads and writes the gradients less often.
+- Tokens are one-hot inputs of such a product: looking up rows of W_ih and adding to them took longer.
+- exp, and with it the sigmoid, is a polynomial and tanh a quotient of two, without branches, which vectorizes; libm's
+  would take longer than all products together.
 
 Cells differ in `_activate` and `_retreat` alone. Weights and gradients stand in PyTorch's order; the forward pass
 multiplies with transposed copies, made anew after each update.
@@ -28,7 +29,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from rnn2vec.rnn.spec import GATES, RNNSpec
-from rnn2vec.zoo.backends.product_kernels import SOURCE, add_product
+from rnn2vec.zoo.backends.product_kernels import INNER_BLOCK, SOURCE, add_product, vector_columns
 
 _FASTMATH = {"contract", "nsz"}  # sums keep their order, so that an RNN does not depend on how loops were vectorized
 _INLINED = {"forceinline": True, "fastmath": _FASTMATH, "error_model": "numpy"}
@@ -38,25 +39,29 @@ _NUMBERS = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _TANH, "rnn_relu": _RELU}
 
 # -- functions of one number -----------------------------------------------------------------------
 
-# Coefficients of expf and tanhf in Cephes (Moshier 1992).
-_E = tuple(map(np.float32, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)))
-_T = tuple(
-    map(np.float32, (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
-)
+# exp(x) is about 1 + x + x^2 E(x) for |x| <= ln(2) / 2, highest power first, with the smallest largest relative error
+# (3e-9) that a polynomial of this degree has, found by a linear program.
+_E = tuple(map(np.float32, (1.38139923e-3, 8.36883299e-3, 4.16684151e-2, 1.66665196e-1, 4.99999940e-1)))
+# tanh(x) / x is about P(x^2) / Q(x^2) for |x| <= 9, found likewise (2e-8); beyond 9, tanh is 1 in float32.
+_P = tuple(map(np.float32, (1.33557300e-8, 2.06099339e-5, 3.49564361e-3, 1.33810744e-1, 1.0)))
+_Q = tuple(map(np.float32, (7.77701928e-7, 3.28572292e-4, 2.58771963e-2, 4.67143893e-1, 1.0)))
+_ONE_FROM = np.float32(9.0)
+_ONE = np.float32(1.0)
 _LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504088896341), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _FAR = np.float32(80.0)  # exp(80) and its inverse are still normal numbers; subnormal ones would be slow
+_ROUNDER = np.float32(1.5 * 2**23)  # a small number added to it is rounded to a whole one, which its last bits hold
 
 
 @intrinsic
-def _power_of_two(typingctx, exponent):  # noqa: ARG001
-    """2 ** exponent as float32: the number with this exponent in its bits."""
+def _raise(typingctx, x, rounded):  # noqa: ARG001
+    """x 2^n in float32, for rounded = _ROUNDER + n: the last bits of it are added to the exponent of x."""
 
     def generate(context, builder, signature, arguments):  # noqa: ARG001
         whole = ir.IntType(32)
-        bits = builder.shl(builder.add(arguments[0], whole(127)), whole(23))
-        return builder.bitcast(bits, ir.FloatType())
+        number, exponent = (builder.bitcast(argument, whole) for argument in arguments)
+        return builder.bitcast(builder.add(number, builder.shl(exponent, whole(23))), ir.FloatType())
 
-    return types.float32(types.int32), generate
+    return types.float32(types.float32, types.float32), generate
 
 
 def _exp(x):
@@ -65,7 +70,7 @@ def _exp(x):
 
 
 def _tanh(x):
-    """tanh inside kernels."""
+    """tanh inside kernels: a quotient of polynomials in float32 (error 3e-7, relative), libm's in float64."""
     raise NotImplementedError
 
 
@@ -76,10 +81,11 @@ def _exp_of_type(x):
 
     def polynomial(x):
         x = -_FAR if x < -_FAR else (min(x, _FAR))  # NaN stays: a diverging run must be seen
-        n = np.floor(x * _LOG2_E + np.float32(0.5))
+        rounded = x * _LOG2_E + _ROUNDER
+        n = rounded - _ROUNDER
         f = (x - n * _LN2_HIGH) - n * _LN2_LOW
-        p = ((((_E[0] * f + _E[1]) * f + _E[2]) * f + _E[3]) * f + _E[4]) * f + _E[5]
-        return (p * (f * f) + f + np.float32(1.0)) * _power_of_two(np.int32(n))
+        p = ((((_E[0] * f + _E[1]) * f + _E[2]) * f + _E[3]) * f + _E[4]) * f + _ONE
+        return _raise(p * f + _ONE, rounded)
 
     return polynomial
 
@@ -89,13 +95,14 @@ def _tanh_of_type(x):
     if x != types.float32:
         return lambda x: np.tanh(x)
 
-    def two_pieces(x):
+    def rational(x):
+        x = -_ONE_FROM if x < -_ONE_FROM else (min(x, _ONE_FROM))  # NaN stays, as in exp
         u = x * x
-        near = x + x * u * ((((_T[0] * u + _T[1]) * u + _T[2]) * u + _T[3]) * u + _T[4])
-        far = np.float32(1.0) - np.float32(2.0) / (_exp(np.float32(2.0) * abs(x)) + np.float32(1.0))
-        return near if u < np.float32(0.390625) else (far if x > np.float32(0.0) else -far)
+        p = (((_P[0] * u + _P[1]) * u + _P[2]) * u + _P[3]) * u + _P[4]
+        q = (((_Q[0] * u + _Q[1]) * u + _Q[2]) * u + _Q[3]) * u + _Q[4]
+        return x * p / q
 
-    return two_pieces
+    return rational
 
 
 def _sigmoid(x):
@@ -125,18 +132,13 @@ def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidde
     """
     if cell == _LSTM:
         for r in range(R):
-            for j in range(2 * H):
-                gates[r, j] = _sigmoid(gates[r, j])
-            for j in range(2 * H, 3 * H):
-                gates[r, j] = _tanh(gates[r, j])
-            for j in range(3 * H, 4 * H):
-                gates[r, j] = _sigmoid(gates[r, j])
             for j in range(H):
-                new_state[r, j] = gates[r, H + j] * state[r, j] + gates[r, j] * gates[r, 2 * H + j]
-            for j in range(H):
-                extra[r, j] = _tanh(new_state[r, j])
-            for j in range(H):
-                new_hidden[r, j] = gates[r, 3 * H + j] * extra[r, j]
+                i, f = _sigmoid(gates[r, j]), _sigmoid(gates[r, H + j])
+                g, o = _tanh(gates[r, 2 * H + j]), _sigmoid(gates[r, 3 * H + j])
+                c = f * state[r, j] + i * g
+                bounded = _tanh(c)
+                gates[r, j], gates[r, H + j], gates[r, 2 * H + j], gates[r, 3 * H + j] = i, f, g, o
+                new_state[r, j], extra[r, j], new_hidden[r, j] = c, bounded, o * bounded
     elif cell == _GRU:
         for r in range(R):
             for j in range(2 * H):
@@ -227,6 +229,15 @@ def _read_image(image, pixels, values, pixel, frame, r, T, I):
     for t in range(T):
         for i in range(I):
             frame[t, r, i] = pixel[pixels[t, i]]
+
+
+@numba.njit(**_INLINED)
+def _read_tokens(tokens, frame, r, T, I):
+    """Row r of the inputs (T, R, I) from tokens (T,): one-hot vectors."""
+    one, zero = frame.dtype.type(1.0), frame.dtype.type(0.0)
+    for t in range(T):
+        for i in range(I):
+            frame[t, r, i] = one if tokens[t] == i else zero
 
 
 @numba.njit(**_INLINED)
@@ -324,7 +335,8 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
     """
     cell, gru = _NUMBERS[spec.cell], spec.cell == "gru"
     L, H, I, O, R, T = spec.num_layers, spec.hidden_size, spec.input_size, spec.output_size, rows, steps
-    G, TR, padded = GATES[spec.cell] * H, T * R, -(-O // 4) * 4
+    G, TR, padded = GATES[spec.cell] * H, T * R, vector_columns(O)
+    C = max(1, INNER_BLOCK // R)  # time steps whose weight gradients are one product
     real = np.float64 if double else np.float32
     first, other = G * I + G * H + 2 * G, 2 * G * H + 2 * G  # parameters of layer 0, and of each other
     readout, size = first + (L - 1) * other, spec.num_parameters
@@ -343,12 +355,12 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
         g = np.empty(size, real)
         gates, hidden = np.empty((L, T, R, G), real), np.zeros((L, T + 1, R, H), real)  # hidden[:, 0] stays 0
         states, extra = np.zeros((L, T + 1, R, S), real), np.empty((L, T, R, S), real)
-        d_gates, d_hidden, d_state = np.empty((R, G), real), np.empty((T, R, H), real), np.empty((R, H), real)
-        recurrent, d_recurrent = np.empty((R, G), real), np.empty((R, G), real)
+        d_gates, d_hidden, d_state = np.empty((C, R, G), real), np.empty((T, R, H), real), np.empty((R, H), real)
+        recurrent, d_recurrent = np.empty((R, G), real), np.empty((C, R, G), real)
         w_in, w_ih, w_hh = np.empty((I, G), real), np.empty((H, G), real), np.empty((H, G), real)
-        bias, d_table = np.empty(G, real), np.empty((I, G), real)
+        bias, d_in = np.empty(G, real), np.empty((I, G), real)
         w_out, logits = np.zeros((H, padded), real), np.empty((TR, padded), real)
-        token, target, frame = np.empty((R, T), np.int64), np.empty((R, T), np.int64), np.empty((T, R, I), real)
+        target, frame = np.empty((R, T), np.int64), np.empty((T, R, I), real)
         pixel = np.zeros(inputs.shape[1] + 2, real)
         loss = 0.0
         for s in range(rows.shape[0]):
@@ -356,9 +368,10 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                 row = rows[s, r]
                 if frames:
                     _read_image(inputs[row], pixels, values, pixel, frame, r, T, I)
+                else:
+                    _read_tokens(inputs[row], frame, r, T, I)
                 for t in range(T):
                     target[r, t] = targets[row, 0 if frames else t]
-                    token[r, t] = 0 if frames else inputs[row, t]
 
             for layer in range(L):
                 below = first + (layer - 1) * other if layer > 0 else 0  # where this layer's parameters begin
@@ -371,19 +384,12 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                     _transpose(_matrix(w, below, G, H), w_ih, G, H)
                 else:
                     _transpose(_matrix(w, below, G, I), w_in, G, I)
-                    if not frames:
-                        _add_to_rows(bias, w_in, I, G)
                 for t in range(T):
-                    if layer == 0 and not frames:
-                        for r in range(R):
-                            for k in range(G):
-                                gates[0, t, r, k] = w_in[token[r, t], k]
+                    _repeat(bias, gates[layer, t], R, G)
+                    if layer > 0:
+                        add_product(hidden[layer - 1, t + 1], w_ih, gates[layer, t], R, H, G)
                     else:
-                        _repeat(bias, gates[layer, t], R, G)
-                        if layer > 0:
-                            add_product(hidden[layer - 1, t + 1], w_ih, gates[layer, t], R, H, G)
-                        else:
-                            add_product(frame[t], w_in, gates[layer, t], R, I, G)
+                        add_product(frame[t], w_in, gates[layer, t], R, I, G)
                     if gru:
                         _repeat(w[at_bias + G : at_bias + 2 * G], recurrent, R, G)
                     add_product(hidden[layer, t], w_hh, recurrent if gru else gates[layer, t], R, H, G)
@@ -411,32 +417,36 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                 at_hh = below + G * (H if layer > 0 else I)
                 at_bias = at_hh + G * H
                 _clear(d_state.reshape(R * H), R * H)
-                _clear(d_table.reshape(I * G), I * G)
-                for t in range(T - 1, -1, -1):
-                    now = states[layer, t]
-                    _retreat(
-                        cell, gates[layer, t], d_gates, d_recurrent, now, extra[layer, t], hidden[layer, t],
-                        hidden[layer, t + 1], d_hidden[t], d_state, R, H,
-                    )  # fmt: skip
-                    d_part = d_recurrent if gru else d_gates
-                    _add_rows(d_gates, g[at_bias : at_bias + G], R, G)
+                _clear(d_in.reshape(I * G), I * G)
+                for end in range(T, 0, -C):
+                    begin = max(end - C, 0)
+                    for t in range(end - 1, begin - 1, -1):
+                        d_part = d_recurrent[t - begin] if gru else d_gates[t - begin]
+                        _retreat(
+                            cell, gates[layer, t], d_gates[t - begin], d_part, states[layer, t], extra[layer, t],
+                            hidden[layer, t], hidden[layer, t + 1], d_hidden[t], d_state, R, H,
+                        )  # fmt: skip
+                        if t > 0:
+                            add_product(d_part, _matrix(w, at_hh, G, H), d_hidden[t - 1], R, G, H)
+                    number = (end - begin) * R
+                    d_part = (d_recurrent if gru else d_gates).reshape(C * R, G)[:number]
+                    d_input = d_gates.reshape(C * R, G)[:number]
+                    add_product(
+                        d_part.T, hidden[layer, begin:end].reshape(number, H), _matrix(g, at_hh, G, H), G, number, H
+                    )
+                    _add_rows(d_input, g[at_bias : at_bias + G], number, G)
                     if gru:
-                        _add_rows(d_part, g[at_bias + G : at_bias + 2 * G], R, G)
-                    if t > 0:
-                        add_product(d_part.T, hidden[layer, t], _matrix(g, at_hh, G, H), G, R, H)
-                        add_product(d_part, _matrix(w, at_hh, G, H), d_hidden[t - 1], R, G, H)
+                        _add_rows(d_part, g[at_bias + G : at_bias + 2 * G], number, G)
                     if layer > 0:
-                        add_product(d_gates.T, hidden[layer - 1, t + 1], _matrix(g, below, G, H), G, R, H)
-                        _clear(d_hidden[t].reshape(R * H), R * H)
-                        add_product(d_gates, _matrix(w, below, G, H), d_hidden[t], R, G, H)
-                    elif frames:
-                        add_product(d_gates.T, frame[t], _matrix(g, below, G, I), G, R, I)
+                        under = hidden[layer - 1, begin + 1 : end + 1].reshape(number, H)
+                        add_product(d_input.T, under, _matrix(g, below, G, H), G, number, H)
+                        _clear(d_hidden[begin:end].reshape(number * H), number * H)
+                        for t in range(begin, end):
+                            add_product(d_gates[t - begin], _matrix(w, below, G, H), d_hidden[t], R, G, H)
                     else:
-                        for r in range(R):
-                            for k in range(G):
-                                d_table[token[r, t], k] += d_gates[r, k]
-                if layer == 0 and not frames:
-                    _transpose(d_table, _matrix(g, below, G, I), I, G)
+                        add_product(frame[begin:end].reshape(number, I).T, d_input, d_in, I, number, G)
+                if layer == 0:
+                    _transpose(d_in, _matrix(g, below, G, I), I, G)
                 if not gru:
                     for k in range(G):
                         g[at_bias + G + k] = g[at_bias + k]

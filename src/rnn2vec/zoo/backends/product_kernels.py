@@ -28,17 +28,19 @@ from numba.extending import intrinsic
 
 _BITS = 512 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 256
 _INDEX = ir.IntType(64)
-_TILE_ROWS = 6  # with two vectors a row: 12 of the 16 vector registers hold the result, three an operand each
-_TILE_VECTORS = 2
-_INNER_BLOCK = 128  # so much of the inner dimension at a time that its rows stay in the first cache
+_TILE = 24 if _BITS == 512 else 12  # vectors of the result, of 32 or 16 registers: the rest is for the operands
+_TILE_VECTORS = 2  # in a row of it
+_WIDEST = 16  # float32 numbers of the widest vector
+INNER_BLOCK = 128
+"""So much of the inner dimension at a time that its rows stay in the first cache."""
 
 SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 """What a kernel that multiplies depends on: Numba's on-disk cache looks at its own file and constants alone."""
 
 
-def _row_tiles(rows: int) -> list[tuple[int, int]]:
-    """Cut rows into tiles as equal as possible: (how many, rows of each)."""
-    tiles = math.ceil(rows / _TILE_ROWS)
+def _row_tiles(rows: int, most: int) -> list[tuple[int, int]]:
+    """Cut rows into tiles as equal as possible: (how many, rows of each, at most `most`)."""
+    tiles = math.ceil(rows / most)
     each, more = divmod(rows, tiles)
     return [(count, size) for count, size in ((more, each + 1), (tiles - more, each)) if count]
 
@@ -52,6 +54,11 @@ def _column_tiles(columns: int, lanes: int) -> list[tuple[int, list[int]]]:
         tiles.append((1, [length]))
         rest -= length
     return tiles
+
+
+def vector_columns(columns: int) -> int:
+    """Columns to give a result of which so many are needed, that it be computed in few vectors: 16 rather than 12."""
+    return max(4, 1 << (columns - 1).bit_length()) if columns <= _WIDEST else -(-columns // _WIDEST) * _WIDEST
 
 
 class _Matrix:
@@ -113,15 +120,15 @@ def _product(module, rows, columns, number):
 def _emit_product(builder, matrices, rows, inner, columns, number):
     """Blocks of the inner dimension, tiles of columns, tiles of rows."""
     real = {32: ir.FloatType(), 64: ir.DoubleType()}[number.bitwidth]
-    with cgutils.for_range_slice(builder, _INDEX(0), inner, _INDEX(_INNER_BLOCK)) as (begin, _):
-        end = builder.add(begin, _INDEX(_INNER_BLOCK))
+    with cgutils.for_range_slice(builder, _INDEX(0), inner, _INDEX(INNER_BLOCK)) as (begin, _):
+        end = builder.add(begin, _INDEX(INNER_BLOCK))
         end = builder.select(builder.icmp_signed("<", end, inner), end, inner)
         column = 0
         for across, lengths in _column_tiles(columns, _BITS // number.bitwidth):
             vectors = [ir.VectorType(real, length) for length in lengths]
             with _tiles(builder, column, across, sum(lengths)) as (left, _):
                 row = 0
-                for down, height in _row_tiles(rows):
+                for down, height in _row_tiles(rows, _TILE // len(vectors)):
                     with _tiles(builder, row, down, height) as (top, _):
                         _emit_tile(builder, matrices, (top, height), (left, vectors), (begin, end))
                     row += down * height
