@@ -132,7 +132,7 @@ def backward(
     d_memory = d_hidden
     for step in range(T):
         d = tl.load(d_outputs + place, real, 0.0) + d_hidden
-        has_before = real & (step < T - 1)
+        has_before = real & (rows < (T - 1 - step) * R)  # a block: in masks, Triton 3.9 interprets no scalar
         kept = saved + place
         if CELL == "lstm":
             i, f = tl.load(kept, real, 0.0), tl.load(kept + plane, real, 0.0)
