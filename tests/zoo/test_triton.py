@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.zoo import backends
+from rnn2vec.zoo.backends import triton_backend
+from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.backends.triton_backend import RECURRENT_BYTES, block_size
 
 SHARED_BYTES = 227 * 1024
@@ -45,19 +48,52 @@ def _spec(cell: CellName, hidden_size: int = 20, num_layers: int = 2) -> RNNSpec
     return RNNSpec(cell=cell, input_size=4, hidden_size=hidden_size, num_layers=num_layers, output_size=4)
 
 
-def test_what_does_not_fit_or_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TRITON_INTERPRET")
-    assert 4 * 4 * block_size(64) ** 2 <= RECURRENT_BYTES < 4 * 4 * block_size(128) ** 2  # an LSTM of 64, of 128
-    with pytest.raises(UsageError, match="backend 'triton' does not train") as caught:
-        backends.pick("triton", _spec("lstm"))
-    assert "--backend torch" in caught.value.remedy
+# -- choosing it -----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("triton")
 def test_it_is_picked_by_name_where_it_runs() -> None:
     assert backends.pick("triton", _spec("lstm")).name == "triton"
-    with pytest.raises(UsageError, match="does not train"):
-        backends.pick("triton", _spec("lstm", hidden_size=128))
+    assert backends.pick("auto", _spec("lstm")).name == "numba"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were a GPU, and Triton."""
+
+    def take(backend: TorchBackend, device: str) -> None:
+        backend._device = torch.device(device)
+
+    monkeypatch.setattr(TorchBackend, "__init__", take)
+    monkeypatch.setattr(triton_backend.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.delenv("TRITON_INTERPRET")
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(("cell", "largest"), [("lstm", 64), ("gru", 64), ("rnn_tanh", 128), ("rnn_relu", 128)])
+def test_auto_is_triton_on_a_gpu_and_torch_for_what_does_not_fit(cell: CellName, largest: int) -> None:
+    assert backends.pick("auto", _spec(cell, largest), device="cuda").name == "triton"
+    with pytest.warns(UserWarning, match=r"W_hh would take \d+ KB .* at most 64 fit; torch trains them, more slowly"):
+        assert backends.pick("auto", _spec(cell, largest + 1), device="cuda").name == "torch"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_that_triton_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_backend.importlib.util, "find_spec", lambda _: None)
+    reason = r"does not train .* on cuda: the package triton is not installed \(pip install 'rnn2vec\[triton\]'\)"
+    with pytest.warns(UserWarning, match=rf"{reason}; torch trains them"):
+        assert backends.pick("auto", _spec("lstm"), device="cuda").name == "torch"
+    with pytest.raises(UsageError, match=rf"{reason}\n.*--backend torch"):
+        backends.pick("triton", _spec("lstm"), device="cuda")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_it_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UsageError, match=r"'triton' does not train lstm .* on cpu: it needs an NVIDIA GPU"):
+        backends.pick("triton", _spec("lstm"))
+
+
+# -- compiled for an H100 --------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("triton")
