@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ jaxtyping.install_import_hook(_checked_modules(), _CHECKER)
 settings.register_profile("rnn2vec", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("rnn2vec")
 torch.set_num_threads(1)
+# Triton's kernels run on the CPU. Triton reads this when it is imported, which torch does as it likes.
+os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture

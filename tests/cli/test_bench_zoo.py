@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from rnn2vec.cli import main
-from rnn2vec.zoo.bench import measure, memory, scale
+from rnn2vec.zoo.bench import measure, memory, peaks, scale
 from rnn2vec.zoo.bench.contenders import Contender, module_trainer
-from rnn2vec.zoo.bench.measure import PeakProduct
 from rnn2vec.zoo.bench.memory import peak_memory as real_peak_memory
+from rnn2vec.zoo.bench.peaks import LargeProduct, SmallProduct
 from rnn2vec.zoo.bench.workload import Workload, as_arrays
 
 HASTY = ("--turns", "2", "--seconds", "0.001")
@@ -117,15 +117,15 @@ def test_memory_is_that_of_a_process_of_its_own() -> None:
 
 def test_the_bare_product_is_counted_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """1000 products of 2 * 32 * 32 * 128 operations in a second of a clock that stands still otherwise."""
-    peak = PeakProduct(1)
+    peak = SmallProduct(1)
     seconds = iter([0.0, 1.0])
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(seconds))
-    monkeypatch.setattr(measure, "_PRODUCTS", 1000)
+    monkeypatch.setattr(peaks.time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(SmallProduct, "TIMES", 1000)
     assert peak.gflops("ours") == pytest.approx(2 * 32 * 32 * 128 * 1000 / 1e9)
 
 
 def test_the_products_of_the_verb(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_PRODUCTS", 10)
+    monkeypatch.setattr(SmallProduct, "TIMES", 10)
     assert main(["bench", "product", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"blas", "ours"}
 
@@ -134,3 +134,30 @@ def test_the_products_of_the_verb(capsys: pytest.CaptureFixture[str], monkeypatc
 def test_no_turns_are_a_wrong_call(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "zoo", *wrong]) == 2
     assert "give at least 1 turn of some length" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--device", "cuda:99"), "torch cannot use device 'cuda:99' here"),
+        (("--device", "cuda", "--scale"), "--scale --device cuda\n  -> leave out one: it is numba that is scaled."),
+    ],
+)
+def test_a_gpu_that_is_not_there_and_scaling_on_one_are_refused(
+    asked: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "zoo", *HASTY, *asked]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_on_a_gpu_the_table_is_of_the_gpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a second name of the CPU stands for it, as where Triton is missing."""
+    monkeypatch.setattr(measure, "NUM_RUNS_ON_GPU", 1)
+    monkeypatch.setattr(LargeProduct, "SIZE", 16)
+    monkeypatch.setattr(measure.TritonBackend, "obstacle", lambda *_: "it is missing")
+    assert main(["bench", "zoo", *HASTY, "--device", "cpu:0"]) == 0
+    said = capsys.readouterr().out
+    assert "| of the product by float32 | of the product by TF32 |" in said
+    assert "16x16 product on cpu:0, GFLOP/s: float32 " in said
+    assert "left out: triton: it is missing" in said
+    assert "peak memory" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,20 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(build: list[str], t
     assert 0 < disk < 1
     assert memory > 100
     assert not out.parent.exists()
+
+
+def test_what_the_docs_build_on_a_gpu_is_an_error_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """All options of the commands are known, and nothing is made."""
+    docs = Path(__file__).parents[2] / "docs" / "zoo.md"
+    wanted = re.findall(r"^rnn2vec (zoo build .*--device) cuda( .*)$", docs.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(wanted) == 2
+    monkeypatch.chdir(tmp_path)
+    for before, after in wanted:
+        assert main([*before.split(), "cuda:99", *after.split()]) == 2
+        assert "torch cannot use device 'cuda:99' here" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -15,10 +15,12 @@ from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo import estimate
 from rnn2vec.zoo.backends.base import Batches, TrainingState
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
-from rnn2vec.zoo.bench import contenders, measure
+from rnn2vec.zoo.backends.triton_backend import TritonBackend
+from rnn2vec.zoo.bench import contenders, measure, peaks
 from rnn2vec.zoo.bench.contenders import BackendContender, OneModulePerProcess, module_trainer
 from rnn2vec.zoo.bench.measure import Comparison, Speed, render
 from rnn2vec.zoo.bench.memory import peak_bytes
+from rnn2vec.zoo.bench.peaks import LargeProduct
 from rnn2vec.zoo.bench.workload import FAMILIES, as_arrays, workload
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
@@ -117,10 +119,11 @@ def test_a_process_trains_until_it_is_told_to_end(processes: OneModulePerProcess
 
 @pytest.fixture
 def comparison() -> Comparison:
-    ours = Speed("numba", True, (400.0, 800.0, 300.0), 50.0, 0.9, 0.5)
-    better = Speed("stacked", False, (100.0, 200.0, 100.0), 10.0, 0.2, 0.1)
-    worse = Speed("alone", False, (90.0, 90.0, 90.0), 9.0, 0.2, 0.1)
-    return Comparison("formal-languages", 2, (ours, worse, better), {"blas": (55.0,), "ours": (100.0,)}, ("jax: no",))
+    ours = Speed("numba", True, (400.0, 800.0, 300.0), 50.0, {"blas": 0.9, "ours": 0.5})
+    better = Speed("stacked", False, (100.0, 200.0, 100.0), 10.0, {"blas": 0.2, "ours": 0.1})
+    worse = Speed("alone", False, (90.0, 90.0, 90.0), 9.0, {"blas": 0.2, "ours": 0.1})
+    peaks = {"blas": (55.0,), "ours": (100.0,)}
+    return Comparison("formal-languages", 2, "a product", (ours, worse, better), peaks, ("jax: no",))
 
 
 def test_the_speedup_is_over_the_best_alternative_turn_by_turn(comparison: Comparison) -> None:
@@ -132,8 +135,9 @@ def test_the_speedup_is_over_the_best_alternative_turn_by_turn(comparison: Compa
 
 def test_the_table_names_everybody(comparison: Comparison) -> None:
     text = render(comparison)
+    assert "| GFLOP/s | of the product by blas | of the product by ours |" in text
     assert "| **numba** | 400 | 300..800 | 50.0 | 90% | 50% | 4.00x |" in text
-    assert "bare 32x32 @ 32x128 product on 2 cores, GFLOP/s: blas 55, ours 100\nleft out: jax: no" in text
+    assert "a product, GFLOP/s: blas 55, ours 100\nleft out: jax: no" in text
 
 
 @pytest.mark.slow
@@ -145,6 +149,73 @@ def test_a_comparison_measures_everybody(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(len(one["rates"]) == 2 for one in found["contenders"])
     assert found["speedup_over_best_alternative"] > 0
     assert len(found["peak_gflops"]["blas"]) == 2
+
+
+# -- on a GPU --------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("triton")
+@pytest.mark.parametrize(
+    ("family", "distinct"), [("formal-languages", ["triton, 32 distinct rows"]), ("tiled-mnist", [])]
+)
+def test_triton_and_torch_take_part_on_a_gpu(family: str, distinct: list[str]) -> None:
+    """Here Triton's interpreter stands for the GPU."""
+    found, skipped = measure._contenders_on_gpu(workload(family, 1), "cpu")
+    assert [one.name for one in found if one.is_ours] == ["triton", *distinct, "torch"]
+    assert [one.name for one in found if not one.is_ours] == ["stacked torch, 32 rows"]
+    assert skipped == []
+
+
+def test_triton_is_left_out_for_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TritonBackend, "obstacle", lambda *_: "it is not installed")
+    found, skipped = measure._contenders_on_gpu(workload("formal-languages", 1), "cpu")
+    assert [one.name for one in found] == ["torch", "stacked torch, 32 rows"]
+    assert skipped == ["triton: it is not installed"]
+
+
+class MadeUpProduct(LargeProduct):
+    """One that needs no GPU: 4000 and 16,000 GFLOP/s."""
+
+    def __init__(self, device: str) -> None:
+        self.what = f"product on {device}"
+
+    def gflops(self, name: str) -> float:
+        return {"float32": 4000.0, "TF32": 16_000.0}[name]
+
+
+def test_shares_are_of_the_large_product_with_and_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, backend = workload("formal-languages", 1), TorchBackend()
+    ours = BackendContender("triton", backend, work, merged=True)
+    alternative = contenders.StackedTorch("stacked torch", backend, work, merged=False)
+    rates = {"triton": 1e12 / work.flops(10), "stacked torch": 0.5e12 / work.flops(10)}
+    monkeypatch.setattr(measure, "LargeProduct", MadeUpProduct)
+    monkeypatch.setattr(measure, "_contenders_on_gpu", lambda *_: ([ours, alternative], []))
+    monkeypatch.setattr(measure, "updates_for", lambda *_: 1)
+    monkeypatch.setattr(measure, "_rate", lambda one, _: rates[one.name])
+    found = measure.compare("formal-languages", turns=3, seconds=1, device="cuda").to_dict()
+    assert found["peak"] == "product on cuda"
+    assert found["peak_gflops"] == {"float32": [4000] * 3, "TF32": [16_000] * 3}
+    assert found["contenders"][0]["gflops"] == pytest.approx(1000)
+    assert found["contenders"][0]["shares"] == pytest.approx({"float32": 1 / 4, "TF32": 1 / 16})
+    assert found["speedup_over_best_alternative"] == 2
+
+
+def test_the_large_product_is_counted_right_in_each_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 products of 2 * 64^3 operations between two looks at a clock, a second apart."""
+    monkeypatch.setattr(LargeProduct, "SIZE", 64)
+    monkeypatch.setattr(LargeProduct, "TIMES", 2)
+    precisions: list[str] = []
+
+    def clock() -> float:
+        precisions.append(torch.get_float32_matmul_precision())
+        return float(len(precisions))
+
+    monkeypatch.setattr(peaks.time, "perf_counter", clock)
+    before, product = torch.get_float32_matmul_precision(), LargeProduct("cpu")
+    assert product.what == "64x64 product on cpu"
+    assert [product.gflops(name) for name in product.names] == [pytest.approx(2 * 2 * 64**3 / 1e9)] * 2
+    assert precisions == ["highest", "highest", "high", "high"]
+    assert torch.get_float32_matmul_precision() == before
 
 
 # -- the estimate ----------------------------------------------------------------------------------

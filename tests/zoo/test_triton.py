@@ -1,33 +1,24 @@
-"""Triton's kernels in its interpreter, which runs them on the CPU: gradients and training are the torch backend's."""
+"""Triton's kernels on a GPU that is not here: they compile for it and fit, and what does not fit goes to torch.
+
+What they compute is tested with the other backends (`test_backends`), in Triton's interpreter.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.spec import CellName, RNNSpec
-from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo import backends
-from rnn2vec.zoo.backends.base import Batches, RunTokens, TrainingState
+from rnn2vec.zoo.backends import triton_backend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
-from rnn2vec.zoo.backends.triton_backend import RECURRENT_BYTES, TritonBackend, block_size
-
-needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
-
-
-@pytest.fixture
-def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels run on the CPU; Triton reads this when they are first imported, which no other test does."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-
+from rnn2vec.zoo.backends.triton_backend import RECURRENT_BYTES, block_size
 
 SHARED_BYTES = 227 * 1024
 """Of one program on an H100."""
@@ -57,55 +48,55 @@ def _spec(cell: CellName, hidden_size: int = 20, num_layers: int = 2) -> RNNSpec
     return RNNSpec(cell=cell, input_size=4, hidden_size=hidden_size, num_layers=num_layers, output_size=4)
 
 
-@needs_triton
-@pytest.mark.usefixtures("interpreter")
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.float64, 1e-9)])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
-def test_gradients_are_those_of_torch(cell: CellName, dtype: torch.dtype, bound: float) -> None:
-    spec = _spec(cell)
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.rand(3, spec.num_parameters, dtype=torch.float64, generator=generator) - 0.5
-    inputs = torch.randn(3, 10, 7, 4, dtype=torch.float64, generator=generator)
-    expected, found = weights.clone().requires_grad_(), weights.to(dtype).requires_grad_()
-    RNNStack.from_flat(spec, expected)(inputs)[0].square().sum().backward()
-    TritonBackend("cpu")._outputs(RNNStack.from_flat(spec, found), inputs.to(dtype)).square().sum().backward()
-    assert expected.grad is not None
-    assert found.grad is not None
-    assert (found.grad - expected.grad).abs().max() < bound * expected.grad.abs().max()
+# -- choosing it -----------------------------------------------------------------------------------
 
 
-@needs_triton
-@pytest.mark.usefixtures("interpreter")
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_training_is_that_of_torch(cell: CellName) -> None:
-    spec, steps, generator = _spec(cell, hidden_size=6, num_layers=1), 20, np.random.default_rng(0)
-    inputs, targets = (generator.integers(0, 4, (2, 5, 8), dtype=np.uint8) for _ in range(2))
-    rows = generator.integers(0, 5, (2, steps, 3), dtype=np.int32)
-    batches = Batches(rows, np.full(rows.shape, 1 / 3, dtype=np.float32))
-    weights = generator.uniform(-0.4, 0.4, (2, spec.num_parameters)).astype(np.float32)
-    states = [TrainingState.start(weights) for _ in range(2)]
-    for state, backend in zip(states, (TorchBackend(), TritonBackend("cpu")), strict=True):
-        backend.train(spec, RunTokens(inputs, targets), state, batches, np.full(steps, 0.01), np.full(2, 1e-4))
-    assert np.abs(states[0].weights - weights).max() > 0.05
-    np.testing.assert_allclose(states[1].weights, states[0].weights, atol=1e-4)
-
-
-def test_what_does_not_fit_or_run_is_refused() -> None:
-    assert 4 * 4 * block_size(64) ** 2 <= RECURRENT_BYTES < 4 * 4 * block_size(128) ** 2  # an LSTM of 64, of 128
-    with pytest.raises(UsageError, match="backend 'triton' does not train") as caught:
-        backends.pick("triton", _spec("lstm"))
-    assert "--backend torch" in caught.value.remedy
-
-
-@needs_triton
-@pytest.mark.usefixtures("interpreter")
+@pytest.mark.usefixtures("triton")
 def test_it_is_picked_by_name_where_it_runs() -> None:
     assert backends.pick("triton", _spec("lstm")).name == "triton"
-    with pytest.raises(UsageError, match="does not train"):
-        backends.pick("triton", _spec("lstm", hidden_size=128))
+    assert backends.pick("auto", _spec("lstm")).name == "numba"
 
 
-@needs_triton
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were a GPU, and Triton."""
+
+    def take(backend: TorchBackend, device: str) -> None:
+        backend._device = torch.device(device)
+
+    monkeypatch.setattr(TorchBackend, "__init__", take)
+    monkeypatch.setattr(triton_backend.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.delenv("TRITON_INTERPRET")
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(("cell", "largest"), [("lstm", 64), ("gru", 64), ("rnn_tanh", 128), ("rnn_relu", 128)])
+def test_auto_is_triton_on_a_gpu_and_torch_for_what_does_not_fit(cell: CellName, largest: int) -> None:
+    assert backends.pick("auto", _spec(cell, largest), device="cuda").name == "triton"
+    with pytest.warns(UserWarning, match=r"W_hh would take \d+ KB .* at most 64 fit; torch trains them, more slowly"):
+        assert backends.pick("auto", _spec(cell, largest + 1), device="cuda").name == "torch"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_that_triton_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_backend.importlib.util, "find_spec", lambda _: None)
+    reason = r"does not train .* on cuda: the package triton is not installed \(pip install 'rnn2vec\[triton\]'\)"
+    with pytest.warns(UserWarning, match=rf"{reason}; torch trains them"):
+        assert backends.pick("auto", _spec("lstm"), device="cuda").name == "torch"
+    with pytest.raises(UsageError, match=rf"{reason}\n.*--backend torch"):
+        backends.pick("triton", _spec("lstm"), device="cuda")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_it_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UsageError, match=r"'triton' does not train lstm .* on cpu: it needs an NVIDIA GPU"):
+        backends.pick("triton", _spec("lstm"))
+
+
+# -- compiled for an H100 --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("triton")
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [10, 32])
 @pytest.mark.parametrize(("cell", "hidden_size"), [("lstm", 32), ("lstm", 64), ("gru", 64), ("rnn_tanh", 128)])
@@ -116,7 +107,7 @@ def test_the_kernels_compile_for_an_h100_and_fit(cell: CellName, hidden_size: in
     assert backward <= SHARED_BYTES
 
 
-@needs_triton
+@pytest.mark.usefixtures("triton")
 @pytest.mark.slow
 def test_a_larger_recurrence_would_not_fit(tmp_path: Path) -> None:
     assert 4 * _spec("gru", 128).num_gates * block_size(128) ** 2 > RECURRENT_BYTES

@@ -19,7 +19,8 @@ _MEMORY_RUNS = 64
 class BenchZoo(Verb):
     """How fast zoos are trained here, beside one torch.nn module per process, stacked torch and JAX.
 
-    Everybody trains the paper's RNNs (LSTM 2x32, batches of 32), drawing batches included, in turns.
+    Everybody trains the paper's RNNs (LSTM 2x32, batches of 32), drawing batches included, in turns. On a GPU these are
+    our kernels in Triton, and stacked torch.
     """
 
     family: tyro.conf.Positional[str] = "formal-languages"
@@ -28,25 +29,35 @@ class BenchZoo(Verb):
     """Times that everybody is measured."""
     seconds: float = 2.0
     """How long everybody trains per turn, about."""
+    device: str = "cpu"
+    """Where: cpu, or a GPU such as cuda."""
     scale: bool = False
     """Also twice the runs, twice the steps, and one core against all."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show the table."""
         from rnn2vec.zoo.bench.measure import compare, render
-        from rnn2vec.zoo.bench.memory import peak_memory
 
         if self.turns < 1 or self.seconds <= 0:
             raise UsageError(
                 f"--turns {self.turns} --seconds {self.seconds:g}", remedy="give at least 1 turn of some length."
             )
+        if self.scale and self.device != "cpu":
+            raise UsageError(f"--scale --device {self.device}", remedy="leave out one: it is numba that is scaled.")
         with terminal.progress(f"bench zoo {self.family}") as progress:
-            comparison = compare(self.family, turns=self.turns, seconds=self.seconds, progress=progress)
-        memory = peak_memory(self.family, _MEMORY_RUNS)
-        result = {**comparison.to_dict(), "peak_bytes_of_64_runs": memory, "provenance": provenance()}
+            comparison = compare(
+                self.family, turns=self.turns, seconds=self.seconds, device=self.device, progress=progress
+            )
         terminal.say(render(comparison))
+        result = {**comparison.to_dict(), "provenance": provenance()}
+        return result if self.device != "cpu" else {**result, **self._memory(terminal), **self._scaling(terminal)}
+
+    def _memory(self, terminal: Terminal) -> dict[str, Any]:
+        from rnn2vec.zoo.bench.memory import peak_memory
+
+        memory = peak_memory(self.family, _MEMORY_RUNS)
         terminal.say(f"peak memory of a process that trains {_MEMORY_RUNS} runs: {memory / 1e6:.0f} MB")
-        return {**result, **self._scaling(terminal)}
+        return {"peak_bytes_of_64_runs": memory}
 
     def _scaling(self, terminal: Terminal) -> dict[str, Any]:
         if not self.scale:
@@ -70,9 +81,9 @@ class BenchProduct(Verb):
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show GFLOP/s."""
         from rnn2vec.execution.cores import usable_cores
-        from rnn2vec.zoo.bench.measure import PeakProduct
+        from rnn2vec.zoo.bench.peaks import SmallProduct
 
-        peak = PeakProduct(usable_cores())
-        result = {name: max(peak.gflops(name) for _ in range(20)) for name in ("blas", "ours")}
+        peak = SmallProduct(usable_cores())
+        result = {name: max(peak.gflops(name) for _ in range(20)) for name in peak.names}
         terminal.say(f"BLAS {result['blas']:.0f} GFLOP/s, our own product {result['ours']:.0f} GFLOP/s")
         return result

@@ -40,13 +40,11 @@ def pick(name: str, spec: RNNSpec, *, inputs: Kind = "categorical", device: str 
         return fast
     if name == "triton" or (name == "auto" and device.startswith("cuda")):
         kernels = TritonBackend(device)
-        if kernels.supports(spec, inputs):
+        obstacle = kernels.obstacle(spec)
+        if obstacle is None:
             return kernels
-        problem = f"backend 'triton' does not train {spec} on {device}"
+        problem = f"backend 'triton' does not train {spec} on {device}: {obstacle}"
         if name == "triton":
-            remedy = (
-                "it needs the triton package, an NVIDIA GPU (--device cuda), and a W_hh that fits into its fast memory"
-            )
-            raise UsageError(problem, remedy=f"{remedy}; take --backend torch.")
-        warnings.warn(f"{problem}: torch does, more slowly", stacklevel=2)
+            raise UsageError(problem, remedy="mend that, or take --backend torch.")
+        warnings.warn(f"{problem}; torch trains them, more slowly", stacklevel=2)
     return TorchBackend(device)

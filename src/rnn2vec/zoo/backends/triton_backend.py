@@ -27,7 +27,7 @@ SMALLEST_BLOCK = 16
 """Of a matrix product in Triton."""
 RECURRENT_BYTES = 64 * 1024
 """The largest W_hh, as a block. With 32 rows beside it, going back takes 96 KB of shared memory; an H100 has 227 KB.
-A GRU of 128 units (192 KB) would take 240 KB."""
+A GRU of 128 units (192 KB) would take 240 KB by Triton 3.7, 208 KB by 3.9."""
 
 
 def block_size(size: int) -> int:
@@ -54,8 +54,16 @@ class TritonBackend(TorchBackend):
 
     def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
         """Every cell and kind of examples, if a layer's W_hh fits, on CUDA where Triton is installed."""
-        numbers = spec.num_gates * block_size(spec.hidden_size) ** 2
-        return is_usable(self._device) and 4 * numbers <= RECURRENT_BYTES
+        return self.obstacle(spec) is None
+
+    def obstacle(self, spec: RNNSpec) -> str | None:
+        """Why it does not train such RNNs here, or None where it does."""
+        if importlib.util.find_spec("triton") is None:
+            return "the package triton is not installed (pip install 'rnn2vec[triton]')"
+        if self._device.type != ("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"):
+            return "it needs an NVIDIA GPU (--device cuda)"
+        taken, room = 4 * spec.num_gates * block_size(spec.hidden_size) ** 2 // 1024, RECURRENT_BYTES // 1024
+        return f"W_hh would take {taken} KB of the GPU's fast memory, and at most {room} fit" if taken > room else None
 
     def _outputs(self, stack: RNNStack, inputs: InputSequences) -> OutputSequences:
         """See `TorchBackend`."""
@@ -68,12 +76,6 @@ class TritonBackend(TorchBackend):
             below = recurrence(input_part, w_hh, b_hh, stack.spec.cell)
         outputs = _affine(below.flatten(1, 2), weights["readout.weight"], weights["readout.bias"])
         return outputs.unflatten(1, (t, b)).transpose(1, 2)
-
-
-def is_usable(device: torch.device) -> bool:
-    """Whether Triton is installed and runs kernels on this device."""
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    return importlib.util.find_spec("triton") is not None and device.type == ("cpu" if interpreted else "cuda")
 
 
 def _affine(inputs: Float[Tensor, "N R I"], weight: Float[Tensor, "N O I"], bias: Float[Tensor, "N O"]) -> Tensor:

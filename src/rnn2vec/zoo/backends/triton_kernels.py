@@ -105,6 +105,23 @@ def forward(
 
 
 @triton.jit
+def _lstm_gradients(d_hidden, d_memory, i, f, g, o, memory, before):
+    """Of a step's gates before their nonlinearity, and of the cell vector, which was `before` and became `memory`."""
+    bounded = _tanh(memory)
+    d_memory += d_hidden * o * (1.0 - bounded * bounded)
+    d_i, d_f = d_memory * g * i * (1.0 - i), d_memory * before * f * (1.0 - f)
+    d_g, d_o = d_memory * i * (1.0 - g * g), d_hidden * bounded * o * (1.0 - o)
+    return d_i, d_f, d_g, d_o, d_memory * f
+
+
+@triton.jit
+def _gru_gradients(d_hidden, r, z, candidate, recurrent, before):
+    """Of a step's gates before their nonlinearity; `before` is the hidden state before the step."""
+    d_n = d_hidden * (1.0 - z) * (1.0 - candidate * candidate)
+    return d_n * recurrent * r * (1.0 - r), d_hidden * (before - candidate) * z * (1.0 - z), d_n
+
+
+@triton.jit
 def backward(
     w_hh, outputs, saved, d_outputs, d_inputs, d_recurrent, plane, T, R,
     H: tl.constexpr, CELL: tl.constexpr, GATES: tl.constexpr, BR: tl.constexpr, BH: tl.constexpr,
@@ -132,17 +149,14 @@ def backward(
     d_memory = d_hidden
     for step in range(T):
         d = tl.load(d_outputs + place, real, 0.0) + d_hidden
-        has_before = real & (step < T - 1)
+        has_before = real & (rows < (T - 1 - step) * R)  # a block: in masks, Triton 3.9 interprets no scalar
         kept = saved + place
         if CELL == "lstm":
             i, f = tl.load(kept, real, 0.0), tl.load(kept + plane, real, 0.0)
             g, o = tl.load(kept + 2 * plane, real, 0.0), tl.load(kept + 3 * plane, real, 0.0)
-            bounded = _tanh(tl.load(kept + 4 * plane, real, 0.0))
+            memory = tl.load(kept + 4 * plane, real, 0.0)
             before = tl.load(kept + 4 * plane - R * H, has_before, 0.0)
-            d_memory += d * o * (1.0 - bounded * bounded)
-            d_i, d_f = d_memory * g * i * (1.0 - i), d_memory * before * f * (1.0 - f)
-            d_g, d_o = d_memory * i * (1.0 - g * g), d * bounded * o * (1.0 - o)
-            d_memory *= f
+            d_i, d_f, d_g, d_o, d_memory = _lstm_gradients(d, d_memory, i, f, g, o, memory, before)
             tl.store(d_inputs + gates, d_i, real)
             tl.store(d_inputs + gates + H, d_f, real)
             tl.store(d_inputs + gates + 2 * H, d_g, real)
@@ -155,8 +169,7 @@ def backward(
             r, z = tl.load(kept, real, 0.0), tl.load(kept + plane, real, 0.0)
             candidate, recurrent = tl.load(kept + 2 * plane, real, 0.0), tl.load(kept + 3 * plane, real, 0.0)
             before = tl.load(outputs + place - R * H, has_before, 0.0)
-            d_n = d * (1.0 - z) * (1.0 - candidate * candidate)
-            d_r, d_z = d_n * recurrent * r * (1.0 - r), d * (before - candidate) * z * (1.0 - z)
+            d_r, d_z, d_n = _gru_gradients(d, r, z, candidate, recurrent, before)
             tl.store(d_inputs + gates, d_r, real)
             tl.store(d_inputs + gates + H, d_z, real)
             tl.store(d_inputs + gates + 2 * H, d_n, real)

@@ -1,8 +1,7 @@
 """Measure contenders against each other: in turns, several times, in one process.
 
 Other programs slow a machine down for seconds at a time. In turns, that hits all alike, and what is compared is the
-ratio within each turn. The share of the machine's peak is that of its bare 32x32 @ 32x128 product, the largest that an
-RNN of 32 units consists of, measured in the same turns on as many threads: by BLAS, and by our own, which is faster.
+ratio within each turn. What the machine reaches in products alone is measured in the same turns (`peaks`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import dataclasses
 import importlib.util
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +18,18 @@ from jaxtyping import Float
 
 from rnn2vec._progress import Progress, silent
 from rnn2vec.execution.cores import torch_threads, usable_cores
+from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
+from rnn2vec.zoo.backends.triton_backend import TritonBackend
 from rnn2vec.zoo.bench.contenders import BackendContender, Contender, OneModulePerProcess, StackedTorch
-from rnn2vec.zoo.bench.workload import Workload, workload
+from rnn2vec.zoo.bench.peaks import LargeProduct, Peak, SmallProduct
+from rnn2vec.zoo.bench.workload import BATCH_SIZE, Workload, workload
 
 NUM_RUNS = 32
 """RNNs that contenders train side by side where they can: a shard."""
-PEAK_SHAPE = (32, 32, 128)
-_PRODUCTS = 2000
+NUM_RUNS_ON_GPU = 1000
+"""The same on a GPU, where a shard is a whole zoo: a program for each RNN, and hundreds run at once."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,8 @@ class Speed:
     """Model-steps per second in each turn."""
     gflops: float
     """Arithmetic of its matrix products per second, at the median."""
-    share_of_blas: float
-    """Of the bare product's peak by BLAS, at the median."""
-    share_of_peak: float
-    """Of the higher of both peaks."""
+    shares: dict[str, float]
+    """Of each peak, by its name, at the medians."""
 
     @property
     def median(self) -> float:
@@ -62,10 +61,12 @@ class Comparison:
     """Whose RNNs."""
     cores: int
     """Cores used."""
+    peak: str
+    """The product whose peaks these are, and where it was computed."""
     speeds: tuple[Speed, ...]
     """The contenders'."""
     peaks: dict[str, tuple[float, ...]]
-    """GFLOP/s of the bare product in each turn, by `"blas"` and by `"ours"`."""
+    """GFLOP/s of that product in each turn, by the name of the way."""
     skipped: tuple[str, ...]
     """Who could not take part, and why."""
 
@@ -87,6 +88,7 @@ class Comparison:
             "family": self.family,
             "cores": self.cores,
             "contenders": [{**dataclasses.asdict(one), "median": one.median} for one in self.speeds],
+            "peak": self.peak,
             "peak_gflops": {name: list(values) for name, values in self.peaks.items()},
             "best_alternative": self.best_alternative.name,
             "speedups": {name: float(np.median(values)) for name, values in ratios.items()},
@@ -96,21 +98,23 @@ class Comparison:
         }
 
 
-def compare(family: str, *, turns: int, seconds: float, progress: Progress = silent) -> Comparison:
+def compare(family: str, *, turns: int, seconds: float, device: str = "cpu", progress: Progress = silent) -> Comparison:
     """Let everybody train the same in turns.
 
     Args:
         family: whose RNNs, see `workload`.
         turns: times that each is measured.
         seconds: how long each trains per turn, about.
+        device: `"cpu"`, or a GPU such as `"cuda"`; each has contenders and a peak of its own.
         progress: told of the turns.
 
     Raises:
-        UsageError: no such family.
+        UsageError: no such family, or no such device here.
     """
-    work, cores = workload(family, NUM_RUNS), usable_cores()
-    contenders, skipped = _contenders(work, cores)
-    peak = PeakProduct(cores)
+    on_cpu, cores = device == "cpu", usable_cores()
+    work = workload(family, NUM_RUNS if on_cpu else NUM_RUNS_ON_GPU)
+    contenders, skipped = _contenders(work, cores) if on_cpu else _contenders_on_gpu(work, device)
+    peak = SmallProduct(cores) if on_cpu else LargeProduct(device)
     try:
         with torch_threads(cores):  # whatever the environment says: this is a comparison
             rates, peaks = _measure(contenders, peak, turns, seconds, progress)
@@ -118,24 +122,24 @@ def compare(family: str, *, turns: int, seconds: float, progress: Progress = sil
         for one in contenders:
             one.close()
     progress(turns, turns, "turns")
-    by_blas, by_us = (float(np.median(peaks[name])) for name in ("blas", "ours"))
-    speeds: list[Speed] = []
-    for one, measured in zip(contenders, rates, strict=True):
-        gflops = float(np.median(measured)) * work.flops(one.rows) / 1e9
-        shares = gflops / by_blas, gflops / max(by_blas, by_us)
-        speeds.append(Speed(one.name, one.is_ours, tuple(measured), gflops, *shares))
-    return Comparison(
-        family, cores, tuple(speeds), {name: tuple(values) for name, values in peaks.items()}, tuple(skipped)
-    )
+    speeds = [_speed(one, work, measured, peaks) for one, measured in zip(contenders, rates, strict=True)]
+    measured_peaks = {name: tuple(values) for name, values in peaks.items()}
+    return Comparison(family, cores, peak.what, tuple(speeds), measured_peaks, tuple(skipped))
+
+
+def _speed(one: Contender, work: Workload, rates: Sequence[float], peaks: dict[str, list[float]]) -> Speed:
+    gflops = float(np.median(rates)) * work.flops(one.rows) / 1e9
+    shares = {name: gflops / float(np.median(values)) for name, values in peaks.items()}
+    return Speed(one.name, one.is_ours, tuple(rates), gflops, shares)
 
 
 def _measure(
-    contenders: Sequence[Contender], peak: PeakProduct, turns: int, seconds: float, progress: Progress
+    contenders: Sequence[Contender], peak: Peak, turns: int, seconds: float, progress: Progress
 ) -> tuple[list[list[float]], dict[str, list[float]]]:
-    """Rates of each contender, and GFLOP/s of the bare products, turn by turn."""
+    """Rates of each contender, and GFLOP/s of the bare product, turn by turn."""
     updates = [updates_for(one, seconds) for one in contenders]
     rates: list[list[float]] = [[] for _ in contenders]
-    peaks: dict[str, list[float]] = {"blas": [], "ours": []}
+    peaks: dict[str, list[float]] = {name: [] for name in peak.names}
     for turn in range(turns):
         progress(turn, turns, "turns")
         for name, measured in peaks.items():
@@ -147,18 +151,38 @@ def _measure(
 
 def _contenders(work: Workload, cores: int) -> tuple[list[Contender], list[str]]:
     """Ours first; then what a user would take."""
-    merges = work.most <= 32
-    contenders: list[Contender] = [BackendContender("numba", NumbaBackend(), work, merged=True)]
-    if merges:
-        contenders.append(BackendContender("numba, 32 distinct rows", NumbaBackend(), work, merged=False))
-    contenders.append(BackendContender("torch", TorchBackend(), work, merged=True))
-    contenders.append(StackedTorch("stacked torch, 32 rows", TorchBackend(), work, merged=False))
-    contenders.append(OneModulePerProcess(work, cores))
+    contenders: list[Contender] = [
+        *_merged_and_not("numba", NumbaBackend(), work),
+        BackendContender("torch", TorchBackend(), work, merged=True),
+        StackedTorch("stacked torch, 32 rows", TorchBackend(), work, merged=False),
+        OneModulePerProcess(work, cores),
+    ]
     if importlib.util.find_spec("jax") is None:
         return contenders, ["jax: the package is not installed (pip install 'rnn2vec[jax]')"]
     from rnn2vec.zoo.bench.jax_contender import JaxContender  # noqa: PLC0415 (an optional library)
 
     return [*contenders, JaxContender("vmap", work), JaxContender("lax.map", work)], []
+
+
+def _contenders_on_gpu(work: Workload, device: str) -> tuple[list[Contender], list[str]]:
+    """Ours first; then batched products in torch."""
+    torch_backend, kernels = TorchBackend(device), TritonBackend(device)
+    contenders: list[Contender] = [
+        BackendContender("torch", torch_backend, work, merged=True),
+        StackedTorch("stacked torch, 32 rows", torch_backend, work, merged=False),
+    ]
+    obstacle = kernels.obstacle(work.spec)
+    if obstacle is not None:
+        return contenders, [f"triton: {obstacle}"]
+    return [*_merged_and_not("triton", kernels, work), *contenders], []
+
+
+def _merged_and_not(name: str, backend: Backend, work: Workload) -> list[Contender]:
+    """A backend as in a build, and on as many rows as the alternatives where that is something else."""
+    contenders: list[Contender] = [BackendContender(name, backend, work, merged=True)]
+    if work.most <= BATCH_SIZE:
+        contenders.append(BackendContender(f"{name}, {BATCH_SIZE} distinct rows", backend, work, merged=False))
+    return contenders
 
 
 def _rate(contender: Contender, updates: int) -> float:
@@ -175,53 +199,19 @@ def updates_for(contender: Contender, seconds: float) -> int:
     return max(10, round(10 * seconds / (time.perf_counter() - started)))
 
 
-class PeakProduct:
-    """How fast the bare product is, on all cores at once.
-
-    Args:
-        cores: threads.
-    """
-
-    def __init__(self, cores: int) -> None:
-        from rnn2vec.zoo.backends.product_kernels import repeated_products  # noqa: PLC0415
-
-        ours, blas = repeated_products(*PEAK_SHAPE)
-        self._functions = {"ours": ours, "blas": blas}
-        rows, inner, columns = PEAK_SHAPE
-        numbers = np.random.default_rng(0)
-        shapes = ((rows, inner), (inner, columns), (rows, columns))
-        self._matrices = [[1e-3 * numbers.random(shape, dtype=np.float32) for shape in shapes] for _ in range(cores)]
-        for function in self._functions.values():
-            function(*self._matrices[0], 1)
-
-    def gflops(self, name: str) -> float:
-        """Billions of operations per second over all threads, by `"ours"` or by `"blas"` on one thread each."""
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
-        def work(matrices: Sequence[np.ndarray]) -> None:
-            self._functions[name](*matrices, _PRODUCTS)
-
-        cores = len(self._matrices)
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-            started = time.perf_counter()
-            list(pool.map(work, self._matrices))
-            seconds = time.perf_counter() - started
-        return 2 * np.prod(PEAK_SHAPE) * _PRODUCTS * cores / seconds / 1e9
-
-
 def render(comparison: Comparison) -> str:
     """The comparison as a Markdown table, with a line for who did not take part."""
-    head = "| | model-steps/s | spread | GFLOP/s | of BLAS's peak | of the best peak | to the best alternative |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    of_peaks = " | ".join(f"of the product by {name}" for name in comparison.peaks)
+    lines = [f"| | model-steps/s | spread | GFLOP/s | {of_peaks} | to the best alternative |"]
+    lines.append("|---" * (5 + len(comparison.peaks)) + "|")
     for one in comparison.speeds:
         low, high = min(one.rates), max(one.rates)
+        shares = " | ".join(f"{one.shares[name]:.0%}" for name in comparison.peaks)
         ratio = f"{np.median(comparison.ratios(one.name)):.2f}x"
         name = f"**{one.name}**" if one.is_ours else one.name
         lines.append(
-            f"| {name} | {one.median:,.0f} | {low:,.0f}..{high:,.0f} | {one.gflops:.1f} | {one.share_of_blas:.0%} "
-            f"| {one.share_of_peak:.0%} | {ratio} |"
+            f"| {name} | {one.median:,.0f} | {low:,.0f}..{high:,.0f} | {one.gflops:,.1f} | {shares} | {ratio} |"
         )
-    peaks = ", ".join(f"{name} {np.median(values):.0f}" for name, values in comparison.peaks.items())
-    shape = "{}x{} @ {}x{}".format(*PEAK_SHAPE[:2], *PEAK_SHAPE[1:])
-    lines += ["", f"bare {shape} product on {comparison.cores} cores, GFLOP/s: {peaks}"]
+    peaks = ", ".join(f"{name} {np.median(values):,.0f}" for name, values in comparison.peaks.items())
+    lines += ["", f"{comparison.peak}, GFLOP/s: {peaks}"]
     return "\n".join([*lines, *(f"left out: {one}" for one in comparison.skipped)])
