@@ -7,7 +7,7 @@ makes it fast:
 - A model's weights, moments and activations stay in the cache for hundreds of steps: one thread per model.
 - Products are our own (`product_kernels`), one time step at a time, while its numbers are in the first cache: they add
   to the input part of the gates and to the hidden gradients of the step before directly. Those of the weight gradients
-  take a few steps at once, which reads and writes the gradients less often.
+  take a few steps at once, which reads and writes the gradients less often. Biases are where a product starts.
 - Tokens are one-hot inputs of such a product: looking up rows of W_ih and adding to them took longer.
 - exp, and with it the sigmoid, is a polynomial and tanh a quotient of two, without branches, which vectorizes; libm's
   would take longer than all products together.
@@ -241,26 +241,6 @@ def _read_tokens(tokens, frame, r, T, I):
 
 
 @numba.njit(**_INLINED)
-def _repeat(row, out, rows, columns):
-    for r in range(rows):
-        for k in range(columns):
-            out[r, k] = row[k]
-
-
-@numba.njit(**_INLINED)
-def _clear(numbers, size):
-    for k in range(size):
-        numbers[k] = 0.0
-
-
-@numba.njit(**_INLINED)
-def _add_to_rows(row, matrix, rows, columns):
-    for r in range(rows):
-        for k in range(columns):
-            matrix[r, k] += row[k]
-
-
-@numba.njit(**_INLINED)
 def _add_rows(matrix, total, rows, columns):
     for r in range(rows):
         for k in range(columns):
@@ -338,6 +318,7 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
     G, TR, padded = GATES[spec.cell] * H, T * R, vector_columns(O)
     C = max(1, INNER_BLOCK // R)  # time steps whose weight gradients are one product
     real = np.float64 if double else np.float32
+    zero = real(0.0)
     first, other = G * I + G * H + 2 * G, 2 * G * H + 2 * G  # parameters of layer 0, and of each other
     readout, size = first + (L - 1) * other, spec.num_parameters
     S = H if spec.cell in ("lstm", "gru") else 0  # the others keep no state of their own
@@ -358,7 +339,8 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
         d_gates, d_hidden, d_state = np.empty((C, R, G), real), np.empty((T, R, H), real), np.empty((R, H), real)
         recurrent, d_recurrent = np.empty((R, G), real), np.empty((C, R, G), real)
         w_in, w_ih, w_hh = np.empty((I, G), real), np.empty((H, G), real), np.empty((H, G), real)
-        bias, d_in = np.empty(G, real), np.empty((I, G), real)
+        bias, out_bias, nothing = np.empty(G, real), np.zeros(padded, real), np.zeros(H, real)
+        d_in = np.empty((I, G), real)
         w_out, logits = np.zeros((H, padded), real), np.empty((TR, padded), real)
         target, frame = np.empty((R, T), np.int64), np.empty((T, R, I), real)
         pixel = np.zeros(inputs.shape[1] + 2, real)
@@ -384,15 +366,17 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                     _transpose(_matrix(w, below, G, H), w_ih, G, H)
                 else:
                     _transpose(_matrix(w, below, G, I), w_in, G, I)
+                biases = np.broadcast_to(bias, (R, G))
+                other_biases = np.broadcast_to(w[at_bias + G : at_bias + 2 * G], (R, G))
                 for t in range(T):
-                    _repeat(bias, gates[layer, t], R, G)
                     if layer > 0:
-                        add_product(hidden[layer - 1, t + 1], w_ih, gates[layer, t], R, H, G)
+                        add_product(biases, hidden[layer - 1, t + 1], w_ih, gates[layer, t], R, H, G)
                     else:
-                        add_product(frame[t], w_in, gates[layer, t], R, I, G)
+                        add_product(biases, frame[t], w_in, gates[layer, t], R, I, G)
                     if gru:
-                        _repeat(w[at_bias + G : at_bias + 2 * G], recurrent, R, G)
-                    add_product(hidden[layer, t], w_hh, recurrent if gru else gates[layer, t], R, H, G)
+                        add_product(other_biases, hidden[layer, t], w_hh, recurrent, R, H, G)
+                    else:
+                        add_product(gates[layer, t], hidden[layer, t], w_hh, gates[layer, t], R, H, G)
                     now, then = (states[layer, t], states[layer, t + 1])
                     _activate(
                         cell, gates[layer, t], recurrent, now, then, extra[layer, t], hidden[layer, t],
@@ -401,23 +385,23 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
 
             top = hidden[L - 1, 1:].reshape(TR, H)
             _transpose(_matrix(w, readout, O, H), w_out, O, H)
-            _clear(logits.reshape(TR * padded), TR * padded)
-            _add_to_rows(w[readout + O * H :], logits, TR, O)
-            add_product(top, w_out, logits, TR, H, padded)
+            out_bias[:O] = w[readout + O * H :]
+            add_product(np.broadcast_to(out_bias, (TR, padded)), top, w_out, logits, TR, H, padded)
             is_last = s == rows.shape[0] - 1
             loss = _cross_entropy(logits.reshape(T, R, padded), target, row_weights[s], is_last, T, R, O, padded)
 
-            _clear(g, size)
-            add_product(logits.T, top, _matrix(g, readout, O, H), O, TR, H)
+            g[:] = zero
+            at_out = _matrix(g, readout, O, H)
+            add_product(at_out, logits.T, top, at_out, O, TR, H)
             _add_rows(logits, g[readout + O * H :], TR, O)
-            _clear(d_hidden.reshape(TR * H), TR * H)
-            add_product(logits, _matrix(w, readout, O, H), d_hidden.reshape(TR, H), TR, O, H)
+            none = np.broadcast_to(nothing, (TR, H))
+            add_product(none, logits, _matrix(w, readout, O, H), d_hidden.reshape(TR, H), TR, O, H)
             for layer in range(L - 1, -1, -1):
                 below = first + (layer - 1) * other if layer > 0 else 0
                 at_hh = below + G * (H if layer > 0 else I)
                 at_bias = at_hh + G * H
-                _clear(d_state.reshape(R * H), R * H)
-                _clear(d_in.reshape(I * G), I * G)
+                d_state[:] = zero
+                d_in[:] = zero
                 for end in range(T, 0, -C):
                     begin = max(end - C, 0)
                     for t in range(end - 1, begin - 1, -1):
@@ -427,24 +411,24 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                             hidden[layer, t], hidden[layer, t + 1], d_hidden[t], d_state, R, H,
                         )  # fmt: skip
                         if t > 0:
-                            add_product(d_part, _matrix(w, at_hh, G, H), d_hidden[t - 1], R, G, H)
+                            before = d_hidden[t - 1]
+                            add_product(before, d_part, _matrix(w, at_hh, G, H), before, R, G, H)
                     number = (end - begin) * R
-                    d_part = (d_recurrent if gru else d_gates).reshape(C * R, G)[:number]
                     d_input = d_gates.reshape(C * R, G)[:number]
-                    add_product(
-                        d_part.T, hidden[layer, begin:end].reshape(number, H), _matrix(g, at_hh, G, H), G, number, H
-                    )
+                    d_part = (d_recurrent if gru else d_gates).reshape(C * R, G)[:number]
+                    into_hh = _matrix(g, at_hh, G, H)
+                    add_product(into_hh, d_part.T, hidden[layer, begin:end].reshape(number, H), into_hh, G, number, H)
                     _add_rows(d_input, g[at_bias : at_bias + G], number, G)
                     if gru:
                         _add_rows(d_part, g[at_bias + G : at_bias + 2 * G], number, G)
                     if layer > 0:
+                        into_ih, none = _matrix(g, below, G, H), np.broadcast_to(nothing, (R, H))
                         under = hidden[layer - 1, begin + 1 : end + 1].reshape(number, H)
-                        add_product(d_input.T, under, _matrix(g, below, G, H), G, number, H)
-                        _clear(d_hidden[begin:end].reshape(number * H), number * H)
+                        add_product(into_ih, d_input.T, under, into_ih, G, number, H)
                         for t in range(begin, end):
-                            add_product(d_gates[t - begin], _matrix(w, below, G, H), d_hidden[t], R, G, H)
+                            add_product(none, d_gates[t - begin], _matrix(w, below, G, H), d_hidden[t], R, G, H)
                     else:
-                        add_product(frame[begin:end].reshape(number, I).T, d_input, d_in, I, number, G)
+                        add_product(d_in, frame[begin:end].reshape(number, I).T, d_input, d_in, I, number, G)
                 if layer == 0:
                     _transpose(d_in, _matrix(g, below, G, I), I, G)
                 if not gru:

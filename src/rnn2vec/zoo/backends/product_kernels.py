@@ -65,39 +65,47 @@ class _Matrix:
     """A matrix as the emitted code sees it: where it lies, and its strides in numbers."""
 
     def __init__(self, builder, data, strides):
-        self._builder, self._data, self._strides = builder, data, strides
+        self.builder, self.data, self.strides = builder, data, strides
+
+    def or_else(self, other, condition):
+        """This one where the condition holds, the other where not."""
+        builder = self.builder
+        pairs = zip((self.data, *self.strides), (other.data, *other.strides), strict=True)
+        data, *strides = (builder.select(condition, mine, theirs) for mine, theirs in pairs)
+        return _Matrix(builder, data, strides)
 
     def entry(self, row, column):
         """The address of one number."""
-        places = zip((row, column), self._strides, strict=True)
-        return self._builder.gep(self._data, [self._builder.add(*(self._builder.mul(*place) for place in places))])
+        places = zip((row, column), self.strides, strict=True)
+        return self.builder.gep(self.data, [self.builder.add(*(self.builder.mul(*place) for place in places))])
 
     def vector(self, row, column, kind):
         """The address of a vector in a row."""
-        return self._builder.bitcast(self.entry(row, column), kind.as_pointer())
+        return self.builder.bitcast(self.entry(row, column), kind.as_pointer())
 
 
 @intrinsic(prefer_literal=True)
-def add_product(typingctx, a, b, out, rows, inner, columns):  # noqa: ARG001
-    """`out += a @ b` for a (rows, inner), b (inner, columns) and out (rows, columns).
+def add_product(typingctx, start, a, b, out, rows, inner, columns):  # noqa: ARG001
+    """`out = start + a @ b` for a (rows, inner), b (inner, columns), start and out (rows, columns).
 
-    rows and columns are constants at compile time. The rows of b and out are contiguous; a may be a transposed view.
+    rows and columns are constants at compile time. The rows of b, start and out are contiguous; a may be a transposed
+    view. start may be out itself, or one row seen often (`np.broadcast_to`).
     """
     if not all(isinstance(size, types.IntegerLiteral) for size in (rows, columns)):
         raise TypingError(f"rows and columns of a product must be constants, not {rows} and {columns}")
 
     def generate(context, builder, signature, arguments):
-        number = signature.args[2].dtype
+        number = signature.args[3].dtype
         operands = []
-        for kind, value in zip(signature.args[:3], arguments[:3], strict=True):
+        for kind, value in zip(signature.args[:4], arguments[:4], strict=True):
             array = context.make_array(kind)(context, builder, value)
             strides = cgutils.unpack_tuple(builder, array.strides, 2)
             operands += [array.data, *(builder.sdiv(stride, _INDEX(number.bitwidth // 8)) for stride in strides)]
-        length = context.cast(builder, arguments[4], signature.args[4], types.int64)
+        length = context.cast(builder, arguments[5], signature.args[5], types.int64)
         builder.call(_product(builder.module, rows.literal_value, columns.literal_value, number), [*operands, length])
         return context.get_dummy_value()
 
-    return types.void(a, b, out, rows, inner, columns), generate
+    return types.void(start, a, b, out, rows, inner, columns), generate
 
 
 def _product(module, rows, columns, number):
@@ -107,12 +115,12 @@ def _product(module, rows, columns, number):
         return module.globals[name]
     real = {32: ir.FloatType(), 64: ir.DoubleType()}[number.bitwidth]
     matrix = [real.as_pointer(), _INDEX, _INDEX]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*matrix * 3, _INDEX]), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*matrix * 4, _INDEX]), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
-    matrices = [_Matrix(builder, function.args[at], function.args[at + 1 : at + 3]) for at in (0, 3, 6)]
-    _emit_product(builder, matrices, rows, function.args[9], columns, number)
+    matrices = [_Matrix(builder, function.args[at], function.args[at + 1 : at + 3]) for at in (0, 3, 6, 9)]
+    _emit_product(builder, matrices, rows, function.args[12], columns, number)
     builder.ret_void()
     return function
 
@@ -120,9 +128,11 @@ def _product(module, rows, columns, number):
 def _emit_product(builder, matrices, rows, inner, columns, number):
     """Blocks of the inner dimension, tiles of columns, tiles of rows."""
     real = {32: ir.FloatType(), 64: ir.DoubleType()}[number.bitwidth]
+    start, a, b, out = matrices
     with cgutils.for_range_slice(builder, _INDEX(0), inner, _INDEX(INNER_BLOCK)) as (begin, _):
         end = builder.add(begin, _INDEX(INNER_BLOCK))
         end = builder.select(builder.icmp_signed("<", end, inner), end, inner)
+        so_far = start.or_else(out, builder.icmp_signed("==", begin, _INDEX(0)))
         column = 0
         for across, lengths in _column_tiles(columns, _BITS // number.bitwidth):
             vectors = [ir.VectorType(real, length) for length in lengths]
@@ -130,7 +140,7 @@ def _emit_product(builder, matrices, rows, inner, columns, number):
                 row = 0
                 for down, height in _row_tiles(rows, _TILE // len(vectors)):
                     with _tiles(builder, row, down, height) as (top, _):
-                        _emit_tile(builder, matrices, (top, height), (left, vectors), (begin, end))
+                        _emit_tile(builder, (so_far, a, b, out), (top, height), (left, vectors), (begin, end))
                     row += down * height
             column += across * sum(lengths)
 
@@ -141,7 +151,7 @@ def _tiles(builder, first, count, size):
 
 def _emit_tile(builder, matrices, rows, columns, inner):
     """One tile of the result, in registers: LLVM turns the stack slots into them."""
-    a, b, out = matrices
+    so_far, a, b, out = matrices
     (top, height), (left, vectors) = rows, columns
     lefts, offset = [], 0
     for vector in vectors:
@@ -152,7 +162,7 @@ def _emit_tile(builder, matrices, rows, columns, inner):
     for row, place in enumerate(places):
         for column, vector in enumerate(vectors):
             sums[row, column] = cgutils.alloca_once(builder, vector)
-            builder.store(_load(builder, out.vector(place, lefts[column], vector)), sums[row, column])
+            builder.store(_load(builder, so_far.vector(place, lefts[column], vector)), sums[row, column])
     with cgutils.for_range_slice(builder, *inner, _INDEX(1)) as (k, _):
         factors = [_load(builder, b.vector(k, lefts[column], vector)) for column, vector in enumerate(vectors)]
         for row, place in enumerate(places):
@@ -194,7 +204,7 @@ def repeated_products(rows: int, inner: int, columns: int) -> tuple[Callable[...
     @numba.njit(nogil=True, fastmath={"contract"})
     def ours(a, b, out, n):
         for _ in range(n):
-            add_product(a, b, out, rows, inner, columns)
+            add_product(out, a, b, out, rows, inner, columns)
 
     @numba.njit(nogil=True)
     def blas(a, b, out, n):
