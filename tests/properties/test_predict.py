@@ -128,6 +128,13 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
         assert paper.patience is not None
 
 
+def test_the_recommended_preset_has_the_papers_steps_and_our_learning_rate() -> None:
+    for setting in ("frozen", "supervised"):
+        recommended, laptop, paper = (preset(name, setting) for name in ("recommended", "laptop", "paper"))
+        assert recommended.num_steps == paper.num_steps
+        assert (recommended.learning_rate, recommended.gradient_clip) == (laptop.learning_rate, laptop.gradient_clip)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_supervised_encoder_has_the_sizes_of_pretraining(name: str) -> None:
     for encoder in encoders.ENCODERS:

@@ -145,7 +145,7 @@ class Study:
     seeds: tuple[int, ...]
     """One training of everything for each."""
     preset: str = "laptop"
-    """Sizes and recipe from which everything below differs: tiny, tour, laptop or paper."""
+    """Sizes and recipe from which everything below differs: tiny, tour, laptop, recommended or paper."""
     pretrain: dict[str, Any] = field(default_factory=dict)
     """Fields of `PretrainConfig`, for all encoders."""
     encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)
