@@ -48,6 +48,25 @@ def test_every_way_of_training_is_frozen_and_every_encoder_supervised_once(study
     assert pieces_of(study)[-2].pretraining == "pretrain.dwsnet.b.seed-3"
 
 
+def test_frozen_ones_come_right_behind_what_they_need_and_supervised_ones_at_the_end_of_their_seed(
+    study_of: Callable[..., Study],
+) -> None:
+    sweep = {"over": "representation_size", "values": [4]}
+    study = study_of(**BOTH, encoders=["dwsnet", "flattened-weights"], seeds=[0, 1], sweeps={"size": sweep})
+    of_seed = [
+        "pretrain.dwsnet.default",
+        "frozen.dwsnet.default.task",
+        "pretrain.flattened-weights.default",
+        "frozen.flattened-weights.default.task",
+        "pretrain.dwsnet.size-4",
+        "pretrain.flattened-weights.size-4",
+        "supervised.dwsnet.default.task",
+        "supervised.flattened-weights.default.task",
+    ]
+    expected = ["pretrain.task-blind.floor.seed-0", *(f"{name}.seed-{seed}" for seed in (0, 1) for name in of_seed)]
+    assert [piece.name for piece in pieces_of(study)] == expected
+
+
 def test_options_of_predictions_reach_them(study_of: Callable[..., Study]) -> None:
     study = study_of(
         **BOTH,
@@ -108,7 +127,7 @@ SUPERVISED = "supervised.interactive-probing.default.task.seed-0"
 
 def test_a_study_may_grow_by_predictions(predicted: tuple[Path, Outcome, Any]) -> None:
     folder, outcome, heard = predicted
-    assert outcome.done == (SUPERVISED, FROZEN)  # frozen ones after everything else
+    assert outcome.done == (FROZEN, SUPERVISED)
     assert not outcome.failed
     assert heard[-1][1:3] == (8, 8)
     assert not list((folder / "runs").glob("*.safetensors"))

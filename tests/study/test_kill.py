@@ -57,7 +57,8 @@ def test_a_killed_study_given_again_gives_the_table_of_an_uninterrupted_one(tmp_
         _kill_when_a_file_is_there(study, killed, pattern)
     assert not any(killed.glob("rows/*.json"))
     _kill_when_a_file_is_there(study, killed, "runs/supervised.*.safetensors")
-    assert not any(killed.glob("rows/frozen.*.json"))
+    assert any(killed.glob("rows/frozen.*.json")), "frozen predictions do not wait for supervised ones"
+    assert not any(killed.glob("rows/supervised.*.json"))
     for out in (killed, whole):
         process = _start(study, out)
         _, said = process.communicate(timeout=PATIENCE)

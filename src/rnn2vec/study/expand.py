@@ -72,7 +72,10 @@ def _name(setting: str, encoder: str, variant: str, predicted: str | None, seed:
 
 
 def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
-    """Every piece once, seed by seed: a study that is cut short has whole comparisons of fewer seeds.
+    """Every piece once, in the order in which they are begun.
+
+    Seed by seed: a study that is cut short has whole comparisons of fewer seeds. Frozen predictions come right behind
+    the pre-training that they need, supervised ones, which take as long as pre-trainings, at the end of their seed.
 
     Raises:
         UsageError: an option is out of range.
@@ -83,11 +86,10 @@ def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
             floor = _piece(study, FLOOR, "floor", Variant(), seed)
             found[floor.name] = floor
         for piece in _variants(study, seed):
-            found[piece.name] = piece
+            found |= {one.name: one for one in (piece, *_frozen(study, piece))}
         for point in points_of(study, seed):
             found.setdefault(point.piece.name, point.piece)
-        for piece in _predictions(study, seed):
-            found[piece.name] = piece
+        found |= {piece.name: piece for piece in _supervised(study, seed)}
     return tuple(found.values())
 
 
@@ -109,13 +111,16 @@ def _variants(study: Study, seed: int) -> Iterator[StudyPiece]:
             yield _piece(study, encoder, name, variant, seed)
 
 
-def _predictions(study: Study, seed: int) -> Iterator[StudyPiece]:
-    """The trainings of predictors: frozen for each way of pre-training, supervised once for each encoder."""
-    for piece in _variants(study, seed):
-        if "frozen" in study.settings:
-            yield from _of_properties(study, piece, "frozen")
-    for encoder in study.encoders:
-        if "supervised" in study.settings:
+def _frozen(study: Study, pretraining: StudyPiece) -> Iterator[StudyPiece]:
+    """What is predicted from the representations of one pre-training."""
+    if "frozen" in study.settings:
+        yield from _of_properties(study, pretraining, "frozen")
+
+
+def _supervised(study: Study, seed: int) -> Iterator[StudyPiece]:
+    """The trainings of predictors with their encoders: once for each encoder, whatever the ways of pre-training."""
+    if "supervised" in study.settings:
+        for encoder in study.encoders:
             yield from _of_properties(study, _piece(study, encoder, DEFAULT, Variant(), seed), "supervised")
 
 

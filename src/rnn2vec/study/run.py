@@ -108,23 +108,28 @@ def run_study(
     for name in study.properties:
         find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
-    common = {"zoo": zoo.folder, "out": folder}
-    jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
-    jobs += [
+    jobs = _jobs(left, zoo.folder, folder, device)
+    if needs_floor:
+        jobs.insert(0, Piece(CLOSED_FORM, run_floor, {"zoo": zoo.folder, "out": folder, "piece": pieces[0]}))
+    outcomes = try_pieces(
+        jobs,
+        workers=workers or usable_cores(),
+        progress=_Listener(left, progress).hear,
+        after={piece.name: piece.pretraining for piece in left if piece.setting == "frozen"},
+    )
+    return _outcome(folder, skipped, outcomes)
+
+
+def _jobs(left: Sequence[StudyPiece], zoo: Path, out: Path, device: str) -> list[Piece]:
+    """The work of the pieces that are left."""
+    return [
         Piece(
             piece.name,
             run_pretraining if piece.setting == PRETRAIN else run_prediction,
-            {**common, "piece": piece, "device": device},
+            {"zoo": zoo, "out": out, "piece": piece, "device": device},
         )
         for piece in left
     ]
-    frozen = {piece.name for piece in left if piece.setting == "frozen"}
-    listener = _Listener(left, progress)
-    outcomes: dict[str, object] = {}
-    for batch in ([one for one in jobs if one.name not in frozen], [one for one in jobs if one.name in frozen]):
-        if batch:  # frozen ones need the runs of the others
-            outcomes |= try_pieces(batch, workers=workers or usable_cores(), progress=listener.hear)
-    return _outcome(folder, skipped, outcomes)
 
 
 def write_marker(folder: Path, study: Study) -> None:
