@@ -97,7 +97,7 @@ class Properties(Verb):
                     zoo,
                     name,
                     **common,
-                    with_baselines=not self.without_baselines,
+                    baselines="none" if self.without_baselines else "all",
                     device=self.device,
                     checkpoint=self.out / f"{name}.{digest}.safetensors" if self.setting == "supervised" else None,
                     progress=progress,

@@ -30,6 +30,8 @@ PRETRAIN = "pretrain"
 DOWNSTREAM: tuple[Setting, ...] = get_args(Setting)
 """Settings in which properties are predicted: `frozen`, from the pre-trained representation, and `supervised`, by an
 encoder that is trained for the one property."""
+BASELINE = "baseline"
+"""The setting of predictors that see the weights' statistics, or nothing; made where any property is predicted."""
 SETTINGS = (PRETRAIN, *DOWNSTREAM)
 """What can be done with an encoder."""
 

@@ -9,16 +9,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._files import claim_folder, read_json, write_atomically
 from rnn2vec._provenance import provenance
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.properties.data import find_property
-from rnn2vec.study.config import PRETRAIN, Study
+from rnn2vec.study.config import BASELINE, PRETRAIN, Study
 from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_trainable
 from rnn2vec.study.files import checked
-from rnn2vec.study.pieces import run_floor, run_prediction, run_pretraining
+from rnn2vec.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.store import Zoo
@@ -108,9 +109,9 @@ def run_study(
     for name in study.properties:
         find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
-    jobs = _jobs(left, zoo.folder, folder, device)
-    if needs_floor:
-        jobs.insert(0, Piece(CLOSED_FORM, run_floor, {"zoo": zoo.folder, "out": folder, "piece": pieces[0]}))
+    common = {"zoo": zoo.folder, "out": folder}
+    jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
+    jobs += [_job(piece, common, device) for piece in left]
     outcomes = try_pieces(
         jobs,
         workers=workers or usable_cores(),
@@ -120,16 +121,12 @@ def run_study(
     return _outcome(folder, skipped, outcomes)
 
 
-def _jobs(left: Sequence[StudyPiece], zoo: Path, out: Path, device: str) -> list[Piece]:
-    """The work of the pieces that are left."""
-    return [
-        Piece(
-            piece.name,
-            run_pretraining if piece.setting == PRETRAIN else run_prediction,
-            {"zoo": zoo, "out": out, "piece": piece, "device": device},
-        )
-        for piece in left
-    ]
+def _job(piece: StudyPiece, common: dict[str, Any], device: str) -> Piece:
+    """What a worker is given for a piece."""
+    if piece.setting == BASELINE:
+        return Piece(piece.name, run_baselines, {**common, "piece": piece})
+    function = run_pretraining if piece.setting == PRETRAIN else run_prediction
+    return Piece(piece.name, function, {**common, "piece": piece, "device": device})
 
 
 def write_marker(folder: Path, study: Study) -> None:
@@ -150,7 +147,7 @@ def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Ro
             raise UsageError(f"{folder} holds study {name}, not {study.name}", remedy="give another --out.")
     for piece in pieces:
         row = rows.get(piece.name)
-        if row is None:
+        if row is None or piece.config is None:
             continue
         before = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
         different = changes(piece.config, before.to_dict())
@@ -196,7 +193,7 @@ class _Listener:
     """
 
     def __init__(self, left: Sequence[StudyPiece], progress: ManyProgress) -> None:
-        self._steps = {piece.name: piece.config.num_steps for piece in left}
+        self._steps = {piece.name: piece.num_steps for piece in left}
         self._done = dict.fromkeys(self._steps, 0.0)
         self._progress = progress
 
