@@ -55,6 +55,16 @@ def test_every_option_reaches_the_run(tiny_zoo: Zoo, tmp_path: Path, capsys: Cap
     assert result["best"] == min(lines, key=lambda line: line["validation/js"])
 
 
+@pytest.mark.parametrize("name", ["recommended", "paper"])
+def test_a_large_preset_is_shortened_by_its_options(name: str, tiny_zoo: Zoo, tmp_path: Path, capsys: Captured) -> None:
+    words = ["--preset", name, "--encoder", "layerwise-statistics", "--steps", "2", "--batch-size", "2", "--json"]
+    assert main(["pretrain", str(tiny_zoo.folder), "--out", str(tmp_path / "run"), *words]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    assert (config["num_steps"], config["batch_size"], config["emulator_hidden_size"]) == (2, 2, 256)
+    assert config["rollouts_per_rnn"] == (2 if name == "recommended" else 1)
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [2]
+
+
 def test_people_are_told_the_best_and_the_time_left(tiny_zoo: Zoo, tmp_path: Path, capsys: Captured) -> None:
     assert main(["pretrain", str(tiny_zoo.folder), "--out", str(tmp_path / "run"), *QUICK]) == 0
     captured = capsys.readouterr()

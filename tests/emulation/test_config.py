@@ -18,6 +18,7 @@ from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.tracking import read_metrics
+from rnn2vec.encoders.probing import ProbingEncoder
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.build import build_zoo
@@ -69,6 +70,33 @@ def test_the_papers_probing_has_none_of_our_additions() -> None:
     plain = {"first_input": False, "normalize": False, "forget_bias": 0.0}
     assert preset("paper", "noninteractive-probing").encoder_options == plain
     assert preset("paper", "interactive-probing").encoder_options == {**plain, "probe_start": "learned"}
+
+
+SIZES_OF_TRAINING = {"emulator_hidden_size", "num_steps", "validate_every"}
+PROBING = {"noninteractive-probing", "interactive-probing"}
+RECIPE_OF_PROBING = {"first_input", "normalize", "forget_bias", "probe_start"}
+
+
+def _apart(one: PretrainConfig, other: PretrainConfig) -> set[str]:
+    """Fields in which two configs differ."""
+    return {name for name, value in one.to_dict().items() if value != other.to_dict()[name]} - {"encoder_options"}
+
+
+@pytest.mark.parametrize("encoder", encoders.ENCODERS)
+def test_the_recommended_preset_is_the_laptops_recipe_at_the_papers_size(encoder: str) -> None:
+    recommended, laptop, paper = (preset(name, encoder) for name in ("recommended", "laptop", "paper"))
+    assert _apart(recommended, laptop) == {*SIZES_OF_TRAINING, "rollouts_per_rnn"}
+    assert not _apart(recommended, paper) & SIZES_OF_TRAINING
+    assert (recommended.rollouts_per_rnn, recommended.patience) == (2, None)
+    assert recommended.encoder_options == {
+        name: value for name, value in paper.encoder_options.items() if name not in RECIPE_OF_PROBING
+    }
+    if encoder in PROBING:
+        model = encoders.build(encoder, SPEC, interface=FormalLanguages().interface, **recommended.encoder_options)
+        assert isinstance(model, ProbingEncoder)
+        assert (model.hidden_size, model.normalize, model.first_probe is None) == (256, True, False)
+        assert getattr(model, "probe_start", "self-feeding") == "self-feeding"
+        assert not RECIPE_OF_PROBING & laptop.encoder_options.keys(), "both take what the encoder does by itself"
 
 
 @pytest.mark.parametrize("encoder", encoders.ENCODERS)

@@ -222,3 +222,48 @@ def test_pieces_that_may_fail_are_checked_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two pieces of one name"):
         try_pieces(_notes(tmp_path, "a", "a"), workers=1, progress=_ignore)
     assert try_pieces([], workers=1, progress=_ignore) == {}
+
+
+def seen(folder: Path, names: list[str], progress: Progress) -> list[bool]:  # noqa: ARG001
+    return [(folder / name).exists() for name in names]
+
+
+def wait_until(folder: Path, names: list[str], progress: Progress) -> None:  # noqa: ARG001
+    while not all((folder / name).exists() for name in names):
+        time.sleep(0.02)
+
+
+def test_a_piece_that_needs_another_begins_when_it_is_over_and_the_next_one_does_not_wait(tmp_path: Path) -> None:
+    """`first` ends only when `behind` has: a worker that stood still for `needs` would never end."""
+    first = Piece("first", wait_until, {"folder": tmp_path, "names": ["behind"]})
+    needs = Piece("needs", seen, {"folder": tmp_path, "names": ["behind"]})
+    pieces = [first, needs, *_notes(tmp_path, "behind")]
+    outcomes = try_pieces(pieces, workers=2, progress=_ignore, after={"needs": "first"})
+    assert list(outcomes) == ["first", "needs", "behind"]
+    assert outcomes["needs"] == [True]
+
+
+def test_with_one_worker_the_order_given_is_kept(tmp_path: Path) -> None:
+    heard: list[str] = []
+    pieces = _notes(tmp_path, "a", "of-a", "b", "of-b")
+    try_pieces(
+        pieces,
+        workers=1,
+        progress=lambda *report: heard.append(report[0]),
+        after={"of-a": "a", "of-b": "b", "b": "done long ago"},
+    )
+    assert heard == ["a", "of-a", "b", "of-b"]
+
+
+def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
+    pieces = [Piece("broken", fail, {"folder": tmp_path}), *_notes(tmp_path, "needs")]
+    outcomes = try_pieces(pieces, workers=2, progress=_ignore, after={"needs": "broken"})
+    assert isinstance(outcomes["broken"], DataError)
+    assert outcomes["needs"] == "NEEDS"
+
+
+@pytest.mark.parametrize("after", [{"a": "b"}, {"b": "b"}])
+def test_a_piece_that_needs_one_behind_it_is_refused(tmp_path: Path, after: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"[ab] before b, which it needs\n.*the other way round"):
+        try_pieces(_notes(tmp_path, "a", "b"), workers=1, progress=_ignore, after=after)
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import config as pretraining
 from rnn2vec.properties.config import PRESETS, PredictConfig, preset
-from rnn2vec.properties.predict import PropertyScores, identify, predict_property
+from rnn2vec.properties.predict import PropertyScores, identify, predict_property, property_baselines
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.store import Zoo
 
@@ -52,7 +52,7 @@ def test_supervised_takes_the_architecture_of_a_run_but_not_its_weights(
     zoo: Zoo, run: Path, config: PredictConfig
 ) -> None:
     config = dataclasses.replace(config, representation_size=3, encoder_options={})
-    common: dict[str, Any] = {"setting": "supervised", "with_baselines": False}
+    common: dict[str, Any] = {"setting": "supervised", "baselines": "none"}
     result = predict_property(zoo, "performance", encoder=run, config=config, **common)
     assert result.config["representation_size"] == 5
     assert result.config["encoder_options"] == {"hidden_size": 8}
@@ -65,7 +65,7 @@ def test_supervised_takes_the_architecture_of_a_run_but_not_its_weights(
 def test_the_same_seed_gives_the_same_scores_and_the_same_test_for_all(
     zoo: Zoo, run: Path, config: PredictConfig
 ) -> None:
-    common: dict[str, Any] = {"encoder": run, "config": config, "with_baselines": False}
+    common: dict[str, Any] = {"encoder": run, "config": config, "baselines": "none"}
     one, again, other = (predict_property(zoo, "task", **common, seed=seed) for seed in (0, 0, 1))
     assert one == again
     assert one.scores != other.scores
@@ -79,9 +79,24 @@ def test_scores_come_back_from_json_and_say_what_they_are_of(zoo: Zoo, run: Path
     assert identity != identify(zoo, "task", encoder=run, config=config, seed=1)
 
 
+def test_baselines_that_need_no_encoder_are_the_same_beside_every_encoder_and_alone(
+    zoo: Zoo, run: Path, config: PredictConfig
+) -> None:
+    told: list[float] = []
+    alone = property_baselines(zoo, "task", seed=1, progress=lambda done, *_: told.append(done))
+    assert told == [0, 1, 2]
+    assert list(alone) == ["constant", "linear on statistics", "trees on statistics"]
+    common: dict[str, Any] = {"encoder": run, "config": config, "seed": 1}
+    beside = predict_property(zoo, "task", **common).baselines
+    own = predict_property(zoo, "task", **common, baselines="representation").baselines
+    assert list(own) == ["linear on representation"]
+    assert beside == {**alone, **own}
+    assert property_baselines(zoo, "task", seed=0) != alone, "another half of the OOD tasks joins the training data"
+
+
 def test_a_model_without_its_run_is_taken_as_it_is(zoo: Zoo, run: Path, config: PredictConfig, tmp_path: Path) -> None:
     Rnn2Vec.from_pretrained(run).save(tmp_path / "model")
-    common: dict[str, Any] = {"config": config, "with_baselines": False}
+    common: dict[str, Any] = {"config": config, "baselines": "none"}
     saved, from_run = (predict_property(zoo, "task", encoder=one, **common) for one in (tmp_path / "model", run))
     assert saved.scores == from_run.scores
     assert saved.model == from_run.model
@@ -106,6 +121,8 @@ def test_a_run_on_another_zoo_is_refused(zoo: Zoo, run: Path, tmp_path: Path) ->
 def test_unknown_names_are_refused(zoo: Zoo, run: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown setting 'frosen'\n.*did you mean 'frozen'"):
         predict_property(zoo, "task", encoder=run, setting="frosen")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match=r"unknown choice of baselines 'representations'\n.*'representation'"):
+        predict_property(zoo, "task", encoder=run, baselines="representations")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match=r"unknown property of formal-languages 'tusk'\n.*did you mean 'task'"):
         predict_property(zoo, "tusk", encoder=run)
     with pytest.raises(UsageError, match="unknown pre-trained encoder or folder 'no-such-run'"):
@@ -126,6 +143,13 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
         )
         assert (paper.learning_rate, paper.weight_decay, paper.gradient_clip) == (1e-4, 0.01, 0.1)
         assert paper.patience is not None
+
+
+def test_the_recommended_preset_has_the_papers_steps_and_our_learning_rate() -> None:
+    for setting in ("frozen", "supervised"):
+        recommended, laptop, paper = (preset(name, setting) for name in ("recommended", "laptop", "paper"))
+        assert recommended.num_steps == paper.num_steps
+        assert (recommended.learning_rate, recommended.gradient_clip) == (laptop.learning_rate, laptop.gradient_clip)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -161,5 +185,5 @@ def test_an_unknown_preset_is_refused() -> None:
 @pytest.mark.parametrize("encoder", encoders.ENCODERS)
 def test_every_encoder_can_be_trained_from_scratch(zoo: Zoo, encoder: str) -> None:
     config = dataclasses.replace(preset("tiny", "supervised", encoder), num_steps=2, batch_size=2)
-    result = predict_property(zoo, "task", encoder=encoder, setting="supervised", config=config, with_baselines=False)
+    result = predict_property(zoo, "task", encoder=encoder, setting="supervised", config=config, baselines="none")
     assert np.isfinite(result.scores["ood"].loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec.properties.config import PredictConfig
+from rnn2vec.properties.predict import property_baselines
 from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
 from rnn2vec.report.study_report import write_study_report
 from rnn2vec.study.config import Study
@@ -22,6 +24,7 @@ from rnn2vec.study.rows import Row, read_rows, write_row
 from rnn2vec.study.run import Outcome, run_study, write_marker
 from rnn2vec.study.summary import read_study_of, summarize
 from rnn2vec.study.table import tidy_table
+from rnn2vec.zoo.store import Zoo
 
 BOTH = {"settings": ["pretrain", "frozen", "supervised"], "properties": ["task"]}
 PREDICT = {name: {"num_steps": 4, "validate_every": 2, "batch_size": 3} for name in ("frozen", "supervised")}
@@ -39,6 +42,7 @@ def test_every_way_of_training_is_frozen_and_every_encoder_supervised_once(study
         **BOTH, encoders=["dwsnet"], seeds=[3], variants={"a": {}, "b": {"pretrain": {"representation_size": 4}}}
     )
     assert _names(study) == [
+        "baseline.statistics.default.task.seed-3",
         "frozen.dwsnet.a.task.seed-3",
         "frozen.dwsnet.b.task.seed-3",
         "supervised.dwsnet.default.task.seed-3",
@@ -48,6 +52,26 @@ def test_every_way_of_training_is_frozen_and_every_encoder_supervised_once(study
     assert pieces_of(study)[-2].pretraining == "pretrain.dwsnet.b.seed-3"
 
 
+def test_frozen_ones_come_right_behind_what_they_need_and_supervised_ones_at_the_end_of_their_seed(
+    study_of: Callable[..., Study],
+) -> None:
+    sweep = {"over": "representation_size", "values": [4]}
+    study = study_of(**BOTH, encoders=["dwsnet", "flattened-weights"], seeds=[0, 1], sweeps={"size": sweep})
+    of_seed = [
+        "baseline.statistics.default.task",
+        "pretrain.dwsnet.default",
+        "frozen.dwsnet.default.task",
+        "pretrain.flattened-weights.default",
+        "frozen.flattened-weights.default.task",
+        "pretrain.dwsnet.size-4",
+        "pretrain.flattened-weights.size-4",
+        "supervised.dwsnet.default.task",
+        "supervised.flattened-weights.default.task",
+    ]
+    expected = ["pretrain.task-blind.floor.seed-0", *(f"{name}.seed-{seed}" for seed in (0, 1) for name in of_seed)]
+    assert [piece.name for piece in pieces_of(study)] == expected
+
+
 def test_options_of_predictions_reach_them(study_of: Callable[..., Study]) -> None:
     study = study_of(
         **BOTH,
@@ -55,7 +79,7 @@ def test_options_of_predictions_reach_them(study_of: Callable[..., Study]) -> No
         encoder_options={"interactive-probing": {"num_sequences": 3}},
         predict={"frozen": {"learning_rate": "1e-2"}, "supervised": {"batch_size": 5}},
     )
-    frozen, supervised = pieces_of(study)[-2:]
+    frozen, supervised = (one for one in pieces_of(study) if one.seed == 2 and isinstance(one.config, PredictConfig))
     assert isinstance(frozen.config, PredictConfig)
     assert isinstance(supervised.config, PredictConfig)
     assert (frozen.config.learning_rate, supervised.config.learning_rate) == (0.01, 1e-3)
@@ -102,15 +126,16 @@ def _grown(folder: Path) -> Study:
     return checked(Study, {**read_study_of(folder).to_dict(), **BOTH, "predict": PREDICT}, where="here")
 
 
+BASELINES = "baseline.statistics.default.task.seed-0"
 FROZEN = "frozen.interactive-probing.default.task.seed-0"
 SUPERVISED = "supervised.interactive-probing.default.task.seed-0"
 
 
 def test_a_study_may_grow_by_predictions(predicted: tuple[Path, Outcome, Any]) -> None:
     folder, outcome, heard = predicted
-    assert outcome.done == (SUPERVISED, FROZEN)  # frozen ones after everything else
+    assert outcome.done == (BASELINES, FROZEN, SUPERVISED)
     assert not outcome.failed
-    assert heard[-1][1:3] == (8, 8)
+    assert heard[-1][1:3] == (9, 9)
     assert not list((folder / "runs").glob("*.safetensors"))
 
 
@@ -122,18 +147,30 @@ def test_a_row_says_what_was_predicted_and_how_well(predicted: tuple[Path, Outco
         assert row.config["num_steps"] == 4
         assert row.best["step"] in {2, 4}
         assert {"train/loss", "validation/loss", "validation/accuracy", "validation/last/loss"} <= row.best.keys()
-        assert "trees on statistics" in row.baselines
-        assert row.baselines["constant"].keys() == row.best.keys() - {"step"}
-    assert "linear on representation" in rows[FROZEN].baselines
+    assert list(rows[FROZEN].baselines) == ["linear on representation"]
+    assert not rows[SUPERVISED].baselines
     lines = tidy_table(rows.values()).to_pylist()
     (loss,) = (
         one
         for one in lines
         if one["piece"] == FROZEN and one["encoder"] == "interactive-probing" and one["metric"] == "validation/loss"
     )
-    assert loss["property"] == "task"
+    assert (loss["property"], loss["setting"]) == ("task", "frozen")
     assert loss["value"] == pytest.approx(rows[FROZEN].best["validation/loss"])
     assert {one["property"] for one in lines if one["setting"] == "pretrain"} == {None}
+
+
+def test_baselines_have_one_row_for_each_property_and_seed(predicted: tuple[Path, Outcome, Any]) -> None:
+    rows = read_rows(predicted[0])
+    row = rows[BASELINES]
+    assert (row.setting, row.property_name, row.seed, row.config, row.best) == ("baseline", "task", 0, {}, {})
+    assert set(row.baselines) == {"constant", "linear on statistics", "trees on statistics"}
+    for metrics in row.baselines.values():
+        assert metrics.keys() == rows[FROZEN].best.keys() - {"step"}
+    expected = property_baselines(Zoo.open(predicted[0] / "zoo"), "task", seed=0)["trees on statistics"]
+    assert row.baselines["trees on statistics"]["ood/loss"] == pytest.approx(expected["ood"].loss)
+    told = {(one["setting"], one["encoder"]) for one in tidy_table([row]).to_pylist()}
+    assert told == {("baseline", name) for name in row.baselines}
 
 
 def test_predictions_that_are_done_are_not_made_again(predicted: tuple[Path, Outcome, Any], tmp_path: Path) -> None:
@@ -167,6 +204,8 @@ ENCODERS = ["interactive-probing", "noninteractive-probing"]
 
 def _best(piece: StudyPiece) -> dict[str, float]:
     """Losses that grow with the seed; interactive probing is lower by 0.1, and its loss tells that of predictions."""
+    if piece.setting == "baseline":
+        return {}
     level = 0.3 + 0.01 * piece.seed + 0.1 * (piece.encoder == "noninteractive-probing")
     if piece.setting == "pretrain":
         return {"step": 1, "validation/total-variation": level, "last/total-variation": level / 2}
@@ -179,11 +218,14 @@ def concluded(tmp_path: Path, study_of: Callable[..., Study], made_up_row: Calla
     study = study_of(**BOTH, encoders=ENCODERS, floor=False)
     write_marker(tmp_path, study)
     for piece in pieces_of(study):
-        baselines = {"constant": {"validation/loss": 1.0 + piece.seed}, "linear on representation": _best(piece)}
+        baselines = {
+            "baseline": {"constant": {"validation/loss": 1.0 + piece.seed}},
+            "frozen": {"linear on representation": _best(piece)},
+        }
         row = made_up_row(
             piece.name, [0.1], setting=piece.setting, encoder=piece.encoder, seed=piece.seed, best=_best(piece),
-            property_name=piece.property_name, baselines={} if piece.setting == "pretrain" else baselines,
-            config={**piece.config.to_dict()}
+            property_name=piece.property_name, baselines=baselines.get(piece.setting, {}),
+            config={} if piece.config is None else piece.config.to_dict()
         )  # fmt: skip
         write_row(tmp_path, row)
     return tmp_path
@@ -206,6 +248,19 @@ def test_predictions_are_grouped_and_compared_seed_by_seed(concluded: Path) -> N
     assert second.comparisons["validation"].difference.points == pytest.approx((0.2, 0.2, 0.2))
     assert second.comparisons["ood"].lower == 3
     assert predictions["baseline", "constant"].metrics["validation/loss"].points == (1.0, 2.0, 3.0)
+
+
+def test_rows_from_before_baselines_had_their_own_say_the_same(concluded: Path) -> None:
+    """They have all baselines beside every prediction."""
+    now = summarize(concluded).predictions
+    rows = read_rows(concluded)
+    for row in rows.values():
+        if row.setting == "baseline":
+            (concluded / "rows" / f"{row.piece}.json").unlink()
+        elif row.property_name is not None:
+            simple = {"constant": {"validation/loss": 1.0 + row.seed}}
+            write_row(concluded, dataclasses.replace(row, baselines={**simple, **row.baselines}))
+    assert summarize(concluded).predictions == now
 
 
 def test_losses_before_and_after_are_correlated(concluded: Path) -> None:

@@ -26,7 +26,7 @@ class BenchEncoders(Verb):
     workloads: tuple[str, ...] = ("FL", "SM")
     """FL (formal languages) and SM (tiled sequential MNIST): which of the paper's RNNs and rollouts."""
     preset: str = "paper"
-    """Sizes of encoders and emulator: tiny, tour, laptop or paper."""
+    """Sizes of encoders and emulator: tiny, tour, laptop, recommended or paper."""
     rnns: int = 64
     """RNNs in a batch."""
     rounds: int = 7

@@ -32,7 +32,7 @@ class Pretrain(Verb):
     encoder: str = "interactive-probing"
     """Name of the encoder."""
     preset: str = "laptop"
-    """tiny, tour, laptop or paper: sizes and recipe, which the options below can change."""
+    """tiny, tour, laptop, recommended or paper: sizes and recipe, which the options below can change."""
     steps: int | None = None
     """Updates."""
     batch_size: int | None = None

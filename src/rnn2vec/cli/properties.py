@@ -42,7 +42,7 @@ class Properties(Verb):
     property: tuple[str, ...] = ()
     """Names of properties, such as task or performance; all of the zoo's family by default."""
     preset: str = "laptop"
-    """tiny, tour, laptop or paper: updates and learning rate, which the options below can change."""
+    """tiny, tour, laptop, recommended or paper: updates and learning rate, which the options below can change."""
     steps: int | None = None
     """Updates at most."""
     learning_rate: float | None = None
@@ -97,7 +97,7 @@ class Properties(Verb):
                     zoo,
                     name,
                     **common,
-                    with_baselines=not self.without_baselines,
+                    baselines="none" if self.without_baselines else "all",
                     device=self.device,
                     checkpoint=self.out / f"{name}.{digest}.safetensors" if self.setting == "supervised" else None,
                     progress=progress,

@@ -35,7 +35,7 @@ class _OfEncoders(Verb):
     encoders: tuple[str, ...] = ()
     """Names of encoders; all by default."""
     preset: str = "tour"
-    """Sizes of the encoders: tiny, tour, laptop or paper."""
+    """Sizes of the encoders: tiny, tour, laptop, recommended or paper."""
     rnns: int = 32
     """RNNs that are looked at, at most."""
     seed: int = 0

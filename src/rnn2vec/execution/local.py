@@ -9,8 +9,8 @@ import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
@@ -90,7 +90,11 @@ def run_pieces(
 
 
 def try_pieces(
-    pieces: Sequence[Piece], *, workers: int, progress: Callable[[str, float, float, str], None]
+    pieces: Sequence[Piece],
+    *,
+    workers: int,
+    progress: Callable[[str, float, float, str], None],
+    after: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run every piece as `run_pieces` does, whatever becomes of the others.
 
@@ -100,14 +104,18 @@ def try_pieces(
         pieces: what to run; their names differ.
         workers: processes at a time.
         progress: told `(piece, done, total, what)`, from one thread for each worker.
+        after: for pieces that need another, its name: they begin when it is over, however it ended. Until then those
+            behind them are begun. A name that is not among the pieces holds nothing up.
 
     Returns:
         What each piece returned, or the exception that it raised, by name.
 
     Raises:
-        UsageError: no workers, or two pieces of one name.
+        UsageError: no workers, two pieces of one name, or a piece that is to come after one behind it.
     """
     _require_runnable(pieces, workers)
+    after = after or {}
+    _require_in_order([piece.name for piece in pieces], after)
 
     def attempt(piece: Piece) -> Any:
         try:
@@ -115,13 +123,17 @@ def try_pieces(
         except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
             return error
 
+    waiting, running = {piece.name: piece for piece in pieces}, dict[Future[Any], str]()
+    outcomes: dict[str, Any] = {}
     with _one_thread_each(), ThreadPoolExecutor(workers) as threads:
-        try:
-            outcomes = list(threads.map(attempt, pieces))
-        except BaseException:  # an interruption: what runs hears of it too, what waits must not begin
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {piece.name: outcome for piece, outcome in zip(pieces, outcomes, strict=True)}
+        while waiting or running:  # an interruption ends it: what runs hears of it too, what waits does not begin
+            unfinished = {*waiting, *running.values()}
+            ready = [name for name in waiting if after.get(name) not in unfinished]
+            for name in ready[: workers - len(running)]:
+                running[threads.submit(attempt, waiting.pop(name))] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                outcomes[running.pop(future)] = future.result()
+    return {piece.name: outcomes[piece.name] for piece in pieces}
 
 
 def _require_runnable(pieces: Sequence[Piece], workers: int) -> None:
@@ -130,6 +142,13 @@ def _require_runnable(pieces: Sequence[Piece], workers: int) -> None:
     names = [piece.name for piece in pieces]
     if len(set(names)) < len(names):
         raise UsageError(f"two pieces of one name among {', '.join(names)}", remedy="name each differently.")
+
+
+def _require_in_order(names: Sequence[str], after: Mapping[str, str]) -> None:
+    """With each piece behind the one that it needs, the first that waits can always begin once nothing runs."""
+    for place, name in enumerate(names):
+        if after.get(name) in names[place:]:
+            raise UsageError(f"{name} before {after[name]}, which it needs", remedy="give them the other way round.")
 
 
 @contextlib.contextmanager

@@ -27,28 +27,35 @@ _RAREST = 1e-6
 """Probabilities are taken as at least this: a logit of 0 would be infinite."""
 
 
-def baselines(
-    data: PropertyData, features: Mapping[str, Features], *, seed: int, progress: Progress = silent
+def on_statistics(
+    data: PropertyData, features: Features, *, seed: int, progress: Progress = silent
 ) -> dict[str, dict[str, Outputs]]:
-    """The answers of every baseline for each part, by the baseline's name.
+    """The answers of the baselines that need no encoder for each part, by the baseline's name.
 
     Args:
         data: what should be answered.
-        features: by their name; trees are grown on `statistics` alone.
+        features: statistics of the RNNs' weights.
         seed: of the trees.
         progress: told of the baselines done.
     """
-    named: list[tuple[str, Learner, Features]] = [
-        (f"linear on {name}", "linear", one) for name, one in features.items()
-    ]
-    if "statistics" in features:
-        named.append(("trees on statistics", "trees", features["statistics"]))
     answers = {"constant": _constant(data)}
-    for done, (name, learner, one) in enumerate(named):
-        progress(done, len(named), name)
-        answers[name] = _learned(data, one, learner, seed)
-    progress(len(named), len(named), "done")
+    learners: tuple[Learner, ...] = ("linear", "trees")
+    for done, learner in enumerate(learners):
+        progress(done, len(learners), f"{learner} on statistics")
+        answers[f"{learner} on statistics"] = _learned(data, features, learner, seed)
+    progress(len(learners), len(learners), "done")
     return answers
+
+
+def on_representation(data: PropertyData, features: Features, *, seed: int) -> dict[str, dict[str, Outputs]]:
+    """The answers of a linear reading of representations for each part, by the baseline's name.
+
+    Args:
+        data: what should be answered.
+        features: representations of the RNNs.
+        seed: of the learner.
+    """
+    return {"linear on representation": _learned(data, features, "linear", seed)}
 
 
 def _constant(data: PropertyData) -> dict[str, Outputs]:

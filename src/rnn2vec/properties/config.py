@@ -63,9 +63,8 @@ class PredictConfig:
         return dataclasses.asdict(self)
 
 
-_PAPER = PredictConfig(
-    num_steps=100_000, learning_rate=1e-4, gradient_clip=0.1, validate_every=1000, patience=10
-)  # Appendix E
+_LONG = PredictConfig(num_steps=100_000, validate_every=1000, patience=10)  # the steps of Appendix E
+_PAPER = dataclasses.replace(_LONG, learning_rate=1e-4, gradient_clip=0.1)
 PRESETS: dict[str, dict[Setting, PredictConfig]] = {
     "tiny": {
         "frozen": PredictConfig(num_steps=200, validate_every=50),
@@ -78,6 +77,10 @@ PRESETS: dict[str, dict[Setting, PredictConfig]] = {
     "laptop": {
         "frozen": PredictConfig(),
         "supervised": PredictConfig(num_steps=4000, validate_every=200, patience=5),
+    },
+    "recommended": {
+        "frozen": PredictConfig(num_steps=_LONG.num_steps),  # ten times as fast as the paper's: looked at more often
+        "supervised": _LONG,
     },
     "paper": {"frozen": _PAPER, "supervised": _PAPER},
 }
@@ -98,7 +101,7 @@ def preset(name: str, setting: Setting = "frozen", encoder: str | None = None) -
     """The config of a preset.
 
     Args:
-        name: `tiny`, `tour`, `laptop` or `paper`.
+        name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.
         setting: `frozen` or `supervised`.
         encoder: the name of an encoder that is to be trained from scratch: it gets the sizes that it has in
             pre-training.

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import safetensors.torch
 import torch
 
 from rnn2vec import encoders
-from rnn2vec._errors import UsageError
+from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import read_json, sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
@@ -24,7 +24,7 @@ from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
 from rnn2vec.emulation import checkpoints
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.statistics import layer_statistics
-from rnn2vec.properties.baselines import Features, baselines
+from rnn2vec.properties.baselines import Features, on_representation, on_statistics
 from rnn2vec.properties.config import PredictConfig, Setting, preset, require_setting
 from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
 from rnn2vec.properties.scores import Outputs, Score, score
@@ -34,6 +34,9 @@ from rnn2vec.zoo.store import MANIFEST, Zoo
 
 Scores = dict[str, Score]
 """By part: `train`, `validation` and `ood`, and for the last snapshots alone `validation/last`, and so on."""
+Baselines = Literal["all", "representation", "none"]
+"""Which simple predictors are scored beside one. `representation`: those that read the encoder's own alone; all others
+are the same beside every encoder, and `property_baselines` makes them once."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def predict_property(
     setting: Setting = "frozen",
     config: PredictConfig | None = None,
     seed: int = 0,
-    with_baselines: bool = True,
+    baselines: Baselines = "all",
     device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress = silent,
@@ -106,7 +109,7 @@ def predict_property(
         setting: `frozen` or `supervised`.
         config: how to train; the `laptop` preset by default.
         seed: everything random follows from it, the half of the OOD tasks that joins the training data too.
-        with_baselines: score simple predictors beside it.
+        baselines: which simple predictors are scored beside it.
         device: where to train.
         checkpoint: a file from which interrupted training goes on, removed at the end. `frozen` takes seconds and
             needs none.
@@ -118,6 +121,8 @@ def predict_property(
         StorageError: the checkpoint cannot be written.
     """
     require_setting(setting)
+    if baselines not in get_args(Baselines):
+        raise unknown_name("choice of baselines", baselines, get_args(Baselines))
     source = _Source.of(zoo, encoder, setting)
     config = source.complete(config, setting)
     data = collect(zoo, property_name, seed=seed)
@@ -133,7 +138,9 @@ def predict_property(
     ).to(device)
     given = {part: one.to(device) for part, one in (vectors or stacks).items()}
     trained = train(predictor, given, data, config, seed=seed, checkpoint=checkpoint, progress=progress)
-    simple = baselines(data, _features(stacks, vectors), seed=seed) if with_baselines else {}
+    simple = on_statistics(data, _statistics(stacks), seed=seed) if baselines == "all" else {}
+    if vectors is not None and baselines != "none":
+        simple |= on_representation(data, {part: one.numpy() for part, one in vectors.items()}, seed=seed)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return PropertyScores(
@@ -144,6 +151,27 @@ def predict_property(
         baselines={name: _scores(data, outputs) for name, outputs in simple.items()},
         provenance=provenance(),
     )
+
+
+def property_baselines(
+    zoo: Zoo, property_name: str, *, seed: int = 0, progress: Progress = silent
+) -> dict[str, Scores]:
+    """The scores of the simple predictors that need no encoder, by name: those beside `predict_property` of this seed.
+
+    Args:
+        zoo: RNNs and their properties.
+        property_name: such as `task` or `performance`; the zoo's family knows them.
+        seed: of the trees, and of the half of the OOD tasks that joins the training data.
+        progress: told of the baselines done.
+
+    Raises:
+        UsageError: an unknown name.
+        DataError: a file is damaged, or a property is not a number.
+    """
+    data = collect(zoo, property_name, seed=seed)
+    statistics = _statistics({part: zoo.rnns(rows) for part, rows in data.rows.items()})
+    simple = on_statistics(data, statistics, seed=seed, progress=progress)
+    return {name: _scores(data, outputs) for name, outputs in simple.items()}
 
 
 def identify(
@@ -261,12 +289,9 @@ def _new_encoder(zoo: Zoo, name: str, config: PredictConfig, seed: int) -> Weigh
     )
 
 
-def _features(stacks: dict[str, RNNStack], vectors: dict[str, Representation] | None) -> dict[str, Features]:
-    """What baselines read, by name."""
-    statistics = {part: layer_statistics(stack).numpy() for part, stack in stacks.items()}
-    if vectors is None:
-        return {"statistics": statistics}
-    return {"statistics": statistics, "representation": {part: one.numpy() for part, one in vectors.items()}}
+def _statistics(stacks: dict[str, RNNStack]) -> Features:
+    """What baselines without an encoder read."""
+    return {part: layer_statistics(stack).numpy() for part, stack in stacks.items()}
 
 
 def _scores(data: PropertyData, outputs: dict[str, Outputs]) -> Scores:

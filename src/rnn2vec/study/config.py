@@ -30,6 +30,8 @@ PRETRAIN = "pretrain"
 DOWNSTREAM: tuple[Setting, ...] = get_args(Setting)
 """Settings in which properties are predicted: `frozen`, from the pre-trained representation, and `supervised`, by an
 encoder that is trained for the one property."""
+BASELINE = "baseline"
+"""The setting of predictors that see the weights' statistics, or nothing; made where any property is predicted."""
 SETTINGS = (PRETRAIN, *DOWNSTREAM)
 """What can be done with an encoder."""
 
@@ -145,7 +147,7 @@ class Study:
     seeds: tuple[int, ...]
     """One training of everything for each."""
     preset: str = "laptop"
-    """Sizes and recipe from which everything below differs: tiny, tour, laptop or paper."""
+    """Sizes and recipe from which everything below differs: tiny, tour, laptop, recommended or paper."""
     pretrain: dict[str, Any] = field(default_factory=dict)
     """Fields of `PretrainConfig`, for all encoders."""
     encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)

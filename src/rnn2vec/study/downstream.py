@@ -7,15 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnn2vec.study.config import DOWNSTREAM
+from rnn2vec.study.config import BASELINE, DOWNSTREAM
 from rnn2vec.study.expand import StudyPiece
 from rnn2vec.study.rows import Row
 from rnn2vec.study.statistics import Comparison, Correlation, Estimate, correlation, estimate, paired
 
 PARTS = ("validation", "ood")
 """Where predictions are scored: on unseen tasks, which decided when to stop, and on the OOD test."""
-BASELINE = "baseline"
-"""The setting of predictors that see the weights' statistics, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def predictions_of(pieces: Sequence[StudyPiece], rows: Mapping[str, Row]) -> tup
         pieces: of the study.
         rows: by piece.
     """
-    done = [rows[piece.name] for piece in pieces if piece.setting in DOWNSTREAM and piece.name in rows]
+    done = [rows[piece.name] for piece in pieces if piece.property_name is not None and piece.name in rows]
     found: list[Prediction] = []
     for name in dict.fromkeys(row.property_name for row in done):
         own = [row for row in done if row.property_name == name]
@@ -93,10 +91,7 @@ def _losses(rows: Iterable[Row], part: str) -> dict[int, float]:
 
 
 def _baselines(rows: Sequence[Row]) -> Iterator[Prediction]:
-    """Once for each seed: the same RNNs have the same statistics beside every encoder.
-
-    A linear reading of a representation is the encoder's own and goes by its name.
-    """
+    """Each once for each seed. A linear reading of a representation is the encoder's own and goes by its name."""
     by_name: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     for row in rows:
         for name, metrics in row.baselines.items():

@@ -18,18 +18,20 @@ from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import PredictConfig, Setting
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.study.config import PRETRAIN, Study, Sweep, Variant
+from rnn2vec.study.config import BASELINE, PRETRAIN, Study, Sweep, Variant
 from rnn2vec.study.files import checked
 
 DEFAULT = "default"
 """The variant that has no changes."""
 FLOOR = "task-blind"
 """The encoder that sees no RNN."""
+STATISTICS = "statistics"
+"""Stands where others name their encoder: what baselines read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPiece:
-    """One training of a study: of an encoder with its emulator, or of a predictor of a property."""
+    """One training of a study: of an encoder with its emulator, or of predictors of a property."""
 
     encoder: str
     """Name of the encoder."""
@@ -37,8 +39,8 @@ class StudyPiece:
     """How it is trained: a variant's name, or `SWEEP-VALUE`."""
     seed: int
     """Everything random follows from it."""
-    config: PretrainConfig | PredictConfig
-    """The whole of it."""
+    config: PretrainConfig | PredictConfig | None
+    """The whole of it; None for baselines, which have no options."""
     setting: str = PRETRAIN
     """What is done with the encoder."""
     property_name: str | None = None
@@ -48,6 +50,11 @@ class StudyPiece:
     def name(self) -> str:
         """Names its files."""
         return _name(self.setting, self.encoder, self.variant, self.property_name, self.seed)
+
+    @property
+    def num_steps(self) -> int:
+        """Updates at most; 1 for baselines, which make none and are heard of when they are done."""
+        return 1 if self.config is None else self.config.num_steps
 
     @property
     def pretraining(self) -> str:
@@ -72,7 +79,11 @@ def _name(setting: str, encoder: str, variant: str, predicted: str | None, seed:
 
 
 def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
-    """Every piece once, seed by seed: a study that is cut short has whole comparisons of fewer seeds.
+    """Every piece once, in the order in which they are begun.
+
+    Seed by seed: a study that is cut short has whole comparisons of fewer seeds. Baselines take seconds and come first.
+    Frozen predictions come right behind the pre-training that they need; supervised ones, which take as long as
+    pre-trainings, at the end of their seed.
 
     Raises:
         UsageError: an option is out of range.
@@ -82,12 +93,12 @@ def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
         if study.floor and seed == study.seeds[0]:
             floor = _piece(study, FLOOR, "floor", Variant(), seed)
             found[floor.name] = floor
+        found |= {piece.name: piece for piece in _baselines(study, seed)}
         for piece in _variants(study, seed):
-            found[piece.name] = piece
+            found |= {one.name: one for one in (piece, *_frozen(study, piece))}
         for point in points_of(study, seed):
             found.setdefault(point.piece.name, point.piece)
-        for piece in _predictions(study, seed):
-            found[piece.name] = piece
+        found |= {piece.name: piece for piece in _supervised(study, seed)}
     return tuple(found.values())
 
 
@@ -109,17 +120,29 @@ def _variants(study: Study, seed: int) -> Iterator[StudyPiece]:
             yield _piece(study, encoder, name, variant, seed)
 
 
-def _predictions(study: Study, seed: int) -> Iterator[StudyPiece]:
-    """The trainings of predictors: frozen for each way of pre-training, supervised once for each encoder."""
-    for piece in _variants(study, seed):
-        if "frozen" in study.settings:
-            yield from _of_properties(study, piece, "frozen")
-    for encoder in study.encoders:
-        if "supervised" in study.settings:
+def _baselines(study: Study, seed: int) -> Iterator[StudyPiece]:
+    """What every encoder's predictions of one seed are told beside: the same RNNs have the same statistics."""
+    for name in study.properties:
+        yield StudyPiece(
+            encoder=STATISTICS, variant=DEFAULT, seed=seed, config=None, setting=BASELINE, property_name=name
+        )
+
+
+def _frozen(study: Study, pretraining: StudyPiece) -> Iterator[StudyPiece]:
+    """What is predicted from the representations of one pre-training."""
+    if "frozen" in study.settings:
+        yield from _of_properties(study, pretraining, "frozen")
+
+
+def _supervised(study: Study, seed: int) -> Iterator[StudyPiece]:
+    """The trainings of predictors with their encoders: once for each encoder, whatever the ways of pre-training."""
+    if "supervised" in study.settings:
+        for encoder in study.encoders:
             yield from _of_properties(study, _piece(study, encoder, DEFAULT, Variant(), seed), "supervised")
 
 
 def _of_properties(study: Study, pretraining: StudyPiece, setting: Setting) -> Iterator[StudyPiece]:
+    assert isinstance(pretraining.config, PretrainConfig)
     base = properties_config.preset(study.preset, setting, pretraining.encoder)
     options = {} if setting == "frozen" else pretraining.config.encoder_options
     size = pretraining.config.representation_size
@@ -164,8 +187,8 @@ def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: 
         UsageError: an encoder lacks a hyperparameter, or refuses its value, or a loss is not for such outputs.
     """
     for piece in pieces:
-        if piece.seed != pieces[0].seed or piece.setting == "frozen":
-            continue  # all seeds train the same; frozen encoders are those of pre-training
+        if piece.seed != pieces[0].seed or piece.setting == "frozen" or piece.config is None:
+            continue  # all seeds train the same; frozen encoders are those of pre-training, and baselines have none
         try:
             with torch.device("meta"):  # shapes alone: no memory, no time
                 encoders.build(piece.encoder, spec, interface=interface, **piece.config.encoder_options)

@@ -22,7 +22,7 @@ from rnn2vec.emulation.floor import closed_form_floor
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.tracking import read_metrics, seconds_spent
 from rnn2vec.properties.config import PredictConfig
-from rnn2vec.properties.predict import Scores, predict_property
+from rnn2vec.properties.predict import Scores, predict_property, property_baselines
 from rnn2vec.study.expand import StudyPiece
 from rnn2vec.study.rows import CLOSED_FORM, Row, path_of, write_row
 from rnn2vec.zoo.store import MANIFEST, Zoo
@@ -101,6 +101,7 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
         setting="frozen" if is_frozen else "supervised",
         config=piece.config,
         seed=piece.seed,
+        baselines="representation",
         device=device,
         checkpoint=None if is_frozen else out / RUNS / f"{piece.name}.safetensors",
         progress=progress,
@@ -112,9 +113,36 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
         provenance=dict(result.provenance),
         seconds=time.monotonic() - start,
         best={"step": result.best_step, **_metrics(result.scores)},
-        baselines={name: _metrics(scores) for name, scores in result.baselines.items()},
+        baselines=_by_name(result.baselines),
     )
     write_row(out, row)
+
+
+def run_baselines(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
+    """Predict a property without any encoder, and write the row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do.
+        out: the study's folder.
+        progress: told when it is done.
+    """
+    assert piece.property_name is not None
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    opened = Zoo.open(zoo)
+    baselines = property_baselines(opened, piece.property_name, seed=piece.seed)
+    row = _row(
+        piece,
+        opened,
+        "cpu",
+        provenance=dict(provenance()),
+        seconds=time.monotonic() - start,
+        best={},
+        baselines=_by_name(baselines),
+    )
+    write_row(out, row)
+    progress(1, 1, "done")
 
 
 def _row(piece: StudyPiece, zoo: Zoo, device: str, **found: Any) -> Row:
@@ -126,11 +154,15 @@ def _row(piece: StudyPiece, zoo: Zoo, device: str, **found: Any) -> Row:
         variant=piece.variant,
         property_name=piece.property_name,
         seed=piece.seed,
-        config=piece.config.to_dict(),
+        config={} if piece.config is None else piece.config.to_dict(),
         zoo=zoo_facts(zoo),
         hardware=hardware(device),
         **found,
     )
+
+
+def _by_name(baselines: dict[str, Scores]) -> dict[str, dict[str, float]]:
+    return {name: _metrics(scores) for name, scores in baselines.items()}
 
 
 def _metrics(scores: Scores) -> dict[str, float]:

@@ -39,7 +39,7 @@ class Row:
     seed: int
     """Everything random followed from it."""
     config: dict[str, Any]
-    """The whole config of the training."""
+    """The whole config of the training; empty for baselines, which have no options."""
     zoo: dict[str, Any]
     """The zoo's config, folder, and the checksum of its manifest."""
     provenance: dict[str, Any]
@@ -51,11 +51,12 @@ class Row:
     curve: dict[str, list[float]] = field(default_factory=dict)
     """`step` and every metric, a number for each validation."""
     best: dict[str, float]
-    """Every metric at the lowest validation loss, and `step`: what the kept model does."""
+    """Every metric at the lowest validation loss, and `step`: what the kept model does; empty for baselines."""
     unseen: dict[str, list[Any]] = field(default_factory=dict)
     """The kept model's metrics by unseen task, and the `task`s."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The same metrics of simple predictors beside a prediction, by name."""
+    """The same metrics of simple predictors, by name: in rows of baselines, and for the linear reading of a frozen
+    representation in that of the prediction from it. Older rows have all of them beside each prediction."""
 
     @property
     def loss(self) -> str:

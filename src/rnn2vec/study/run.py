@@ -9,16 +9,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._files import claim_folder, read_json, write_atomically
 from rnn2vec._provenance import provenance
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.properties.data import find_property
-from rnn2vec.study.config import PRETRAIN, Study
+from rnn2vec.study.config import BASELINE, PRETRAIN, Study
 from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_trainable
 from rnn2vec.study.files import checked
-from rnn2vec.study.pieces import run_floor, run_prediction, run_pretraining
+from rnn2vec.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.store import Zoo
@@ -110,21 +111,22 @@ def run_study(
     _require_same_zoo(zoo, rows)
     common = {"zoo": zoo.folder, "out": folder}
     jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
-    jobs += [
-        Piece(
-            piece.name,
-            run_pretraining if piece.setting == PRETRAIN else run_prediction,
-            {**common, "piece": piece, "device": device},
-        )
-        for piece in left
-    ]
-    frozen = {piece.name for piece in left if piece.setting == "frozen"}
-    listener = _Listener(left, progress)
-    outcomes: dict[str, object] = {}
-    for batch in ([one for one in jobs if one.name not in frozen], [one for one in jobs if one.name in frozen]):
-        if batch:  # frozen ones need the runs of the others
-            outcomes |= try_pieces(batch, workers=workers or usable_cores(), progress=listener.hear)
+    jobs += [_job(piece, common, device) for piece in left]
+    outcomes = try_pieces(
+        jobs,
+        workers=workers or usable_cores(),
+        progress=_Listener(left, progress).hear,
+        after={piece.name: piece.pretraining for piece in left if piece.setting == "frozen"},
+    )
     return _outcome(folder, skipped, outcomes)
+
+
+def _job(piece: StudyPiece, common: dict[str, Any], device: str) -> Piece:
+    """What a worker is given for a piece."""
+    if piece.setting == BASELINE:
+        return Piece(piece.name, run_baselines, {**common, "piece": piece})
+    function = run_pretraining if piece.setting == PRETRAIN else run_prediction
+    return Piece(piece.name, function, {**common, "piece": piece, "device": device})
 
 
 def write_marker(folder: Path, study: Study) -> None:
@@ -145,7 +147,7 @@ def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Ro
             raise UsageError(f"{folder} holds study {name}, not {study.name}", remedy="give another --out.")
     for piece in pieces:
         row = rows.get(piece.name)
-        if row is None:
+        if row is None or piece.config is None:
             continue
         before = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
         different = changes(piece.config, before.to_dict())
@@ -191,7 +193,7 @@ class _Listener:
     """
 
     def __init__(self, left: Sequence[StudyPiece], progress: ManyProgress) -> None:
-        self._steps = {piece.name: piece.config.num_steps for piece in left}
+        self._steps = {piece.name: piece.num_steps for piece in left}
         self._done = dict.fromkeys(self._steps, 0.0)
         self._progress = progress
 

@@ -30,7 +30,7 @@ _SCHEMA = pa.schema(
 
 
 def tidy_table(rows: Iterable[Row]) -> pa.Table:
-    """A row for each metric of each validation, of each kept model, and of the baselines beside it.
+    """A row for each metric of each validation, of each kept model, and of each baseline.
 
     Args:
         rows: of a study.
