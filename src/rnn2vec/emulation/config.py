@@ -123,7 +123,7 @@ def _require_choice(name: str, given: str, known: tuple[str, ...]) -> None:
 
 
 # No early stopping: it would end some trainings before forward KL has left the loss and the learning rate has fallen.
-_RECOMMENDED = PretrainConfig(emulator_hidden_size=256, num_steps=100_000, validate_every=1000, rollouts_per_rnn=2)
+_RECOMMENDED = PretrainConfig(emulator_hidden_size=256, num_steps=100_000, validate_every=1000)
 
 PRESETS: dict[str, PretrainConfig] = {
     "tiny": PretrainConfig(emulator_hidden_size=32, num_steps=60, warm_up_steps=10, validate_every=20),
@@ -136,7 +136,6 @@ PRESETS: dict[str, PretrainConfig] = {
         gradient_clip=0.1,
         loss="reverse-kl",
         warm_up_loss=0.0,
-        rollouts_per_rnn=1,
         learning_rate=1e-4,
         warm_up_steps=0,
         decay=False,
@@ -146,8 +145,8 @@ PRESETS: dict[str, PretrainConfig] = {
 """Named configs: the same code with other numbers. `preset` adds the encoder's own.
 
 What we recommend is told once, by the defaults of `PretrainConfig` and of the encoders. `tiny`, `tour` and `laptop`
-make it smaller; `recommended` has the paper's sizes and steps, and two rollouts of each RNN per update: rows and
-budgets of the laptop studies are of one. `paper` has the same sizes, and takes back what the paper does not do.
+make it smaller; `recommended` has the paper's sizes and steps. `paper` has them too, and takes back what the paper
+does not do.
 """
 
 _PROBING_OPTIONS: dict[str, dict[str, Any]] = {
