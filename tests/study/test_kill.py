@@ -55,7 +55,7 @@ def test_a_killed_study_given_again_gives_the_table_of_an_uninterrupted_one(tmp_
     study.write_text(STUDY)
     for pattern in ("zoo/zoo.json", "runs/*/checkpoint.safetensors"):
         _kill_when_a_file_is_there(study, killed, pattern)
-    assert not any(killed.glob("rows/*.json"))
+    assert not any(killed.glob("rows/pretrain.*.json")), "baselines alone may be done by then"
     _kill_when_a_file_is_there(study, killed, "runs/supervised.*.safetensors")
     assert any(killed.glob("rows/frozen.*.json")), "frozen predictions do not wait for supervised ones"
     assert not any(killed.glob("rows/supervised.*.json"))
