@@ -339,8 +339,8 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
         d_gates, d_hidden, d_state = np.empty((C, R, G), real), np.empty((T, R, H), real), np.empty((R, H), real)
         recurrent, d_recurrent = np.empty((R, G), real), np.empty((C, R, G), real)
         w_in, w_ih, w_hh = np.empty((I, G), real), np.empty((H, G), real), np.empty((H, G), real)
-        bias, out_bias, nothing = np.empty(G, real), np.zeros(padded, real), np.zeros(H, real)
-        d_in = np.empty((I, G), real)
+        bias, out_bias, d_in = np.empty(G, real), np.zeros(padded, real), np.empty((I, G), real)
+        nothing = np.broadcast_to(np.zeros(H, real), (TR, H))
         w_out, logits = np.zeros((H, padded), real), np.empty((TR, padded), real)
         target, frame = np.empty((R, T), np.int64), np.empty((T, R, I), real)
         pixel = np.zeros(inputs.shape[1] + 2, real)
@@ -394,8 +394,7 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
             at_out = _matrix(g, readout, O, H)
             add_product(at_out, logits.T, top, at_out, O, TR, H)
             _add_rows(logits, g[readout + O * H :], TR, O)
-            none = np.broadcast_to(nothing, (TR, H))
-            add_product(none, logits, _matrix(w, readout, O, H), d_hidden.reshape(TR, H), TR, O, H)
+            add_product(nothing, logits, _matrix(w, readout, O, H), d_hidden.reshape(TR, H), TR, O, H)
             for layer in range(L - 1, -1, -1):
                 below = first + (layer - 1) * other if layer > 0 else 0
                 at_hh = below + G * (H if layer > 0 else I)
@@ -422,11 +421,13 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
                     if gru:
                         _add_rows(d_part, g[at_bias + G : at_bias + 2 * G], number, G)
                     if layer > 0:
-                        into_ih, none = _matrix(g, below, G, H), np.broadcast_to(nothing, (R, H))
-                        under = hidden[layer - 1, begin + 1 : end + 1].reshape(number, H)
+                        into_ih, under = (
+                            _matrix(g, below, G, H),
+                            hidden[layer - 1, begin + 1 : end + 1].reshape(number, H),
+                        )
                         add_product(into_ih, d_input.T, under, into_ih, G, number, H)
                         for t in range(begin, end):
-                            add_product(none, d_gates[t - begin], _matrix(w, below, G, H), d_hidden[t], R, G, H)
+                            add_product(nothing, d_gates[t - begin], _matrix(w, below, G, H), d_hidden[t], R, G, H)
                     else:
                         add_product(d_in, frame[begin:end].reshape(number, I).T, d_input, d_in, I, number, G)
                 if layer == 0:

@@ -30,7 +30,6 @@ _BITS = 512 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 256
 _INDEX = ir.IntType(64)
 _TILE = 24 if _BITS == 512 else 12  # vectors of the result, of 32 or 16 registers: the rest is for the operands
 _TILE_VECTORS = 2  # in a row of it
-_WIDEST = 16  # float32 numbers of the widest vector
 INNER_BLOCK = 128
 """So much of the inner dimension at a time that its rows stay in the first cache."""
 
@@ -58,7 +57,8 @@ def _column_tiles(columns: int, lanes: int) -> list[tuple[int, list[int]]]:
 
 def vector_columns(columns: int) -> int:
     """Columns to give a result of which so many are needed, that it be computed in few vectors: 16 rather than 12."""
-    return max(4, 1 << (columns - 1).bit_length()) if columns <= _WIDEST else -(-columns // _WIDEST) * _WIDEST
+    lanes = _BITS // 32
+    return max(4, 1 << (columns - 1).bit_length()) if columns <= lanes else -(-columns // lanes) * lanes
 
 
 class _Matrix:

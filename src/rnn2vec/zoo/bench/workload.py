@@ -55,7 +55,7 @@ class Workload:
         """Floating-point operations of the matrix products in one update over batches of so many rows.
 
         Each weight matrix is used three times: forward, for the gradient of its input, for its own gradient. Of the
-        first layer's, tokens need none (a lookup), and pixels need no gradient of the input.
+        first layer's, tokens need none (a lookup would do), and pixels need no gradient of the input.
         """
         spec = self.spec
         gates = spec.num_gates * spec.hidden_size
