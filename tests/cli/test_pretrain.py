@@ -61,7 +61,7 @@ def test_a_large_preset_is_shortened_by_its_options(name: str, tiny_zoo: Zoo, tm
     assert main(["pretrain", str(tiny_zoo.folder), "--out", str(tmp_path / "run"), *words]) == 0
     config = json.loads(capsys.readouterr().out)["config"]
     assert (config["num_steps"], config["batch_size"], config["emulator_hidden_size"]) == (2, 2, 256)
-    assert config["rollouts_per_rnn"] == (2 if name == "recommended" else 1)
+    assert config["rollouts_per_rnn"] == 1
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [2]
 
 
