@@ -11,8 +11,9 @@ import pytest
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import StudyPiece, pieces_of
 from rnn2vec.study.files import checked
+from rnn2vec.study.marker import write_marker
 from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
-from rnn2vec.study.run import Outcome, run_study, write_marker
+from rnn2vec.study.run import Outcome, run_study
 
 STEPS = [100, 200, 300]
 TASKS = [[float(offset), 0.0, 0.0] for offset in range(10)]

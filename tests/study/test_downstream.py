@@ -19,9 +19,10 @@ from rnn2vec.report.study_report import write_study_report
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import StudyPiece, pieces_of
 from rnn2vec.study.files import checked
+from rnn2vec.study.marker import write_marker
 from rnn2vec.study.pieces import run_prediction
 from rnn2vec.study.rows import Row, read_rows, write_row
-from rnn2vec.study.run import Outcome, run_study, write_marker
+from rnn2vec.study.run import Outcome, run_study
 from rnn2vec.study.summary import read_study_of, summarize
 from rnn2vec.study.table import tidy_table
 from rnn2vec.zoo.store import Zoo

@@ -15,9 +15,10 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import pieces_of
+from rnn2vec.study.marker import read_study_of, write_marker
 from rnn2vec.study.pieces import run_floor, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, read_rows, write_row
-from rnn2vec.study.run import Outcome, StudyError, run_study, usable_cores
+from rnn2vec.study.run import Outcome, StudyError, run_study
 from rnn2vec.study.summary import summarize
 from rnn2vec.zoo.store import Zoo
 
@@ -135,6 +136,30 @@ def test_another_study_in_the_folder_is_refused(copy: Path, small_study: Callabl
         run_study(small_study(name="other"), copy)
 
 
+def test_the_marker_says_who_asked_first(
+    copy: Path, small_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (copy / "study.json").read_bytes()
+    monkeypatch.setattr("rnn2vec.study.marker.provenance", lambda: {"commit": "later"})
+    run_study(small_study(), copy)
+    assert (copy / "study.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"study": []}'])
+def test_a_damaged_marker_is_written_anew_and_rows_stay(
+    copy: Path, small_study: Callable[..., Study], content: str
+) -> None:
+    (copy / "study.json").write_text(content)
+    assert run_study(small_study(), copy).skipped == (FLOOR, INTERACTIVE)
+    assert read_study_of(copy) == small_study()
+
+
+def test_variants_in_another_order_are_written_down(tmp_path: Path, study_of: Callable[..., Study]) -> None:
+    write_marker(tmp_path, study_of(variants={"one": {}, "two": {}}))
+    write_marker(tmp_path, study_of(variants={"two": {}, "one": {}}))
+    assert list(read_study_of(tmp_path).variants) == ["two", "one"]
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path, small_study: Callable[..., Study]) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"not a study \(it has no study.json\)"):
@@ -219,7 +244,3 @@ def test_the_summary_needs_no_more_than_rows(ran: Ran, copy: Path) -> None:
     for name in ("zoo", "runs"):
         shutil.rmtree(copy / name)
     assert summarize(copy) == summarize(ran[0])
-
-
-def test_there_is_a_core_to_use() -> None:
-    assert usable_cores() >= 1

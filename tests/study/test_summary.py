@@ -13,8 +13,8 @@ import pytest
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import StudyPiece
+from rnn2vec.study.marker import write_marker
 from rnn2vec.study.rows import Row
-from rnn2vec.study.run import write_marker
 from rnn2vec.study.summary import Floor, is_clearly_below, left_plateau_at, summarize, to_json
 from rnn2vec.study.table import tidy_table, write_table
 

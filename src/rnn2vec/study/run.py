@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec._files import claim_folder, read_json, write_atomically
-from rnn2vec._provenance import provenance
+from rnn2vec._files import claim_folder, write_atomically
+from rnn2vec.execution.cores import usable_cores
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.properties.data import find_property
 from rnn2vec.study.config import BASELINE, PRETRAIN, Study
 from rnn2vec.study.expand import StudyPiece, changes, pieces_of, require_trainable
 from rnn2vec.study.files import checked
+from rnn2vec.study.marker import MARKER, study_before, write_marker
 from rnn2vec.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.zoo.build import build_zoo
@@ -27,7 +26,6 @@ from rnn2vec.zoo.store import Zoo
 ManyProgress = Callable[[str, float, float, str], None]
 """Told `(which, done, total, what)`: which is `zoo` or `pieces`."""
 
-MARKER = "study.json"
 ZOO = "zoo"
 """Below the study's folder: the zoo that was built for it."""
 ERRORS = "errors"
@@ -62,11 +60,6 @@ class Outcome:
                 f"{len(self.failed)} of {pieces} pieces failed:{reasons}",
                 remedy=f"all others are done. Tracebacks are in {out / ERRORS}; the same command tries these again.",
             )
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_study(
@@ -129,28 +122,21 @@ def _job(piece: StudyPiece, common: dict[str, Any], device: str) -> Piece:
     return Piece(piece.name, function, {**common, "piece": piece, "device": device})
 
 
-def write_marker(folder: Path, study: Study) -> None:
-    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons."""
-    content = {"study": study.to_dict(), "provenance": provenance()}
-    write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
-
-
 def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path) -> None:
     """Check that what is in the folder answers the same question.
 
     Raises:
         UsageError: it does not. Nothing was touched.
     """
-    if (folder / MARKER).exists():
-        name = read_json(folder / MARKER)["study"]["name"]
-        if name != study.name:
-            raise UsageError(f"{folder} holds study {name}, not {study.name}", remedy="give another --out.")
+    before = study_before(folder)
+    if before is not None and before.name != study.name:
+        raise UsageError(f"{folder} holds study {before.name}, not {study.name}", remedy="give another --out.")
     for piece in pieces:
         row = rows.get(piece.name)
         if row is None or piece.config is None:
             continue
-        before = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
-        different = changes(piece.config, before.to_dict())
+        trained = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
+        different = changes(piece.config, trained.to_dict())
         if different:
             raise UsageError(
                 f"{folder} has a row of {piece.name} with another config: {', '.join(different)}",

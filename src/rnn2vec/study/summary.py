@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_json
+from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.study import downstream
 from rnn2vec.study.config import PRETRAIN, Study
 from rnn2vec.study.downstream import LossCorrelation, Prediction, loss_correlations, predictions_of
 from rnn2vec.study.expand import FLOOR, pieces_of, points_of
-from rnn2vec.study.files import checked
+from rnn2vec.study.marker import read_study_of
 from rnn2vec.study.rows import CLOSED_FORM, Row, read_rows
-from rnn2vec.study.run import MARKER
 from rnn2vec.study.statistics import FEWEST, Comparison, Estimate, estimate, paired, studentized_intervals
 
 CLEARLY_BELOW = 0.9
@@ -152,22 +150,6 @@ def summarize(folder: str | Path) -> Summary:
         rows=rows,
         missing=tuple(piece.name for piece in pieces if piece.name not in rows),
     )
-
-
-def read_study_of(folder: Path) -> Study:
-    """The study that a folder holds.
-
-    Raises:
-        UsageError: it holds none.
-        DataError: `study.json` is damaged.
-    """
-    path = folder / MARKER
-    if not path.is_file():
-        raise UsageError(f"{folder} holds no study", remedy="give a folder that `rnn2vec study run --out` made.")
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("study"), dict):
-        raise DataError(f"{path} describes no study", remedy="give `rnn2vec study run` again: it writes it anew.")
-    return checked(Study, content["study"], where=str(path))
 
 
 def _metric(row: Row) -> str:

@@ -1,0 +1,50 @@
+"""`study.json`: what makes a folder that of a study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._files import read_json, write_atomically
+from rnn2vec._provenance import provenance
+from rnn2vec.study.config import Study
+from rnn2vec.study.files import checked
+
+MARKER = "study.json"
+
+
+def write_marker(folder: Path, study: Study) -> None:
+    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons.
+
+    One that asks for the same is left as it is: its provenance is that of who asked first, and rows have their own.
+    """
+    before = study_before(folder)
+    if before is not None and json.dumps(before.to_dict()) == json.dumps(study.to_dict()):
+        return
+    content = {"study": study.to_dict(), "provenance": provenance()}
+    write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_study_of(folder: Path) -> Study:
+    """The study that a folder holds.
+
+    Raises:
+        UsageError: it holds none, or that of another version.
+        DataError: `study.json` is damaged.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no study", remedy="give a folder that `rnn2vec study run --out` made.")
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("study"), dict):
+        raise DataError(f"{path} describes no study", remedy="give `rnn2vec study run` again: it writes it anew.")
+    return checked(Study, content["study"], where=str(path))
+
+
+def study_before(folder: Path) -> Study | None:
+    """The study that a folder holds; None where it holds none yet, or a damaged `study.json`, which is written anew."""
+    try:
+        return read_study_of(folder) if (folder / MARKER).exists() else None
+    except DataError:
+        return None
