@@ -196,7 +196,7 @@ def _wait_for(reached: Any, seconds: float = 30.0) -> None:
 
 def test_what_fails_and_what_is_killed_stops_no_other_piece(tmp_path: Path) -> None:
     broken, doomed = Piece("broken", fail, {"folder": tmp_path}), Piece("doomed", die)
-    outcomes = try_pieces([broken, doomed, *_notes(tmp_path, "a", "b")], workers=1, progress=_ignore)
+    outcomes = try_pieces([broken, doomed, *_notes(tmp_path, "a", "b")], devices=["cpu"], progress=_ignore)
     assert list(outcomes) == ["broken", "doomed", "a", "b"]
     assert isinstance(outcomes["broken"], DataError)
     assert "in fail" in "".join(traceback.format_exception(outcomes["broken"]))  # where it happened, in its process
@@ -210,7 +210,7 @@ def test_pieces_that_may_fail_run_side_by_side_on_one_thread_each(
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     heard: list[str] = []
     pieces = [Piece("x", threads), Piece("y", threads), *_notes(tmp_path, "a")]
-    outcomes = try_pieces(pieces, workers=2, progress=lambda *report: heard.append(report[0]))
+    outcomes = try_pieces(pieces, devices=["cpu"] * 2, progress=lambda *report: heard.append(report[0]))
     assert outcomes == {"x": dict.fromkeys(VARIABLES, "1"), "y": dict.fromkeys(VARIABLES, "1"), "a": "A"}
     assert heard == ["a"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
@@ -218,10 +218,10 @@ def test_pieces_that_may_fail_run_side_by_side_on_one_thread_each(
 
 def test_pieces_that_may_fail_are_checked_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="workers=0"):
-        try_pieces([], workers=0, progress=_ignore)
+        try_pieces([], devices=[], progress=_ignore)
     with pytest.raises(UsageError, match="two pieces of one name"):
-        try_pieces(_notes(tmp_path, "a", "a"), workers=1, progress=_ignore)
-    assert try_pieces([], workers=1, progress=_ignore) == {}
+        try_pieces(_notes(tmp_path, "a", "a"), devices=["cpu"], progress=_ignore)
+    assert try_pieces([], devices=["cpu"], progress=_ignore) == {}
 
 
 def seen(folder: Path, names: list[str], progress: Progress) -> list[bool]:  # noqa: ARG001
@@ -238,7 +238,7 @@ def test_a_piece_that_needs_another_begins_when_it_is_over_and_the_next_one_does
     first = Piece("first", wait_until, {"folder": tmp_path, "names": ["behind"]})
     needs = Piece("needs", seen, {"folder": tmp_path, "names": ["behind"]})
     pieces = [first, needs, *_notes(tmp_path, "behind")]
-    outcomes = try_pieces(pieces, workers=2, progress=_ignore, after={"needs": "first"})
+    outcomes = try_pieces(pieces, devices=["cpu"] * 2, progress=_ignore, after={"needs": "first"})
     assert list(outcomes) == ["first", "needs", "behind"]
     assert outcomes["needs"] == [True]
 
@@ -248,7 +248,7 @@ def test_with_one_worker_the_order_given_is_kept(tmp_path: Path) -> None:
     pieces = _notes(tmp_path, "a", "of-a", "b", "of-b")
     try_pieces(
         pieces,
-        workers=1,
+        devices=["cpu"],
         progress=lambda *report: heard.append(report[0]),
         after={"of-a": "a", "of-b": "b", "b": "done long ago"},
     )
@@ -257,7 +257,7 @@ def test_with_one_worker_the_order_given_is_kept(tmp_path: Path) -> None:
 
 def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
     pieces = [Piece("broken", fail, {"folder": tmp_path}), *_notes(tmp_path, "needs")]
-    outcomes = try_pieces(pieces, workers=2, progress=_ignore, after={"needs": "broken"})
+    outcomes = try_pieces(pieces, devices=["cpu"] * 2, progress=_ignore, after={"needs": "broken"})
     assert isinstance(outcomes["broken"], DataError)
     assert outcomes["needs"] == "NEEDS"
 
@@ -265,5 +265,20 @@ def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [{"a": "b"}, {"b": "b"}])
 def test_a_piece_that_needs_one_behind_it_is_refused(tmp_path: Path, after: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"[ab] before b, which it needs\n.*the other way round"):
-        try_pieces(_notes(tmp_path, "a", "b"), workers=1, progress=_ignore, after=after)
+        try_pieces(_notes(tmp_path, "a", "b"), devices=["cpu"], progress=_ignore, after=after)
     assert list(tmp_path.iterdir()) == []
+
+
+def occupy(folder: Path, device: str, progress: Progress) -> str:  # noqa: ARG001
+    (folder / device).touch(exist_ok=False)  # nobody else may be there
+    time.sleep(0.1)
+    (folder / device).unlink()
+    return device
+
+
+def test_pieces_are_spread_over_devices_that_are_free(tmp_path: Path) -> None:
+    pieces = [Piece(name, occupy, {"folder": tmp_path}, takes_device=True) for name in "abcde"]
+    pieces.insert(1, *_notes(tmp_path, "takes no device", seconds=0.1))
+    outcomes = try_pieces(pieces, devices=["cuda:0", "cuda:1"], progress=_ignore)
+    assert outcomes.pop("takes no device") == "TAKES NO DEVICE"
+    assert set(outcomes.values()) == {"cuda:0", "cuda:1"}

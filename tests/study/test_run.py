@@ -160,6 +160,14 @@ def test_variants_in_another_order_are_written_down(tmp_path: Path, study_of: Ca
     assert list(read_study_of(tmp_path).variants) == ["two", "one"]
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
+    tmp_path: Path, small_study: Callable[..., Study]
+) -> None:
+    with pytest.raises(UsageError, match="torch cannot use device 'cuda:99'"):
+        run_study(small_study(), tmp_path / "out", device="cuda:99")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path, small_study: Callable[..., Study]) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"not a study \(it has no study.json\)"):

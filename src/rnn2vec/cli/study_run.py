@@ -26,9 +26,9 @@ class Run(Verb):
     out: Path
     """Folder of the zoo, the runs and the rows."""
     workers: int | None = None
-    """Pieces trained at the same time, one core each; one for each usable core by default."""
+    """Pieces trained at the same time; by default one for each usable core, or for each GPU."""
     device: str = "cpu"
-    """Where to train."""
+    """Where to train: cpu, cuda for every GPU that torch sees, or one of them, such as cuda:1."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Run what is left; what failed is an error, once everything else is done."""

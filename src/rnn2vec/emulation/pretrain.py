@@ -20,6 +20,7 @@ from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.parallel import Processes
 from rnn2vec.emulation.tracking import JsonLines, Tracker, append_line
 from rnn2vec.emulation.trainer import Trainer
+from rnn2vec.execution.devices import require_device
 from rnn2vec.zoo.store import Zoo
 
 
@@ -60,7 +61,7 @@ def pretrain(
     losses.distance(config.loss, source.interface.output_kind)
     if config.encoder not in encoders.ENCODERS:
         raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
-    _require_device(device)
+    require_device(device)
     _require_precision(config.precision, device)
     processes = Processes.current()
     # Refuses what cannot be trained, before the folder is touched.
@@ -122,14 +123,6 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
             f"{folder} holds a run of another config: {', '.join(different)}; it was not touched",
             remedy="give its options to go on with it, or another --out for a new run.",
         )
-
-
-def _require_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
 
 
 def _require_precision(precision: Precision, device: str) -> None:

@@ -6,6 +6,7 @@ Small models gain nothing from a second thread, so pieces that need one core eac
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import threading
@@ -36,6 +37,8 @@ class Piece:
     """Called with the arguments and `progress`; must be importable by name."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments."""
+    takes_device: bool = False
+    """Whether `try_pieces` gives it `device=` too, one that is free when it begins."""
 
 
 class _Line:
@@ -92,7 +95,7 @@ def run_pieces(
 def try_pieces(
     pieces: Sequence[Piece],
     *,
-    workers: int,
+    devices: Sequence[str],
     progress: Callable[[str, float, float, str], None],
     after: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -102,8 +105,8 @@ def try_pieces(
 
     Args:
         pieces: what to run; their names differ.
-        workers: processes at a time.
-        progress: told `(piece, done, total, what)`, from one thread for each worker.
+        devices: one for each piece at a time, such as two times `cpu` for two (see `execution.devices.spread`).
+        progress: told `(piece, done, total, what)`, from one thread for each device.
         after: for pieces that need another, its name: they begin when it is over, however it ended. Until then those
             behind them are begun. A name that is not among the pieces holds nothing up.
 
@@ -111,28 +114,34 @@ def try_pieces(
         What each piece returned, or the exception that it raised, by name.
 
     Raises:
-        UsageError: no workers, two pieces of one name, or a piece that is to come after one behind it.
+        UsageError: no device, two pieces of one name, or a piece that is to come after one behind it.
     """
-    _require_runnable(pieces, workers)
+    _require_runnable(pieces, len(devices))
     after = after or {}
     _require_in_order([piece.name for piece in pieces], after)
 
-    def attempt(piece: Piece) -> Any:
+    def attempt(piece: Piece, device: str) -> Any:
+        given = {"device": device} if piece.takes_device else {}
+        piece = dataclasses.replace(piece, arguments={**piece.arguments, **given})
         try:
             return run_pieces([piece], workers=1, progress=progress)[piece.name]
         except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
             return error
 
     waiting, running = {piece.name: piece for piece in pieces}, dict[Future[Any], str]()
+    free, taken = list(devices), dict[str, str]()
     outcomes: dict[str, Any] = {}
-    with _one_thread_each(), ThreadPoolExecutor(workers) as threads:
+    with _one_thread_each(), ThreadPoolExecutor(len(devices)) as threads:
         while waiting or running:  # an interruption ends it: what runs hears of it too, what waits does not begin
             unfinished = {*waiting, *running.values()}
             ready = [name for name in waiting if after.get(name) not in unfinished]
-            for name in ready[: workers - len(running)]:
-                running[threads.submit(attempt, waiting.pop(name))] = name
+            for name in ready[: len(free)]:
+                taken[name] = free.pop(0)
+                running[threads.submit(attempt, waiting.pop(name), taken[name])] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                outcomes[running.pop(future)] = future.result()
+                name = running.pop(future)
+                free.append(taken.pop(name))
+                outcomes[name] = future.result()
     return {piece.name: outcomes[piece.name] for piece in pieces}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._files import claim_folder, write_atomically
-from rnn2vec.execution.cores import usable_cores
+from rnn2vec.execution.devices import spread
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.properties.data import find_property
 from rnn2vec.study.config import BASELINE, PRETRAIN, Study
@@ -75,18 +75,19 @@ def run_study(
     Args:
         study: what to train.
         out: the study's folder: new, empty, or one of the same study. It may have grown by seeds, variants or sweeps.
-        workers: pieces at a time, one core each; as many as there are usable cores by default.
-        device: where to train.
+        workers: pieces at a time; by default one for each usable core, or for each GPU.
+        device: where to train: `cpu`, `cuda` for every GPU that torch sees, or one of them, such as `cuda:1`.
         progress: told of the updates made: for the zoo, and over all pieces that are left.
 
     Returns:
         What was done, and what failed.
 
     Raises:
-        UsageError: the folder holds something else, or rows of another config.
+        UsageError: the folder holds something else, or rows of another config; or there is no such device.
         DataError: zoo or rows are damaged.
     """
     folder = Path(out)
+    devices = spread(device, workers)
     pieces = pieces_of(study)
     claim_folder(folder, marker=MARKER, kind="study")
     rows = read_rows(folder)
@@ -104,22 +105,22 @@ def run_study(
     _require_same_zoo(zoo, rows)
     common = {"zoo": zoo.folder, "out": folder}
     jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
-    jobs += [_job(piece, common, device) for piece in left]
+    jobs += [_job(piece, common) for piece in left]
     outcomes = try_pieces(
         jobs,
-        workers=workers or usable_cores(),
+        devices=devices,
         progress=_Listener(left, progress).hear,
         after={piece.name: piece.pretraining for piece in left if piece.setting == "frozen"},
     )
     return _outcome(folder, skipped, outcomes)
 
 
-def _job(piece: StudyPiece, common: dict[str, Any], device: str) -> Piece:
+def _job(piece: StudyPiece, common: dict[str, Any]) -> Piece:
     """What a worker is given for a piece."""
     if piece.setting == BASELINE:
         return Piece(piece.name, run_baselines, {**common, "piece": piece})
     function = run_pretraining if piece.setting == PRETRAIN else run_prediction
-    return Piece(piece.name, function, {**common, "piece": piece, "device": device})
+    return Piece(piece.name, function, {**common, "piece": piece}, takes_device=True)
 
 
 def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from rnn2vec._errors import UsageError
 from rnn2vec._shapes import InputSequences, OutputSequences
+from rnn2vec.execution.devices import require_device
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -76,11 +76,8 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, device: str = "cpu") -> None:
-        try:
-            self._device = torch.empty(0, device=device).device
-        except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
+        require_device(device)
+        self._device = torch.device(device)
 
     def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
         """Every architecture, every kind of examples."""
