@@ -27,6 +27,19 @@ def test_a_panel_for_each_run_and_a_colour_for_each_step(one: Imitation, tmp_pat
     assert f"R² = {one.performance.r_squared:.3f}" in texts
 
 
+def test_runs_of_a_study_are_titled_by_what_sets_them_apart(one: Imitation, tmp_path: Path) -> None:
+    runs = {f"pretrain.{name}.default.seed-0": one for name in ("dwsnet", "interactive-probing")}
+    draw_imitations(runs, tmp_path / "figure.svg")
+    texts = {"".join(node.itertext()) for node in ET.parse(tmp_path / "figure.svg").iter() if "text" in node.tag}
+    assert {"dwsnet", "interactive-probing"} <= texts
+
+
+def test_a_single_run_has_its_whole_name(one: Imitation, tmp_path: Path) -> None:
+    draw_imitations({"pretrain.dwsnet.default": one}, tmp_path / "figure.svg")
+    texts = {"".join(node.itertext()) for node in ET.parse(tmp_path / "figure.svg").iter() if "text" in node.tag}
+    assert "pretrain dwsnet default" in texts
+
+
 def test_the_same_results_give_the_same_file(one: Imitation, tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         draw_imitations({"first": one}, tmp_path / name)

@@ -5,7 +5,7 @@ A static picture for the documentation, hence matplotlib and SVG: plotly's pages
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
     """A panel for each run: a dot for each RNN, coloured by how long it was trained; on the diagonal both are equal.
 
     Args:
-        imitations: by the panel's title.
+        imitations: by run; what sets their names apart is the panel's title.
         path: the SVG to write.
     """
     from matplotlib import rc_context  # noqa: PLC0415
@@ -31,10 +31,10 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
 
     steps = np.unique(np.concatenate([one.steps for one in imitations.values()]))
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.1 * len(imitations) + 1.0, 3.5), layout="constrained")
+        figure = Figure(figsize=(3.1 * len(imitations) + 1.0, 3.8), layout="constrained")
         panels = figure.subplots(1, len(imitations), sharey=True, squeeze=False)[0]
         colours = ListedColormap(_colours(len(steps)))
-        for panel, (title, one) in zip(panels, imitations.items(), strict=True):
+        for panel, title, one in zip(panels, _told_apart(imitations), imitations.values(), strict=True):
             panel.plot([0, 1], [0, 1], color=LOOK.faint, linewidth=1, linestyle=(0, (4, 3)))
             panel.scatter(
                 one.performance.rnn,
@@ -55,6 +55,13 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
             panels[-1].scatter([], [], color=colours(place), s=20, label=f"{step:,}")
         panels[-1].legend(title="updates", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         save_svg(figure, path)
+
+
+def _told_apart(names: Iterable[str]) -> list[str]:
+    """The names without the parts between dots that all of them share, as in those of a study's runs."""
+    parts = [name.split(".") for name in names]
+    shared = set(parts[0]).intersection(*parts[1:]) if len(parts) > 1 else set[str]()
+    return [" ".join(part for part in name if part not in shared) for name in parts]
 
 
 def imitation_markdown(imitations: Mapping[str, Mapping[str, Imitation]]) -> str:
