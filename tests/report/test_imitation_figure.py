@@ -20,9 +20,13 @@ def one() -> Imitation:
     return Imitation("x", comparison, np.array([0, 100, 2000, 2000]), ((1.0,), (1.0,), (2.0,), (2.0,)), (0.1, 0.95))
 
 
+def _texts(figure: Path) -> set[str]:
+    return {"".join(node.itertext()) for node in ET.parse(figure).iter() if "text" in node.tag}
+
+
 def test_a_panel_for_each_run_and_a_colour_for_each_step(one: Imitation, tmp_path: Path) -> None:
     draw_imitations({"first": one, "second": one}, tmp_path / "figure.svg")
-    texts = {"".join(node.itertext()) for node in ET.parse(tmp_path / "figure.svg").iter() if "text" in node.tag}
+    texts = _texts(tmp_path / "figure.svg")
     assert {"first", "second", "0", "100", "2,000", "performance of the RNN"} <= texts
     assert f"R² = {one.performance.r_squared:.3f}" in texts
 
@@ -30,13 +34,13 @@ def test_a_panel_for_each_run_and_a_colour_for_each_step(one: Imitation, tmp_pat
 def test_runs_of_a_study_are_titled_by_what_sets_them_apart(one: Imitation, tmp_path: Path) -> None:
     runs = {f"pretrain.{name}.default.seed-0": one for name in ("dwsnet", "interactive-probing")}
     draw_imitations(runs, tmp_path / "figure.svg")
-    texts = {"".join(node.itertext()) for node in ET.parse(tmp_path / "figure.svg").iter() if "text" in node.tag}
+    texts = _texts(tmp_path / "figure.svg")
     assert {"dwsnet", "interactive-probing"} <= texts
 
 
 def test_a_single_run_has_its_whole_name(one: Imitation, tmp_path: Path) -> None:
     draw_imitations({"pretrain.dwsnet.default": one}, tmp_path / "figure.svg")
-    texts = {"".join(node.itertext()) for node in ET.parse(tmp_path / "figure.svg").iter() if "text" in node.tag}
+    texts = _texts(tmp_path / "figure.svg")
     assert "pretrain dwsnet default" in texts
 
 

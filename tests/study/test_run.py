@@ -15,7 +15,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.study.config import Study
 from rnn2vec.study.expand import pieces_of
-from rnn2vec.study.marker import read_study_of, write_marker
+from rnn2vec.study.marker import read_study_of
 from rnn2vec.study.pieces import run_floor, run_pretraining
 from rnn2vec.study.rows import CLOSED_FORM, read_rows, write_row
 from rnn2vec.study.run import Outcome, StudyError, run_study
@@ -145,7 +145,7 @@ def test_the_marker_says_who_asked_first(
     assert (copy / "study.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"study": []}'])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"study": []}', '{"study": {}}', '{"study": {"name": 1}}'])
 def test_a_damaged_marker_is_written_anew_and_rows_stay(
     copy: Path, small_study: Callable[..., Study], content: str
 ) -> None:
@@ -154,10 +154,12 @@ def test_a_damaged_marker_is_written_anew_and_rows_stay(
     assert read_study_of(copy) == small_study()
 
 
-def test_variants_in_another_order_are_written_down(tmp_path: Path, study_of: Callable[..., Study]) -> None:
-    write_marker(tmp_path, study_of(variants={"one": {}, "two": {}}))
-    write_marker(tmp_path, study_of(variants={"two": {}, "one": {}}))
-    assert list(read_study_of(tmp_path).variants) == ["two", "one"]
+def test_variants_in_another_order_are_written_down(
+    made_up: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    folder = made_up(study_of(variants={"one": {}, "two": {}}), lambda _: [0.05])
+    assert run_study(study_of(variants={"two": {}, "one": {}}), folder).done == ()
+    assert list(read_study_of(folder).variants) == ["two", "one"]
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_made(

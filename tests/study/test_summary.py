@@ -173,7 +173,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, study_of: Callable[
         summarize(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"study": {"name": 1}}'])
 def test_a_damaged_marker_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(DataError, match=r"study\.json"):

@@ -128,19 +128,19 @@ def try_pieces(
         except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
             return error
 
-    waiting, running = {piece.name: piece for piece in pieces}, dict[Future[Any], str]()
-    free, taken = list(devices), dict[str, str]()
+    waiting, free = {piece.name: piece for piece in pieces}, list(devices)
+    running: dict[Future[Any], tuple[str, str]] = {}  # a piece, and the device that it took
     outcomes: dict[str, Any] = {}
     with _one_thread_each(), ThreadPoolExecutor(len(devices)) as threads:
         while waiting or running:  # an interruption ends it: what runs hears of it too, what waits does not begin
-            unfinished = {*waiting, *running.values()}
+            unfinished = {*waiting, *(name for name, _ in running.values())}
             ready = [name for name in waiting if after.get(name) not in unfinished]
             for name in ready[: len(free)]:
-                taken[name] = free.pop(0)
-                running[threads.submit(attempt, waiting.pop(name), taken[name])] = name
+                device = free.pop(0)
+                running[threads.submit(attempt, waiting.pop(name), device)] = name, device
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                name = running.pop(future)
-                free.append(taken.pop(name))
+                name, device = running.pop(future)
+                free.append(device)
                 outcomes[name] = future.result()
     return {piece.name: outcomes[piece.name] for piece in pieces}
 

@@ -15,13 +15,7 @@ MARKER = "study.json"
 
 
 def write_marker(folder: Path, study: Study) -> None:
-    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons.
-
-    One that asks for the same is left as it is: its provenance is that of who asked first, and rows have their own.
-    """
-    before = study_before(folder)
-    if before is not None and json.dumps(before.to_dict()) == json.dumps(study.to_dict()):
-        return
+    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons."""
     content = {"study": study.to_dict(), "provenance": provenance()}
     write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -30,16 +24,20 @@ def read_study_of(folder: Path) -> Study:
     """The study that a folder holds.
 
     Raises:
-        UsageError: it holds none, or that of another version.
-        DataError: `study.json` is damaged.
+        UsageError: it holds none.
+        DataError: `study.json` is damaged, or lacks something that a study has.
     """
     path = folder / MARKER
     if not path.is_file():
         raise UsageError(f"{folder} holds no study", remedy="give a folder that `rnn2vec study run --out` made.")
     content = read_json(path)
+    remedy = "give `rnn2vec study run` again: it writes it anew."
     if not isinstance(content, dict) or not isinstance(content.get("study"), dict):
-        raise DataError(f"{path} describes no study", remedy="give `rnn2vec study run` again: it writes it anew.")
-    return checked(Study, content["study"], where=str(path))
+        raise DataError(f"{path} describes no study", remedy=remedy)
+    try:
+        return checked(Study, content["study"], where=str(path))
+    except UsageError as error:
+        raise DataError(f"{path} describes no study: {error.problem}", remedy=remedy) from error
 
 
 def study_before(folder: Path) -> Study | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,8 +92,10 @@ def run_study(
     pieces = pieces_of(study)
     claim_folder(folder, marker=MARKER, kind="study")
     rows = read_rows(folder)
-    _require_same(study, pieces, rows, folder)
-    write_marker(folder, study)
+    before = study_before(folder)
+    _require_same(study, before, pieces, rows, folder)
+    if not _asks_the_same(before, study):  # else the provenance stays that of who asked first; rows have their own
+        write_marker(folder, study)
     skipped = tuple(piece.name for piece in pieces if piece.name in rows)
     left = [piece for piece in pieces if piece.name not in rows]
     needs_floor = study.floor and CLOSED_FORM not in rows
@@ -123,13 +126,19 @@ def _job(piece: StudyPiece, common: dict[str, Any]) -> Piece:
     return Piece(piece.name, function, {**common, "piece": piece}, takes_device=True)
 
 
-def _require_same(study: Study, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path) -> None:
+def _asks_the_same(before: Study | None, study: Study) -> bool:
+    """Whether a study is what it was, the order of its variants too."""
+    return before is not None and json.dumps(before.to_dict()) == json.dumps(study.to_dict())
+
+
+def _require_same(
+    study: Study, before: Study | None, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path
+) -> None:
     """Check that what is in the folder answers the same question.
 
     Raises:
         UsageError: it does not. Nothing was touched.
     """
-    before = study_before(folder)
     if before is not None and before.name != study.name:
         raise UsageError(f"{folder} holds study {before.name}, not {study.name}", remedy="give another --out.")
     for piece in pieces:
