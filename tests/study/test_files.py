@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from rnn2vec import tasks
 from rnn2vec._errors import UsageError
-from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.config import PretrainConfig, preset
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.study.config import BASELINE, Study
@@ -130,3 +131,14 @@ def test_sweeps_of_the_repository_go_through_what_is_trained_anyway(path: Path) 
     points = [one for one in points_of(study, 0) if study.sweeps[one.sweep].over.startswith("encoder_options.")]
     swept = {(one.sweep, one.piece.encoder) for one in points}
     assert {(one.sweep, one.piece.encoder) for one in points if one.piece.variant == DEFAULT} == swept
+
+
+def test_the_papers_variant_of_the_ablation_is_the_papers_preset() -> None:
+    study = read_study(STUDIES[0].parent / "ablation.yaml")
+    variant = next(piece.config for piece in pieces_of(study) if piece.variant == "paper")
+    assert isinstance(variant, PretrainConfig)
+    paper = preset("paper", "interactive-probing")
+    sizes = ("emulator_hidden_size", "num_steps", "batch_size", "validate_every", "validation_rollouts", "patience")
+    options = {**paper.encoder_options, "hidden_size": variant.encoder_options["hidden_size"]}
+    ours = {name: getattr(variant, name) for name in sizes}
+    assert variant == dataclasses.replace(paper, encoder_options=options, **ours)
