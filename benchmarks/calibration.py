@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from rnn2vec.analysis.property_prediction import PropertyPredictor
-from rnn2vec.embedding.index.index import Index
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation.config import preset as pretrain_preset
 from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.index.index import Index
+from rnn2vec.inspection.property_prediction import PropertyPredictor
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import preset as zoo_preset
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn2vec.embedding.index.index import Index
-from rnn2vec.embedding.index.search import ExactSearch, FaissSearch
+from rnn2vec.index.index import Index
+from rnn2vec.index.search import ExactSearch, FaissSearch
 
 SIZE, QUERIES, NEIGHBOURS = 16, 200, 10
 

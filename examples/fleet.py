@@ -16,10 +16,10 @@ import sys
 import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from training import PerRNN, beside_baselines, new_rnns, pretraining, train
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
-from rnn2vec.embedding.index.outliers import judge_members
+from rnn2vec.index.outliers import judge_members
+from training import PerRNN, beside_baselines, new_rnns, pretraining, train
 
 NUM_RNNS, NUM_ODD, STEPS, LENGTH, SERIES = 500, 10, 200, 20, 6
 SPEC = RNNSpec(cell="gru", input_size=1, hidden_size=8, num_layers=1, output_size=1)

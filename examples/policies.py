@@ -16,9 +16,9 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
-from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
+from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
 
 SKILLS = ("follow the sign", "do the opposite", "turn left", "turn right", "stay")
 ACTIONS = ("forward", "left", "right", "stay")

@@ -12,9 +12,9 @@ import sys
 
 import torch
 from torch import Tensor
-from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
+from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
 
 TASKS = ("report", "report later", "opposite", "compare", "integrate", "keep the first")
 NUM_RNNS, STEPS, LENGTH, TRIALS = 240, 250, 16, 12

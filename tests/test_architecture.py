@@ -17,17 +17,16 @@ SOURCE = ROOT / "src" / "rnn2vec"
 # A folder imports only from those before it. `_` stands for the private files of the package.
 # fmt: off
 ORDER = [
-    "_", "execution", "rnn", "tasks", "zoo", "encoders", "emulation", "embedding",
-    "properties", "analysis", "interrogation", "study", "report", "explorer", "cli",
+    "_", "execution", "rnn", "tasks", "zoo", "encoders", "training", "emulation", "embedding",
+    "properties", "index", "inspection", "experiments", "report", "explorer", "cli",
 ]
 # fmt: on
 LIGHT_FOLDERS = ORDER[: ORDER.index("embedding") + 1]
 LIGHT_LIBRARIES = {"torch", "numpy", "safetensors", "pyarrow", "jaxtyping", "rnn2vec", *sys.stdlib_module_names}
 LIBRARIES_OF_FILES = {  # that are loaded late, and only with their library
     "zoo/backends/numba_kernels.py": {"numba", "llvmlite"},
-    "zoo/backends/product_kernels.py": {"numba", "llvmlite"},
+    "rnn/kernels/products.py": {"numba", "llvmlite"},
     "zoo/backends/triton_kernels.py": {"triton"},
-    "zoo/bench/jax_contender.py": {"jax"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 

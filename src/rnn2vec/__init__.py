@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnn2vec import encoders, tasks
     from rnn2vec._errors import DataError, Rnn2VecError, StorageError, UsageError
-    from rnn2vec.analysis.pipeline import Rnn2VecTransformer
-    from rnn2vec.embedding.index.index import Index
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
     from rnn2vec.emulation.config import PretrainConfig
     from rnn2vec.emulation.emulator import Emulator
     from rnn2vec.emulation.pretrain import pretrain
     from rnn2vec.encoders.base import WeightEncoder
+    from rnn2vec.index.index import Index
+    from rnn2vec.inspection.scikit_learn import Rnn2VecTransformer
     from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, PolicyBlackBox, StackBlackBox
     from rnn2vec.rnn.budget import BudgetedBlackBox, BudgetError
     from rnn2vec.rnn.collection import RNNCollection
-    from rnn2vec.rnn.foreign.arrays import ArrayLayer, from_arrays
     from rnn2vec.rnn.interface import Interface
+    from rnn2vec.rnn.reading.arrays import ArrayLayer, from_arrays
     from rnn2vec.rnn.spec import RNNSpec
     from rnn2vec.rnn.stack import RNNStack
     from rnn2vec.tasks.base import TaskFamily
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ArrayLayer": "rnn.foreign.arrays",
+    "ArrayLayer": "rnn.reading.arrays",
     "BlackBox": "rnn.blackbox",
     "BudgetError": "rnn.budget",
     "BudgetedBlackBox": "rnn.budget",
     "DataError": "_errors",
     "Emulator": "emulation.emulator",
     "FunctionBlackBox": "rnn.blackbox",
-    "Index": "embedding.index.index",
+    "Index": "index.index",
     "Interface": "rnn.interface",
     "ModuleBlackBox": "rnn.blackbox",
     "PolicyBlackBox": "rnn.blackbox",
@@ -50,7 +50,7 @@ _HOMES = {
     "RNNStack": "rnn.stack",
     "Rnn2Vec": "embedding.rnn2vec",
     "Rnn2VecError": "_errors",
-    "Rnn2VecTransformer": "analysis.pipeline",
+    "Rnn2VecTransformer": "inspection.scikit_learn",
     "StackBlackBox": "rnn.blackbox",
     "StorageError": "_errors",
     "TaskFamily": "tasks.base",
@@ -59,7 +59,7 @@ _HOMES = {
     "Zoo": "zoo.store",
     "ZooConfig": "zoo.config",
     "build_zoo": "zoo.build",
-    "from_arrays": "rnn.foreign.arrays",
+    "from_arrays": "rnn.reading.arrays",
     "pretrain": "emulation.pretrain",
 }
 _MODULES = ("encoders", "tasks")

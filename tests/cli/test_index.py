@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rnn2vec.cli import main
-from rnn2vec.embedding.index.index import Index
+from rnn2vec.index.index import Index
 from rnn2vec.zoo.store import Zoo
 
 Captured = pytest.CaptureFixture[str]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rnn2vec.cli import main
-from rnn2vec.emulation.tracking import read_metrics
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
 Captured = pytest.CaptureFixture[str]

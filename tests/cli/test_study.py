@@ -1,104 +1,101 @@
-"""`rnn2vec study`: tables, a figure and all numbers, of untrained and of trained encoders."""
+"""`rnn2vec study run` and `rnn2vec study report` as a user gives them."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from rnn2vec.cli import main
-from rnn2vec.zoo.store import Zoo
 
-FEW = ["--encoders", "dwsnet", "interactive-probing", "--preset", "tiny"]
+STUDY = """
+name: small
+zoo:
+  preset: tiny
+  options: {num_runs: 3, num_steps: 2, hidden_size: 4, num_rollouts: 3, num_episodes: 3, backend: torch}
+encoders: [layerwise-statistics]
+seeds: [0]
+preset: tiny
+pretrain: {num_steps: 2, emulator_hidden_size: 8, batch_size: 3}
+floor: false
+"""
 
 
-def test_invariance_untrained_and_trained(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "study"
-    assert main(["study", "invariance", str(folder), "--out", str(out), *FEW, "--steps", "2", "--rnns", "3"]) == 0
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(written: Path) -> Path:
+    """The folder of the study, run by the command. Read only."""
+    out = written.parent / "out"
+    assert main(["study", "run", str(written), "--out", str(out), "--workers", "1", "--json"]) == 0
+    return out
+
+
+def test_run_again_and_report(written: Path, ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "run", str(written), "--out", str(ran)]) == 0
+    assert capsys.readouterr().out == f"{ran}: 0 pieces done, 1 were done before, 0 failed\n"
+    assert main(["study", "report", str(ran)]) == 0
     said = capsys.readouterr().out
-    assert "**untrained**" in said
-    assert "**trained for 2 updates**" in said
-    assert said.startswith((out / "invariance.md").read_text())
-
-    result = json.loads((out / "invariance.json").read_text())
-    for table in result["movements"].values():
-        assert list(table) == ["RNN", "dwsnet", "interactive-probing"]
-        assert all(row["complete"]["largest"] < 1e-10 for row in table.values())
-        assert all(row["without input rows"]["largest"] > 1e-10 for row in table.values())
-    assert result["provenance"]["rnn2vec"]
-    texts = {"".join(node.itertext()) for node in ET.parse(out / "invariance.svg").iter() if "text" in node.tag}
-    assert {"unmoved", "dwsnet", "complete", "untrained"} <= texts
+    assert "| layerwise-statistics | default | 1 |" in said
+    assert said.endswith(f"report: {ran / 'report' / 'report.md'}\n")
+    assert main(["study", "report", str(ran), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((ran / "results.json").read_text())
 
 
-def test_what_augmentation_does_is_told_apart_from_what_training_does(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.slow
+def test_a_failed_piece_is_shown_and_the_exit_code_says_so(
+    written: Path, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "study"
-    arguments = ["--encoders", "flattened-weights", "interactive-probing", "--preset", "tiny", "--rnns", "3"]
-    assert main(["study", "invariance", str(folder), "--out", str(out), *arguments, "--steps", "2"]) == 0
-    capsys.readouterr()
-
-    result = json.loads((out / "invariance.json").read_text())
-    states = ["untrained", "trained for 2 updates", "trained for 2 updates without augmentation"]
-    assert sorted(result["movements"]) == sorted(states)
-    medians = [result["movements"][state]["flattened-weights"]["complete"]["median"] for state in states]
-    assert len(set(medians)) == 3
-    assert set(result["validation_losses"][states[1]]) == {"flattened-weights", "interactive-probing"}
-    assert set(result["validation_losses"][states[2]]) == set(result["movements"][states[2]]) - {"RNN"}
-    ratio = f"| {medians[1] / medians[0]:.2f} |"
-    rows = [line for line in (out / "invariance.md").read_text().splitlines() if f"| complete | {states[1]} |" in line]
-    assert len(rows) == 1
-    assert rows[0].startswith("| flattened-weights |")
-    assert rows[0].endswith(ratio)
+    out = Path(shutil.copytree(ran, tmp_path / "out"))
+    piece = "pretrain.layerwise-statistics.default.seed-0"
+    (out / "rows" / f"{piece}.json").unlink()
+    checkpoint = out / "runs" / piece / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    assert main(["study", "run", str(written), "--out", str(out), "--workers", "1"]) == 1
+    shown = capsys.readouterr()
+    assert "0 pieces done, 0 were done before, 1 failed" in shown.out
+    assert f"1 of 1 pieces failed:\n  {piece}: {checkpoint} is damaged" in shown.err
+    assert "Traceback (most recent call last)" not in shown.err
+    assert "Traceback" in (out / "errors" / f"{piece}.txt").read_text()
 
 
-def test_encoders_of_continuous_rnns_are_trained_too(
-    tiny_mnist_zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_report_says_what_is_missing(
+    written: Path, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--encoders", "noninteractive-probing", "--preset", "tiny", "--rnns", "2", "--steps", "1", "--json"]
-    assert main(["study", "invariance", str(tiny_mnist_zoo.folder), "--out", str(tmp_path / "study"), *arguments]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["movements"]["trained for 1 updates"]["noninteractive-probing"]["complete"]["largest"] < 1e-10
-    assert result["validation_losses"]["trained for 1 updates"]["noninteractive-probing"] > 0
-
-
-def test_the_same_command_gives_the_same_figure(folder: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        assert main(["study", "invariance", str(folder), "--out", str(tmp_path / name), *FEW, "--json"]) == 0
-    for name in ("invariance.svg", "invariance.md"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-def test_the_table_of_encoders(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "table"
-    assert main(["study", "encoders", str(folder), "--out", str(out), *FEW, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["encoders"] == json.loads((out / "encoders.json").read_text())["encoders"]
-    assert result["encoders"]["dwsnet"]["exponent"] == 0
-    assert "N = 256" in (out / "encoders.md").read_text()
+    out = Path(shutil.copytree(ran, tmp_path / "out"))
+    marker = json.loads((out / "study.json").read_text())
+    marker["study"]["seeds"] = [0, 1, 2]
+    (out / "study.json").write_text(json.dumps(marker))
+    assert main(["study", "report", str(out)]) == 0
+    assert "2 pieces are not done yet" in capsys.readouterr().out
+    assert written.exists()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("arguments", "message"),
     [
-        (["--encoders", "dwsnett"], "did you mean 'dwsnet'"),
-        (["--rnns", "1"], "--rnns 1"),
-        (["--steps", "-1"], "--steps -1"),
+        (["run", "missing.yaml", "--out", "out"], "missing.yaml cannot be read"),
+        (["run", "STUDY", "--out", "out", "--workers", "0"], "--workers 0"),
+        (["report", "out"], "out holds no study"),
     ],
 )
-def test_a_wrong_call_is_refused_before_anything_is_written(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], message: str
+def test_a_wrong_call(
+    written: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
-    assert main(["study", "invariance", str(folder), "--out", str(tmp_path / "x"), *wrong]) == 2
+    monkeypatch.chdir(tmp_path)
+    given = [str(written) if argument == "STUDY" else argument for argument in arguments]
+    assert main(["study", *given]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "x").exists()
-
-
-def test_a_folder_with_other_things_in_it_is_left_alone(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    assert main(["study", "encoders", str(folder), "--out", str(tmp_path), *FEW]) == 2
-    assert "not a table of encoders" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

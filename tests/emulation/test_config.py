@@ -17,10 +17,10 @@ from rnn2vec._errors import UsageError
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.emulation.tracking import read_metrics
 from rnn2vec.encoders.probing import ProbingEncoder
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.store import Zoo

@@ -16,7 +16,7 @@ from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.floor import closed_form_floor
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.emulation.tracking import read_metrics
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
 

@@ -17,7 +17,7 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.emulation.tracking import read_metrics
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
 FILES = ("checkpoint.safetensors", "model.safetensors", "metrics.jsonl")

@@ -14,7 +14,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec.cli import main
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.emulation.tracking import read_metrics
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
 EXACT = ("checkpoint.safetensors", "model.safetensors", "metrics.jsonl")

@@ -19,8 +19,8 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.emulation.tracking import Metrics, read_metrics
 from rnn2vec.rnn import symmetry
+from rnn2vec.training.tracking import Metrics, read_metrics
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.store import Zoo

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnn2vec.analysis.invariance import PARTS, renumbered
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.experiments.invariance import PARTS, renumbered
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 

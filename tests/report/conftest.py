@@ -9,7 +9,7 @@ import pytest
 
 from rnn2vec.emulation.config import preset as pretrain_preset
 from rnn2vec.emulation.pretrain import pretrain
-from rnn2vec.report.measure import BLIND, INTERACTIVE, STATIC, TourResults, measure
+from rnn2vec.experiments.tour.measure import BLIND, INTERACTIVE, STATIC, TourResults, measure
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import preset as zoo_preset
 from rnn2vec.zoo.store import Zoo

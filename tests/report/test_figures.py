@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnn2vec.analysis.performance import PerformanceComparison
+from rnn2vec.inspection.performance import PerformanceComparison
 from rnn2vec.report import figures
 
 CURVES = {"one": ([10, 20], [0.1, 0.05]), "two": ([10, 20], [0.12, 0.06])}

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from rnn2vec.analysis.imitation import Imitation
-from rnn2vec.analysis.performance import PerformanceComparison
+from rnn2vec.experiments.imitation import Imitation
+from rnn2vec.inspection.performance import PerformanceComparison
 from rnn2vec.report.imitation_figure import draw_imitations, imitation_markdown
 
 

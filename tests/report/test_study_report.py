@@ -8,14 +8,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from rnn2vec.experiments.study.config import Study
+from rnn2vec.experiments.study.expand import pieces_of
+from rnn2vec.experiments.study.files import checked
+from rnn2vec.experiments.study.marker import write_marker
+from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, write_row
+from rnn2vec.experiments.study.statistics import estimate
 from rnn2vec.report.study_report import write_study_report
 from rnn2vec.report.study_tables import estimate_text
-from rnn2vec.study.config import Study
-from rnn2vec.study.expand import pieces_of
-from rnn2vec.study.files import checked
-from rnn2vec.study.marker import write_marker
-from rnn2vec.study.rows import CLOSED_FORM, Row, write_row
-from rnn2vec.study.statistics import estimate
 
 LENGTHS = {"over": "encoder_options.sequence_length", "values": [4, 8], "encoders": ["interactive-probing"]}
 

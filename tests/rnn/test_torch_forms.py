@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.blackbox import StackBlackBox
-from rnn2vec.rnn.files import load_rnn
+from rnn2vec.rnn.reading.files import load_rnn
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
 

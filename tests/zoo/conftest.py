@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import shutil
 from collections.abc import Callable
@@ -44,13 +43,6 @@ def zoo(built: Path) -> Zoo:
 def copy(built: Path, tmp_path: Path) -> Path:
     """A copy of the finished zoo's folder."""
     return Path(shutil.copytree(built, tmp_path / "copy"))
-
-
-@pytest.fixture
-def triton() -> None:
-    """Skips where Triton is not installed."""
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("triton is not installed (pip install 'rnn2vec[triton]')")
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ import torch
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.zoo import change
 from rnn2vec.zoo.build import build_zoo
-from rnn2vec.zoo.card import render, summarize
 from rnn2vec.zoo.change import filter_zoo, subset_zoo
 from rnn2vec.zoo.conditions import matching
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import Origin
+from rnn2vec.zoo.sharing.card import render, summarize
 from rnn2vec.zoo.store import Zoo, write_shard
 from rnn2vec.zoo.verify import verify
 

@@ -15,8 +15,8 @@ import torch
 
 from rnn2vec._errors import DataError
 from rnn2vec.zoo import recompute
-from rnn2vec.zoo.card import render, summarize
 from rnn2vec.zoo.change import filter_zoo
+from rnn2vec.zoo.sharing.card import render, summarize
 from rnn2vec.zoo.store import Manifest, Shard, Zoo, write_shard
 from rnn2vec.zoo.verify import verify
 

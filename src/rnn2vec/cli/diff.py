@@ -15,7 +15,7 @@ from rnn2vec.rnn.interface import Interface, Kind
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rnn2vec.analysis.difference import Disagreement, NaturalDifference
+    from rnn2vec.inspection.difference import Disagreement, NaturalDifference
     from rnn2vec.rnn.stack import RNNStack
 
 _SEQUENCES = 200
@@ -46,8 +46,8 @@ class Diff(CheckpointVerb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Search, measure, and show."""
-        from rnn2vec.analysis import difference
-        from rnn2vec.rnn.files import load_rnn
+        from rnn2vec.inspection import difference
+        from rnn2vec.rnn.reading.files import load_rnn
 
         one, other = (load_rnn(path, **self.hints) for path in (self.one, self.other))
         interface = self._interface()
@@ -79,8 +79,8 @@ class Diff(CheckpointVerb):
         import numpy as np
         import torch
 
-        from rnn2vec.analysis import difference
         from rnn2vec.emulation.sequences import Sequences, read
+        from rnn2vec.inspection import difference
 
         if self.inputs is not None:
             sequences = Sequences(read(self.inputs), one.spec.input_size, 1)

@@ -15,8 +15,8 @@ from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from rnn2vec.analysis.imitation import Imitation
     from rnn2vec.emulation.checkpoints import Model
+    from rnn2vec.experiments.imitation import Imitation
     from rnn2vec.tasks.base import Split
     from rnn2vec.zoo.store import Zoo
 
@@ -84,8 +84,8 @@ class ImitationStudy(Verb):
         return models
 
     def _measure(self, zoo: Zoo, split: Split, models: dict[str, Model], terminal: Terminal) -> dict[str, Imitation]:
-        from rnn2vec.analysis.imitation import imitate
         from rnn2vec.emulation.data import SplitData
+        from rnn2vec.experiments.imitation import imitate
 
         data = SplitData(zoo, split)
         found: dict[str, Imitation] = {}

@@ -17,7 +17,7 @@ from rnn2vec.cli.verb import Verb
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rnn2vec.embedding.index.index import Index, Neighbour
+    from rnn2vec.index.index import Index, Neighbour
 
 SearchName = Literal["exact", "faiss"]
 _SHOWN = 20
@@ -36,7 +36,7 @@ class Add(CheckpointVerb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Add what can be read; an error at the end names the rest."""
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index.index import Index
 
         return add(Index.open(self.index), self, terminal)
 
@@ -56,8 +56,8 @@ class Build(CheckpointVerb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Begin the index, then add."""
-        from rnn2vec.embedding.index.index import Index
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
+        from rnn2vec.index.index import Index
 
         return add(Index.create(self.out, Rnn2Vec.from_pretrained(self.model)), self, terminal)
 
@@ -144,7 +144,7 @@ class Query(CheckpointVerb):
                 f"{len(given)} things to search for", remedy="give one: a checkpoint, --rnn NAME or --vector FILE."
             )
 
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index.index import Index
 
         index = Index.open(self.index, search=self.search)
         found = index.query(self._vectors(index), self.number, where=self.where)
@@ -202,7 +202,7 @@ class Outliers(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Judge all RNNs; list those that are flagged."""
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index.index import Index
 
         index = Index.open(self.index)
         unusual = index.unusual(ordinary=self.ordinary, seed=self.seed)
@@ -229,7 +229,7 @@ class Duplicates(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Find and list the groups, the largest first."""
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index.index import Index
 
         groups = Index.open(self.index).duplicates(self.within)
         terminal.say(f"{len(groups)} groups of near-duplicates, {sum(map(len, groups))} RNNs in them")
@@ -252,7 +252,7 @@ class Clusters(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Divide, and describe each cluster."""
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index.index import Index
 
         index = Index.open(self.index)
         found: list[dict[str, Any]] = []
@@ -273,8 +273,8 @@ class Info(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Show its size, model, properties and some names."""
-        from rnn2vec.embedding.index import store
-        from rnn2vec.embedding.index.index import Index
+        from rnn2vec.index import store
+        from rnn2vec.index.index import Index
 
         index = Index.open(self.index)
         model = repr(index.model) if (index.folder / store.MODEL).is_dir() else "none: vectors from elsewhere"

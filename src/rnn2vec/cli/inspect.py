@@ -34,10 +34,10 @@ class Inspect(CheckpointVerb):
         if self.model is None and self.index is None:
             raise UsageError("neither a model nor an index", remedy="give --model, --index or both.")
 
-        from rnn2vec.analysis.inspection import inspect_rnn
-        from rnn2vec.embedding.index.index import Index
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
-        from rnn2vec.rnn.files import load_rnn
+        from rnn2vec.index.index import Index
+        from rnn2vec.inspection.card import inspect_rnn
+        from rnn2vec.rnn.reading.files import load_rnn
 
         index = None if self.index is None else Index.open(self.index)
         rnn = load_rnn(self.checkpoint, **self.hints)

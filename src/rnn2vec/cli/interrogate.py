@@ -62,7 +62,7 @@ class Interrogate(Verb):
         return results
 
     def _theory(self, terminal: Terminal) -> dict[str, Any]:
-        from rnn2vec.interrogation.theory import run_theory
+        from rnn2vec.experiments.interrogation.theory import run_theory
         from rnn2vec.report.interrogation_figure import draw_calls_needed
         from rnn2vec.report.interrogation_tables import theory_tables
 
@@ -83,7 +83,7 @@ class Interrogate(Verb):
         import torch
 
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
-        from rnn2vec.interrogation.rnn_experiment import run_on_zoo
+        from rnn2vec.experiments.interrogation.rnn_experiment import run_on_zoo
         from rnn2vec.report.interrogation_figure import draw_accuracy
         from rnn2vec.report.interrogation_tables import rnn_tables
         from rnn2vec.zoo.store import Zoo
@@ -102,8 +102,8 @@ class Interrogate(Verb):
         return dataclasses.asdict(results)
 
     def _compare(self, path: Path, terminal: Terminal) -> dict[str, Any]:
-        from rnn2vec.interrogation.comparison import calls_needed, summary
-        from rnn2vec.interrogation.example_sets import table_set
+        from rnn2vec.experiments.interrogation.comparison import calls_needed, summary
+        from rnn2vec.experiments.interrogation.example_sets import table_set
 
         functions = table_set(*_read_table(path))
         needed = calls_needed(functions)

@@ -64,7 +64,7 @@ class Tour(Verb):
             zoo = build_zoo(zoo_config, self.out / "zoo", progress=progress)
         runs = self._pretrain(configs, terminal)
 
-        from rnn2vec.report.page import write_tour_report
+        from rnn2vec.report.tour_page import write_tour_report
 
         report = self.out / "report.html"
         with terminal.progress("3/3 report") as progress:

@@ -14,7 +14,7 @@ from rnn2vec.cli.checkpoints import CheckpointVerb
 from rnn2vec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from rnn2vec.analysis.drift import Drift
+    from rnn2vec.inspection.drift import Drift
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,10 @@ class Track(CheckpointVerb):
         if self.fail_above is not None and not self.fail_above > 0:
             raise UsageError(f"--fail-above {self.fail_above}", remedy="give a distance above 0.")
 
-        from rnn2vec.analysis.drift import drift, in_order_of_training
         from rnn2vec.embedding.many_files import embed_files, joined
         from rnn2vec.embedding.reading import checkpoint_files
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
+        from rnn2vec.inspection.drift import drift, in_order_of_training
 
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is not a folder", remedy="give the folder of a run's checkpoints.")

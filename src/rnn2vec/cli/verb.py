@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import tyro
+
+from rnn2vec._errors import Rnn2VecError
 from rnn2vec.cli.terminal import Terminal
 
 
@@ -26,3 +32,33 @@ class Verb(ABC):
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given, those that are not None: they replace a preset's values."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+Parsed = TypeVar("Parsed")
+
+
+def parse(kind: type[Parsed], prog: str, arguments: Sequence[str] | None) -> Parsed:
+    """Parse a command line into a verb, or a group of verbs; a wrong call ends the process with exit code 2."""
+    return tyro.cli(
+        kind,
+        prog=prog,
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+
+
+def execute(verb: Verb) -> int:
+    """Run a verb; return the exit code: 0 on success, 2 for a wrong call, 1 for anything else."""
+    try:
+        result = verb.run(Terminal(quiet=verb.json))
+    except (Rnn2VecError, OSError) as error:
+        if verb.debug:
+            raise
+        print(f"rnn2vec: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code if isinstance(error, Rnn2VecError) else 1
+    except KeyboardInterrupt:
+        print("rnn2vec: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        return 130
+    if verb.json and result:  # of processes that work together, one alone has a result
+        print(json.dumps(result, indent=1))  # noqa: T201
+    return 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
     """Show the zoo's card; return it as values."""
-    from rnn2vec.zoo.card import render, summarize
+    from rnn2vec.zoo.sharing.card import render, summarize
 
     summary = summarize(zoo)
     terminal.say(render(summary))
@@ -111,7 +111,7 @@ class Import(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Import, then show the new zoo's card."""
-        from rnn2vec.zoo.public_release import import_release
+        from rnn2vec.zoo.sharing.release_import import import_release
 
         with terminal.progress(f"import {self.release}") as progress:
             zoo = import_release(
@@ -137,7 +137,7 @@ class Export(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Export."""
-        from rnn2vec.zoo.public_export import export_release
+        from rnn2vec.zoo.sharing.release_export import export_release
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"export {self.zoo}") as progress:

@@ -27,7 +27,7 @@ class Card(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Write or print it."""
-        from rnn2vec.zoo.dataset_card import dataset_card
+        from rnn2vec.zoo.sharing.dataset_card import dataset_card
         from rnn2vec.zoo.store import Zoo
 
         text = dataset_card(Zoo.open(self.zoo), license=self.license)
@@ -54,7 +54,7 @@ class Push(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Upload."""
-        from rnn2vec.zoo.hub import push
+        from rnn2vec.zoo.sharing.hub import push
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"push {self.zoo}") as progress:
@@ -77,7 +77,7 @@ class Pull(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Download, verify, then show the zoo's card."""
-        from rnn2vec.zoo.hub import pull
+        from rnn2vec.zoo.sharing.hub import pull
 
         with terminal.progress(f"pull {self.repository}") as progress:
             zoo = pull(self.repository, self.out, revision=self.revision, progress=progress)

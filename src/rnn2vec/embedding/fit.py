@@ -28,10 +28,10 @@ from rnn2vec.emulation.data import Behaviour, Source, ZooSource
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.recorded import Recorded, split_by_run
 from rnn2vec.emulation.sequences import Sequences, read
-from rnn2vec.emulation.tracking import read_metrics
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
 CONFIG = PretrainConfig(encoder_options={"hidden_size": 128}, num_steps=2000, rollouts_per_rnn=2)

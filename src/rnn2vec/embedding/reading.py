@@ -18,7 +18,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec.rnn.files import SUFFIXES, load_rnn
+from rnn2vec.rnn.reading.files import SUFFIXES, load_rnn
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import MANIFEST, Zoo

@@ -23,17 +23,10 @@ from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import read_json, write_atomically, write_json
 from rnn2vec.emulation.emulator import Emulator
-from rnn2vec.emulation.training_state import (
-    Standing,
-    collect_weights,
-    load_state,
-    reason,
-    save_state,
-    spread_weights,
-)
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.training.checkpoint import Standing, collect_weights, load_state, reason, save_state, spread_weights
 
 RUN = "run.json"
 CONFIG = "config.json"

@@ -18,9 +18,9 @@ from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import Precision, PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.parallel import Processes
-from rnn2vec.emulation.tracking import JsonLines, Tracker, append_line
 from rnn2vec.emulation.trainer import Trainer
 from rnn2vec.execution.devices import require_device
+from rnn2vec.training.tracking import JsonLines, Tracker, append_line
 from rnn2vec.zoo.store import Zoo
 
 

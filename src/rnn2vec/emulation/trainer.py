@@ -20,10 +20,10 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, Source
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.parallel import Imitation, Processes
-from rnn2vec.emulation.tracking import Metrics
-from rnn2vec.emulation.training_state import Standing
 from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.training.checkpoint import Standing
+from rnn2vec.training.tracking import Metrics
 
 
 class Trainer:

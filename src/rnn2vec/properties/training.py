@@ -21,13 +21,13 @@ from rnn2vec._errors import DataError
 from rnn2vec._progress import Progress, silent
 from rnn2vec._seeding import numpy_generator, seeded_modules
 from rnn2vec._shapes import Representation
-from rnn2vec.emulation.training_state import Standing, load_state, save_state
 from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.properties.config import PredictConfig
 from rnn2vec.properties.data import TRAIN, VALIDATION, PropertyData
 from rnn2vec.properties.scores import Outputs, loss_function
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.training.checkpoint import Standing, load_state, save_state
 
 Given = RNNStack | Representation
 """What a predictor sees of N RNNs: the RNNs, when an encoder is trained with it, or their representations."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rnn2vec.analysis.encoder_table import EncoderRow
-from rnn2vec.analysis.invariance import UNMOVED, Learned, Movement
+from rnn2vec.experiments.encoder_table import EncoderRow
+from rnn2vec.experiments.invariance import UNMOVED, Learned, Movement
 from rnn2vec.report.markdown import markdown_table
 
 
@@ -13,7 +13,7 @@ def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]
     """A table for each state of the encoders: a row for each encoder, a column for each change of the weights.
 
     Args:
-        tables: by state; each as `rnn2vec.analysis.invariance.invariance_table` makes it.
+        tables: by state; each as `rnn2vec.experiments.invariance.invariance_table` makes it.
     """
     parts: list[str] = []
     for title, table in tables.items():
@@ -32,7 +32,7 @@ def trained_markdown(
     """Two tables: what training did to movements that are no change of the function, and how far training came.
 
     Args:
-        learned: by training; each as `rnn2vec.analysis.invariance.learned_invariance` makes it.
+        learned: by training; each as `rnn2vec.experiments.invariance.learned_invariance` makes it.
         losses: the lowest validation loss, by training and encoder.
     """
     rows = [
@@ -61,7 +61,7 @@ def encoders_markdown(rows: Mapping[str, EncoderRow]) -> str:
     """Two tables: growth with the RNNs' hidden size, and what encoders are moved by.
 
     Args:
-        rows: by encoder, as `rnn2vec.analysis.encoder_table.encoder_table` makes them.
+        rows: by encoder, as `rnn2vec.experiments.encoder_table.encoder_table` makes them.
     """
     grown = {name: row.growth for name, row in rows.items() if row.growth is not None}
     sizes = next(iter(grown.values())).hidden_sizes

@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from rnn2vec.analysis.performance import PerformanceComparison
+from rnn2vec.inspection.performance import PerformanceComparison
 
 Scheme = Literal["light", "dark"]
 Curves = Mapping[str, tuple[Sequence[int], Sequence[float]]]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn2vec.analysis.imitation import Imitation
+from rnn2vec.experiments.imitation import Imitation
+from rnn2vec.report.files import LOOK, STYLE, save_svg
 from rnn2vec.report.markdown import markdown_table
-from rnn2vec.report.static import LOOK, STYLE, save_svg
 from rnn2vec.report.text import number_text
 
 _LIMITS = (-0.04, 1.04)

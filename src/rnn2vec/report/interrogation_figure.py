@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rnn2vec.interrogation.rnn_experiment import Curve, RNNResults
-from rnn2vec.interrogation.theory import GapRow
-from rnn2vec.report.static import LOOK, STYLE, save_svg
+from rnn2vec.experiments.interrogation.rnn_experiment import Curve, RNNResults
+from rnn2vec.experiments.interrogation.theory import GapRow
+from rnn2vec.report.files import LOOK, STYLE, save_svg
 
 _WITH, _WITHOUT = LOOK.series[:2]
 _DASHES = (6, 1), (3, 1.5), (1, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rnn2vec.interrogation.rnn_experiment import RNNResults
-from rnn2vec.interrogation.theory import RANDOM_SETS, TheoryResults
+from rnn2vec.experiments.interrogation.rnn_experiment import RNNResults
+from rnn2vec.experiments.interrogation.theory import RANDOM_SETS, TheoryResults
 from rnn2vec.report.markdown import markdown_table
 
 

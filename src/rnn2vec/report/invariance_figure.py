@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from rnn2vec.analysis.invariance import Movement
-from rnn2vec.report.static import STYLE, save_svg
+from rnn2vec.experiments.invariance import Movement
+from rnn2vec.report.files import STYLE, save_svg
 
 _STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False}  # its cells are a grid
 
@@ -20,7 +20,7 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
     """A panel for each table (untrained, trained): rows are encoders, columns are changes, dark is unmoved.
 
     Args:
-        tables: by the panel's title; each as `rnn2vec.analysis.invariance.invariance_table` makes it.
+        tables: by the panel's title; each as `rnn2vec.experiments.invariance.invariance_table` makes it.
         path: the SVG to write.
     """
     rows = [len(table) for table in tables.values()]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnn2vec.experiments.study.downstream import PARTS, Prediction
+from rnn2vec.experiments.study.summary import Summary
 from rnn2vec.report.markdown import markdown_table
 from rnn2vec.report.study_tables import estimate_text
-from rnn2vec.study.downstream import PARTS, Prediction
-from rnn2vec.study.summary import Summary
 
 PAPER_CORRELATIONS: dict[tuple[str, str], dict[str, float]] = {
     ("formal-languages", "performance"): {"validation": 0.509, "ood": 0.505},

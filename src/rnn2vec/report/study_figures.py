@@ -14,11 +14,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from rnn2vec.experiments.study.downstream import BASELINE, PARTS, Prediction
+from rnn2vec.experiments.study.statistics import Estimate
+from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
+from rnn2vec.report.files import LOOK, STYLE, save_svg
 from rnn2vec.report.prediction_tables import PART_TITLES
-from rnn2vec.report.static import LOOK, STYLE, save_svg
-from rnn2vec.study.downstream import BASELINE, PARTS, Prediction
-from rnn2vec.study.statistics import Estimate
-from rnn2vec.study.summary import Group, Summary, SweepCurve
 
 # Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")

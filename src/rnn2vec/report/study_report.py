@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rnn2vec._files import write_atomically, write_json
+from rnn2vec.experiments.study.statistics import FEWEST
+from rnn2vec.experiments.study.summary import Summary, summarize, to_json
+from rnn2vec.experiments.study.table import write_table
 from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
 from rnn2vec.report.study_figures import draw_study
 from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, origin_markdown, sweeps_markdown
-from rnn2vec.study.statistics import FEWEST
-from rnn2vec.study.summary import Summary, summarize, to_json
-from rnn2vec.study.table import write_table
 
 FOLDER = "report"
 

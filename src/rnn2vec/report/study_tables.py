@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
+from rnn2vec.experiments.study.config import PRETRAIN
+from rnn2vec.experiments.study.statistics import Estimate
+from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
 from rnn2vec.report.markdown import markdown_table
-from rnn2vec.study.config import PRETRAIN
-from rnn2vec.study.statistics import Estimate
-from rnn2vec.study.summary import Group, Summary, SweepCurve
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
 PAPER_SEEDS = 15

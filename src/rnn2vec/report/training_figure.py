@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnn2vec._errors import DataError
-from rnn2vec.report.static import LOOK, STYLE, save_svg
+from rnn2vec.report.files import LOOK, STYLE, save_svg
 from rnn2vec.zoo.store import Zoo
 
 _MOST_LINES = 60

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnn2vec.zoo.bench.memory import peak_bytes
+from rnn2vec.execution.memory import peak_bytes
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 

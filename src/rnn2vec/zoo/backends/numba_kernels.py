@@ -28,8 +28,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from rnn2vec.rnn.kernels.products import INNER_BLOCK, SOURCE, add_product, vector_columns
 from rnn2vec.rnn.spec import GATES, RNNSpec
-from rnn2vec.zoo.backends.product_kernels import INNER_BLOCK, SOURCE, add_product, vector_columns
 
 _FASTMATH = {"contract", "nsz"}  # sums keep their order, so that an RNN does not depend on how loops were vectorized
 _INLINED = {"forceinline": True, "fastmath": _FASTMATH, "error_model": "numpy"}

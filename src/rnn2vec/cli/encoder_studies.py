@@ -1,0 +1,196 @@
+"""`rnn2vec study invariance` and `rnn2vec study encoders`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._files import claim_folder, write_atomically, write_json
+from rnn2vec._provenance import provenance
+from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from rnn2vec.emulation.config import PretrainConfig
+    from rnn2vec.emulation.data import Behaviour
+    from rnn2vec.encoders.base import WeightEncoder
+    from rnn2vec.zoo.store import Zoo
+
+_ROLLOUTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfEncoders(Verb):
+    """A study that looks at encoders on the RNNs of a zoo."""
+
+    zoo: tyro.conf.Positional[Path]
+    """Folder of a zoo; RNNs of its validation split are looked at, last snapshots first."""
+    encoders: tuple[str, ...] = ()
+    """Names of encoders; all by default."""
+    preset: str = "tour"
+    """Sizes of the encoders: tiny, tour, laptop, recommended or paper."""
+    rnns: int = 32
+    """RNNs that are looked at, at most."""
+    seed: int = 0
+    """Everything random follows from it."""
+
+    def names(self) -> tuple[str, ...]:
+        """The encoders to look at.
+
+        Raises:
+            UsageError: one of them is unknown, or too few RNNs are asked for.
+        """
+        from rnn2vec import encoders
+
+        for name in self.encoders:
+            if name not in encoders.ENCODERS:
+                raise unknown_name("encoder", name, encoders.ENCODERS)
+        if self.rnns < 2:
+            raise UsageError(f"--rnns {self.rnns}", remedy="give at least 2: movements are compared with distances.")
+        return self.encoders or tuple(name for name in encoders.ENCODERS if name != "task-blind")
+
+    def behaviour(self, zoo: Zoo) -> Behaviour:
+        """RNNs of unseen tasks, those with the most updates first, with a few of their rollouts."""
+        import numpy as np
+
+        from rnn2vec.emulation.data import SplitData
+
+        unseen = SplitData(zoo, "validation")
+        chosen = np.argsort(-unseen.steps, kind="stable")[: self.rnns]
+        rollouts = np.arange(min(_ROLLOUTS, unseen.codes.shape[1]))
+        return unseen.behaviour(chosen, np.tile(rollouts, (len(chosen), 1)))
+
+    def config(self, zoo: Zoo, name: str) -> PretrainConfig:
+        """The preset for an encoder on this zoo's RNNs."""
+        from rnn2vec.emulation.config import preset
+
+        kind, length = zoo.family.interface.output_kind, zoo.family.probing_length
+        return preset(self.preset, name, output_kind=kind, probing_length=length)
+
+    def untrained(self, zoo: Zoo, name: str) -> WeightEncoder:
+        """A new encoder of the preset's size."""
+        from rnn2vec import encoders
+
+        options = self.config(zoo, name).encoder_options
+        return encoders.build(name, zoo.spec, interface=zoo.family.interface, seed=self.seed, **options)
+
+    def write(self, out: Path, marker: str, text: str, findings: dict[str, Any], rnns: int) -> dict[str, Any]:
+        """Write the tables and all numbers; return what `--json` prints."""
+        source = {"provenance": provenance(), "zoo": self.zoo.name, "rnns": rnns, "seed": self.seed}
+        result = {**source, "preset": self.preset, **findings}
+        write_atomically((out / marker).with_suffix(".md"), text.encode())
+        write_json(out / marker, result)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invariance(_OfEncoders):
+    """Which changes of the weights does each encoder notice? The experiment of the paper's Appendix F.2.
+
+    With --steps, each encoder is pre-trained for so many updates and looked at again.
+    """
+
+    out: Path = Path("invariance")
+    """Folder of the table, the figure, and the runs."""
+    steps: int = 0
+    """Updates of each encoder's pre-training; 0 for untrained encoders alone."""
+    augment_signs: bool = False
+    """Flip signs at random in that pre-training, besides renumbering units."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, write, and show the tables."""
+        from rnn2vec.experiments.invariance import invariance_table, learned_invariance
+        from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
+        from rnn2vec.report.invariance_figure import draw_invariance
+        from rnn2vec.zoo.store import Zoo
+
+        if self.steps < 0:
+            raise UsageError(f"--steps {self.steps}", remedy="give 0 or more updates.")
+        names = self.names()
+        zoo = Zoo.open(self.zoo)
+        behaviour = self.behaviour(zoo)
+        claim_folder(self.out, marker="invariance.json", kind="study of invariance")
+        models = {"untrained": {name: self.untrained(zoo, name) for name in names}}
+        trained = self._all_trained(zoo, names, terminal) if self.steps else {}
+        models |= {title: one.encoders for title, one in trained.items()}
+        tables = {
+            title: invariance_table(by_name, behaviour.rnns, behaviour.inputs, seed=self.seed)
+            for title, by_name in models.items()
+        }
+        draw_invariance(tables, self.out / "invariance.svg")
+        text = invariance_markdown(tables)
+        losses = {title: one.losses for title, one in trained.items()}
+        if trained:
+            learned = {title: learned_invariance(tables["untrained"], tables[title]) for title in trained}
+            text += f"\n{trained_markdown(learned, losses)}"
+        terminal.say(f"{text}\ntable and figure: {self.out}")
+        findings = {
+            title: {name: {change: vars(one) for change, one in row.items()} for name, row in table.items()}
+            for title, table in tables.items()
+        }
+        measured = {"movements": findings, "updates": self.steps, "validation_losses": losses}
+        return self.write(self.out, "invariance.json", text, measured, len(behaviour.rnns))
+
+    def _all_trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal) -> dict[str, _Trained]:
+        """Each encoder after its training; those that augmentation is for also without it, to tell what it does."""
+        from rnn2vec.encoders import ENCODERS
+
+        title = f"trained for {self.steps:,} updates"
+        trained = {title: self._trained(zoo, names, terminal, augment=True)}
+        gaining = tuple(name for name in names if ENCODERS[name].augmentable)
+        if gaining:
+            trained[f"{title} without augmentation"] = self._trained(zoo, gaining, terminal, augment=False)
+        return trained
+
+    def _trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal, *, augment: bool) -> _Trained:
+        """Encoders after their training, and the lowest validation loss of each."""
+        from rnn2vec.emulation.pretrain import pretrain
+        from rnn2vec.training.tracking import read_metrics
+
+        trained = _Trained({}, {})
+        for name in names:
+            signs = self.augment_signs and augment
+            config = dataclasses.replace(
+                self.config(zoo, name), num_steps=self.steps, augment=augment, augment_signs=signs, seed=self.seed
+            )
+            folder = self.out / (name if augment else f"{name}-without-augmentation")
+            with terminal.progress(f"pre-train {folder.name}") as progress:
+                trained.encoders[name] = pretrain(zoo, config, folder, progress=progress).encoder
+            trained.losses[name] = min(line[f"validation/{config.loss}"] for line in read_metrics(folder))
+        return trained
+
+
+@dataclass(frozen=True)
+class _Trained:
+    encoders: dict[str, WeightEncoder]
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderTable(_OfEncoders):
+    """The paper's Table 1 as a measurement: how encoders grow with the RNN, and what they can tell apart."""
+
+    out: Path = Path("encoders")
+    """Folder of the table."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Measure, write, and show the table."""
+        from rnn2vec.experiments.encoder_table import encoder_table
+        from rnn2vec.report.encoder_tables import encoders_markdown
+        from rnn2vec.zoo.store import Zoo
+
+        names = self.names()
+        zoo = Zoo.open(self.zoo)
+        behaviour = self.behaviour(zoo)
+        claim_folder(self.out, marker="encoders.json", kind="table of encoders")
+        models = {name: self.untrained(zoo, name) for name in names}
+        rows = encoder_table(models, behaviour.rnns, behaviour.inputs, seed=self.seed)
+        text = encoders_markdown(rows)
+        terminal.say(f"{text}\ntable: {self.out}")
+        findings = {"encoders": {name: row.to_dict() for name, row in rows.items()}}
+        return self.write(self.out, "encoders.json", text, findings, len(behaviour.rnns))

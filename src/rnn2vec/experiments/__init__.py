@@ -1,0 +1,1 @@
+"""The paper's experiments; nothing but `report` and `cli` imports them."""

@@ -1,0 +1,191 @@
+"""The best interactive strategy: a decision tree of the smallest depth, whose branches are answers.
+
+Exact by iterative deepening over sets of remaining members (bit masks in one integer), with what failed before
+remembered; where that would take too long, the tree that greedy information gain makes is the upper bound and the
+last depth that was refuted the lower one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from rnn2vec.experiments.interrogation.examination import Ask
+
+
+@dataclass(frozen=True)
+class Question:
+    """A branching."""
+
+    probe: int
+    """Column of the table."""
+    branches: dict[int, Question | int]
+    """By the answer's number: the next question, or the row that is left."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """An interactive strategy that identifies every member, and what is known about faster ones."""
+
+    tree: Question | int
+    """The first question (the only row, where there is but one)."""
+    calls: int
+    """Questions in the worst case."""
+    at_least: int
+    """No strategy gets by with fewer (proven)."""
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether no strategy is faster in the worst case."""
+        return self.calls == self.at_least
+
+
+class TreeInterrogator:
+    """Asks along a decision tree.
+
+    Args:
+        tree: the tree.
+        inputs: the inputs that the table's columns stand for.
+        identities: the identities of its rows.
+        codes: the number of each answer in the table.
+    """
+
+    def __init__(
+        self,
+        tree: Question | int,
+        inputs: Sequence[Hashable],
+        identities: Sequence[Hashable],
+        codes: dict[Hashable, int],
+    ) -> None:
+        self._tree = tree
+        self._inputs = inputs
+        self._identities = identities
+        self._codes = codes
+
+    def interrogate(self, ask: Ask) -> Hashable:
+        """Go down the tree; None when an answer is one that no member gives."""
+        node = self._tree
+        while isinstance(node, Question):
+            code = self._codes.get(ask(self._inputs[node.probe]), -1)
+            if code not in node.branches:
+                return None
+            node = node.branches[code]
+        return self._identities[node]
+
+
+def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) -> Strategy:
+    """The strategy with the fewest questions in the worst case; a good one and a bound when that takes too long.
+
+    Args:
+        table: answers of D different functions to X inputs, as numbers.
+        max_nodes: sets of remaining members that may be looked at.
+    """
+    search = _Search(table, max_nodes)
+    everyone = (1 << len(table)) - 1
+    greedy = search.greedy(everyone)
+    upper, depth = _depth(greedy), search.at_least(len(table))
+    while depth < upper:
+        tree = search.within(everyone, depth)
+        if search.is_exhausted:
+            return Strategy(greedy, upper, depth)
+        if tree is not None:
+            return Strategy(tree, depth, depth)
+        depth += 1
+    return Strategy(greedy, upper, upper)
+
+
+def greedy_strategy(table: Int[np.ndarray, "D X"]) -> Strategy:
+    """Always the question whose answer tells most (largest entropy over the remaining members)."""
+    search = _Search(table, 0)
+    tree = search.greedy((1 << len(table)) - 1)
+    return Strategy(tree, _depth(tree), search.at_least(len(table)))
+
+
+def _depth(node: Question | int) -> int:
+    return 1 + max(map(_depth, node.branches.values())) if isinstance(node, Question) else 0
+
+
+class _Search:
+    """The state of one search.
+
+    A set of remaining rows is an integer, bit r for row r.
+    """
+
+    def __init__(self, table: np.ndarray, max_nodes: int) -> None:
+        self._masks = [_masks(column) for column in table.T]
+        self._most = max((len(masks) for masks in self._masks), default=1)
+        largest = [max(mask.bit_count() for mask in masks.values()) for masks in self._masks]
+        self._most_left_out = len(table) - min(largest, default=0)
+        self._refuted: dict[int, int] = {}  # set of rows -> largest depth that is known to be too small
+        self._nodes_left = max_nodes
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self._nodes_left < 0
+
+    def at_least(self, number: int) -> int:
+        """Questions that any set of so many rows takes at least.
+
+        A answers to a question tell at most A^questions rows apart. And the most common answer to it, over all rows,
+        leaves out some number of rows: of any set no more than that many are ruled out in the worst case.
+        """
+        by_answers = math.ceil(math.log(number, max(self._most, 2)) - 1e-9)
+        return max(by_answers, -(-(number - 1) // max(self._most_left_out, 1)))
+
+    def splits(self, rows: int) -> list[tuple[int, dict[int, int]]]:
+        """Every way to split a set of rows, smallest largest part first; ways with the same parts only once."""
+        ways: dict[frozenset[int], tuple[int, dict[int, int]]] = {}
+        for probe, masks in enumerate(self._masks):
+            parts = {answer: part for answer, mask in masks.items() if (part := rows & mask)}
+            if len(parts) > 1:
+                ways.setdefault(frozenset(parts.values()), (probe, parts))
+        return sorted(ways.values(), key=lambda way: max(part.bit_count() for part in way[1].values()))
+
+    def greedy(self, rows: int) -> Question | int:
+        if rows.bit_count() == 1:
+            return rows.bit_length() - 1
+        probe, parts = min(self.splits(rows), key=lambda way: _remaining(way[1]))
+        return Question(probe, {answer: self.greedy(part) for answer, part in parts.items()})
+
+    def within(self, rows: int, depth: int) -> Question | int | None:
+        """A tree of at most this depth, or None if there is none (or the search is exhausted)."""
+        number = rows.bit_count()
+        if number == 1:
+            return rows.bit_length() - 1
+        if self.at_least(number) > depth or self._refuted.get(rows, -1) >= depth:
+            return None
+        self._nodes_left -= 1
+        for probe, parts in self.splits(rows):
+            if self.is_exhausted:
+                return None
+            branches = self._branches(parts, depth - 1)
+            if branches is not None:
+                return Question(probe, branches)
+        if not self.is_exhausted:
+            self._refuted[rows] = depth
+        return None
+
+    def _branches(self, parts: dict[int, int], depth: int) -> dict[int, Question | int] | None:
+        branches: dict[int, Question | int] = {}
+        for answer, part in sorted(parts.items(), key=lambda one: -one[1].bit_count()):  # the hardest first
+            tree = self.within(part, depth)
+            if tree is None:
+                return None
+            branches[answer] = tree
+        return branches
+
+
+def _masks(column: np.ndarray) -> dict[int, int]:
+    masks: dict[int, int] = {}
+    for row, answer in enumerate(column.tolist()):
+        masks[answer] = masks.get(answer, 0) | 1 << row
+    return masks
+
+
+def _remaining(parts: dict[int, int]) -> float:
+    """Expected information that is still missing after the answer, times the number of rows."""
+    return sum(part.bit_count() * math.log2(part.bit_count()) for part in parts.values())

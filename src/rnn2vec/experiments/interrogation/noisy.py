@@ -1,0 +1,131 @@
+"""Noisy functions, and the interrogator that takes noise into account.
+
+A noisy function gives, at an unknown rate and afresh in every call, an answer drawn at random. The proofs of Section
+3.1 break: a tree walks off at the first wrong answer. The Bayesian interrogator asks what promises most information
+about the identity, asks again when it has to, and stops when it is confident or its budget is spent. Then it says
+so instead of guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnn2vec.experiments.interrogation.belief import Belief, expected_information
+from rnn2vec.experiments.interrogation.examination import Ask
+from rnn2vec.experiments.interrogation.functions import FunctionSet, TotalFunction
+
+
+class NoisyFunction:
+    """A function that answers at random now and then.
+
+    Args:
+        function: what it computes else.
+        error_rate: how often an answer is drawn from `answers` instead, uniformly.
+        answers: all answers there are.
+        generator: where the chance comes from.
+    """
+
+    def __init__(
+        self,
+        function: TotalFunction,
+        *,
+        error_rate: float,
+        answers: Sequence[Hashable],
+        generator: np.random.Generator,
+    ) -> None:
+        self._function = function
+        self._error_rate = error_rate
+        self._answers = answers
+        self._generator = generator
+
+    @property
+    def identity(self) -> Hashable:
+        """That of the function."""
+        return self._function.identity
+
+    def __call__(self, x: Hashable, /) -> Hashable:
+        """The function's answer, or any."""
+        if self._generator.random() < self._error_rate:
+            return self._answers[int(self._generator.integers(len(self._answers)))]
+        return self._function(x)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a Bayesian interrogation ended."""
+
+    identity: Hashable
+    """Who it is; None when it is not confident, or confident that it is none of those it knows."""
+    confidence: float
+    """Probability of the most likely hypothesis, "none of these" among them."""
+
+
+class BayesianInterrogator:
+    """Sequential identification with a confidence target and a budget.
+
+    Args:
+        functions: the set to identify members of.
+        error_rates: what the rate of random answers may be, all equally likely.
+        confidence: stop when the most likely member is at least this likely.
+        budget: most calls.
+        stranger: prior probability that the function is none of the members; a stranger's answers are taken to be
+            uniform.
+    """
+
+    def __init__(
+        self,
+        functions: FunctionSet,
+        *,
+        error_rates: Sequence[float] = (0.01, 0.05, 0.2),
+        confidence: float = 0.99,
+        budget: int = 1000,
+        stranger: float = 0.0,
+    ) -> None:
+        self._inputs = tuple(functions.enumerate_inputs())
+        self._identities = (*functions.identities, None)
+        self._rates = np.asarray(error_rates)
+        self._confidence = confidence
+        self._budget = budget
+        self._prior = np.append(np.full(len(functions), (1 - stranger) / len(functions)), stranger)
+        answers = [[function(x) for function in functions.functions] for x in self._inputs]
+        self.answers: tuple[Hashable, ...] = tuple(dict.fromkeys(answer for row in answers for answer in row))
+        codes = {answer: code for code, answer in enumerate(self.answers)}
+        sure = np.eye(len(self.answers))[[[codes[answer] for answer in row] for row in answers]]
+        self._sure = np.concatenate([sure, np.full_like(sure[:, :1], 1 / len(self.answers))], axis=1)  # (X, H, A)
+
+    def question(self, ask: Ask) -> Verdict:
+        """Ask until confident or out of budget."""
+        belief = Belief(self._prior, len(self._rates))
+        for _ in range(self._budget):
+            if belief.probabilities.max() >= self._confidence:
+                break
+            probe = self._most_informative(belief)
+            answer = ask(self._inputs[probe])
+            code = self.answers.index(answer) if answer in self.answers else None
+            belief.update(self._log_likelihood(probe, code))
+        return self._verdict(belief)
+
+    def interrogate(self, ask: Ask) -> Hashable:
+        """The identity in the verdict of `question`."""
+        return self.question(ask).identity
+
+    def _most_informative(self, belief: Belief) -> int:
+        joint = belief.joint
+        rate = joint @ self._rates / np.maximum(joint.sum(axis=1), 1e-300)  # expected, for each hypothesis
+        mixed = (1 - rate[:, None]) * self._sure + rate[:, None] / len(self.answers)
+        return int(expected_information(belief.probabilities, mixed).argmax())
+
+    def _log_likelihood(self, probe: int, code: int | None) -> np.ndarray:
+        # An answer that no member gives is random for certain: it says nothing about who, only about the rate.
+        sure = self._sure[probe, :, code] if code is not None else np.zeros(len(self._prior))
+        likelihood = (1 - self._rates) * sure[:, None] + self._rates / len(self.answers)
+        return np.log(np.maximum(likelihood, 1e-300))
+
+    def _verdict(self, belief: Belief) -> Verdict:
+        likely = belief.probabilities
+        best = int(likely.argmax())
+        confidence = float(likely[best])
+        return Verdict(self._identities[best] if confidence >= self._confidence else None, confidence)

@@ -1,0 +1,177 @@
+"""From the theorem to trained RNNs: the classical interrogator and the learned one, on the same zoo.
+
+The classical one (`rnn_identification`) knows all languages beforehand; the learned one (`learned`) knows nothing
+but what pre-training and a few hundred labelled RNNs taught it. Both see steps alone, and are compared on the last
+snapshots of RNNs whose languages the learned one has never seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from rnn2vec._errors import UsageError
+from rnn2vec._progress import Progress, silent
+from rnn2vec._seeding import numpy_generator
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.experiments.interrogation.language_model import LanguageModel
+from rnn2vec.experiments.interrogation.learned import offset_accuracy, offsets_of, representations_along
+from rnn2vec.experiments.interrogation.rnn_identification import Identification, LanguageInterrogator
+from rnn2vec.rnn.blackbox import StackBlackBox
+from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.zoo.store import Zoo
+
+GOOD_ENOUGH = 0.5
+"""Performance of the snapshots that the learned interrogator's predictor is fitted to."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the classical interrogator did on some RNNs."""
+
+    what: str
+    """Which RNNs."""
+    num_rnns: int
+    performance: float
+    """Their mean performance: how well they do themselves what they were trained for."""
+    right: float
+    """Share that was named right, confidently."""
+    wrong: float
+    """Share that was named wrong, confidently."""
+    unsure: float
+    """Share of which it said that it is not confident."""
+    stranger: float
+    """Share of which it said that it generates none of the languages."""
+    mean_calls: float
+    worst_calls: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy against number of calls."""
+
+    calls: tuple[int, ...]
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RNNResults:
+    """The experiment's outcome."""
+
+    tallies: tuple[Tally, ...]
+    """By snapshot and split."""
+    classical: Curve
+    """Best guess on last snapshots of unseen languages."""
+    learned: Curve | None
+    """All offsets right, on the same RNNs."""
+    learned_offsets: dict[str, Curve]
+    """Each offset right, by its name."""
+    num_train: int
+    """Labelled RNNs that the learned one's predictor was fitted to."""
+    num_test: int
+    """RNNs that both curves are measured on."""
+
+
+def run_on_zoo(
+    zoo: Zoo, model: Rnn2Vec | None, *, budget: int = 40, most: int = 200, seed: int = 0, progress: Progress = silent
+) -> RNNResults:
+    """Interrogate the RNNs of a zoo.
+
+    Args:
+        zoo: a zoo of formal languages.
+        model: a pre-trained probing encoder for the comparison; None for none.
+        budget: most steps per RNN.
+        most: of earlier snapshots, a sample of this many per step; last snapshots are all questioned.
+        seed: of that sample.
+        progress: told about each snapshot step.
+
+    Raises:
+        UsageError: the zoo is one of something else.
+    """
+    if not isinstance(zoo.family, FormalLanguages):
+        raise UsageError(f"{zoo.folder} is a zoo of {zoo.family.name}", remedy="give one of formal languages.")
+    questioner = _Questioner(zoo, zoo.family, budget)
+    steps, split = zoo.column("step"), zoo.column("split")
+    last = steps == steps.max()
+    tallies: list[Tally] = []
+    earlier = np.unique(steps)[:-1].tolist()
+    for done, step in enumerate(earlier):
+        progress(done, len(earlier) + 2, f"snapshots after {step} updates")
+        rows = numpy_generator(seed, "interrogation", "snapshots", step).permutation(np.flatnonzero(steps == step))
+        tallies.append(questioner.tally(f"after {step} updates", np.sort(rows[:most])))
+    progress(len(earlier), len(earlier) + 2, "last snapshots")
+    train, test = np.flatnonzero(last & (split == "train")), np.flatnonzero(last & (split != "train"))
+    tallies += [questioner.tally("last, training languages", train), questioner.tally("last, other languages", test)]
+    progress(len(earlier) + 1, len(earlier) + 2, "the learned encoder")
+    known = np.flatnonzero((split == "train") & (zoo.column("performance") >= GOOD_ENOUGH))
+    learned = (None, {}) if model is None else _learned_curves(zoo, model, known, test)
+    progress(1, 1, "done")
+    return RNNResults(tuple(tallies), questioner.curve(test), *learned, len(known), len(test))
+
+
+class _Questioner:
+    """The classical interrogator with a zoo before it; remembers what it found out."""
+
+    def __init__(self, zoo: Zoo, family: FormalLanguages, budget: int) -> None:
+        self._zoo = zoo
+        self._budget = budget
+        model = LanguageModel(family)
+        self._interrogator = LanguageInterrogator(model, budget=budget)
+        self._numbers = {language.offsets[1:]: number for number, language in enumerate(model.languages)}
+        self._found: dict[int, Identification] = {}
+
+    def _question(self, rows: Int[np.ndarray, " M"]) -> tuple[list[Identification], Int[np.ndarray, " M"]]:
+        """What was found out about each of these snapshots, and the number of its true language."""
+        interface = self._zoo.family.interface
+        for row in rows.tolist():
+            if row not in self._found:
+                box = StackBlackBox(
+                    self._zoo.rnns([row]), input_kind=interface.input_kind, output_kind=interface.output_kind
+                )
+                self._found[row] = self._interrogator.identify(box)
+        true = [self._numbers[tuple(map(int, task))] for task in self._zoo.tasks(rows)]
+        return [self._found[row] for row in rows.tolist()], np.array(true)
+
+    def tally(self, what: str, rows: Int[np.ndarray, " M"]) -> Tally:
+        found, true = self._question(rows)
+        named = np.array([-1 if one.language is None else one.language for one in found])
+        strangers = np.array([one.is_stranger for one in found])
+        calls = np.array([one.calls for one in found])
+        return Tally(
+            what,
+            len(rows),
+            performance=round(float(self._zoo.column("performance")[rows].mean()), 4),
+            right=float((named == true).mean()),
+            wrong=float(((named >= 0) & (named != true)).mean()),
+            unsure=float(((named < 0) & ~strangers).mean()),
+            stranger=float(strangers.mean()),
+            mean_calls=round(float(calls.mean()), 2),
+            worst_calls=int(calls.max()),
+        )
+
+    def curve(self, rows: Int[np.ndarray, " M"]) -> Curve:
+        """Share of right guesses after each number of calls; a verdict stands."""
+        found, true = self._question(rows)
+        guesses = [[int(one.guesses[min(call, one.calls - 1)]) for one in found] for call in range(self._budget)]
+        accuracy = tuple(float((np.array(after) == true).mean()) for after in guesses)
+        return Curve(tuple(range(1, self._budget + 1)), accuracy)
+
+
+def _learned_curves(
+    zoo: Zoo, model: Rnn2Vec, train: Int[np.ndarray, " N"], test: Int[np.ndarray, " M"]
+) -> tuple[Curve, dict[str, Curve]]:
+    """Accuracy of the learned interrogator after each exchange: all offsets right, and each of them."""
+    known, unseen = (representations_along(model.encoder, zoo.rnns(rows)) for rows in (train, test))
+    known_offsets, unseen_offsets = (offsets_of(zoo.tasks(rows)) for rows in (train, test))
+    at_once: int = model.encoder.num_sequences  # pyright: ignore[reportAssignmentType] (it probes: checked above)
+    accuracies = np.array(
+        [
+            offset_accuracy(before, known_offsets, after, unseen_offsets)
+            for before, after in zip(known, unseen, strict=True)
+        ]
+    )
+    calls = tuple(at_once * (step + 1) for step in range(len(accuracies)))
+    every, *each = (Curve(calls, tuple(column)) for column in accuracies.T.round(4).tolist())
+    return every, dict(zip(zoo.family.task_columns, each, strict=True))

@@ -1,0 +1,88 @@
+"""Proposition 3.1: |D| - 1 interactions are enough, with or without looking at the answers.
+
+Split the set by the first input on which two members differ: those that answer like the first of them, and the
+rest. Split both halves again until each holds one member. A binary tree with |D| leaves has |D| - 1 branchings,
+so asking the inputs of *all* branchings identifies every member (non-interactive), and asking along one path from
+the root does too (interactive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from rnn2vec.experiments.interrogation.examination import Ask
+from rnn2vec.experiments.interrogation.functions import FunctionSet
+
+
+@dataclass(frozen=True)
+class Split:
+    """A branching: does the function answer `x` with `answer`?"""
+
+    x: Hashable
+    answer: Hashable
+    same: Split | Hashable
+    """Where to go on when it does: another branching, or the identity that is left."""
+    other: Split | Hashable
+    """Where to go on when it does not."""
+
+
+def splitting_tree(functions: FunctionSet) -> Split | Hashable:
+    """The tree of the proof (Figure 9 of the paper).
+
+    Raises:
+        UsageError: two members are the same function.
+    """
+    return _split(functions, list(range(len(functions))))
+
+
+def _split(functions: FunctionSet, group: list[int]) -> Split | Hashable:
+    if len(group) == 1:
+        return functions.identities[group[0]]
+    x = functions.distinguishing_input(group)
+    answer = functions.functions[group[0]](x)
+    same = [member for member in group if functions.functions[member](x) == answer]
+    other = [member for member in group if member not in same]
+    return Split(x, answer, _split(functions, same), _split(functions, other))
+
+
+class SplittingInterrogator:
+    """The interactive one: follows one path through the splitting tree.
+
+    Args:
+        functions: the set to identify members of.
+    """
+
+    def __init__(self, functions: FunctionSet) -> None:
+        self._tree = splitting_tree(functions)
+
+    def interrogate(self, ask: Ask) -> Hashable:
+        """Go down the tree; at most |D| - 1 calls, since no input is asked twice."""
+        known: dict[Hashable, Hashable] = {}
+        node = self._tree
+        while isinstance(node, Split):
+            if node.x not in known:
+                known[node.x] = ask(node.x)
+            node = node.same if known[node.x] == node.answer else node.other
+        return node
+
+
+class SplittingProbes:
+    """The non-interactive one: asks the inputs of all branchings.
+
+    Args:
+        functions: the set to identify members of.
+    """
+
+    def __init__(self, functions: FunctionSet) -> None:
+        self._tree = splitting_tree(functions)
+        self.probes: Sequence[Hashable] = tuple(dict.fromkeys(_inputs(self._tree)))  # an input may branch twice
+
+    def conclude(self, answers: Sequence[Hashable]) -> Hashable:
+        """Follow the path that the answers describe."""
+        known = dict(zip(self.probes, answers, strict=True))
+        return SplittingInterrogator.interrogate(self, known.__getitem__)  # pyright: ignore[reportArgumentType]
+
+
+def _inputs(node: Split | Hashable) -> list[Hashable]:
+    return [node.x, *_inputs(node.same), *_inputs(node.other)] if isinstance(node, Split) else []

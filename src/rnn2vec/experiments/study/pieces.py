@@ -1,0 +1,231 @@
+"""What a worker does with one piece, from the zoo to its row; everything here runs in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnn2vec._errors import UsageError
+from rnn2vec._files import read_json, sha256_of
+from rnn2vec._progress import Progress, silent
+from rnn2vec._provenance import hardware, provenance
+from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.data import SplitData
+from rnn2vec.emulation.fidelity import Fidelity, emulation_fidelity
+from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.experiments.study.expand import StudyPiece
+from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, path_of, write_row
+from rnn2vec.properties.config import PredictConfig
+from rnn2vec.properties.predict import Scores, predict_property, property_baselines
+from rnn2vec.training.tracking import read_metrics, seconds_spent
+from rnn2vec.zoo.store import MANIFEST, Zoo
+
+RUNS = "runs"
+"""Where runs are, below the study's folder: models and checkpoints, too large to commit."""
+
+
+def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
+    """Pre-train, or go on with it, and write the row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do.
+        out: the study's folder.
+        device: where to train.
+        progress: told of the updates made.
+    """
+    config = piece.config
+    assert isinstance(config, PretrainConfig)
+    if device == "cpu":
+        torch.set_num_threads(1)
+    opened = Zoo.open(zoo)
+    run = out / RUNS / piece.name
+    model = pretrain(opened, config, run, device=device, progress=progress)
+    unseen = SplitData(opened, "validation")
+    behaviour = unseen.first_rollouts(config.validation_rollouts)
+    model.encoder.eval()
+    distances = emulation_fidelity(model.encoder, model.emulator, behaviour)
+    curve = read_metrics(run)
+    best = min(curve, key=lambda line: line[f"validation/{config.loss}"])
+    row = _row(
+        piece,
+        opened,
+        device,
+        provenance=read_json(run / checkpoints.RUN)["provenance"],
+        seconds=seconds_spent(run),
+        curve={name: [line[name] for line in curve] for name in curve[0]},
+        best=best,
+        unseen=_by_task(unseen, distances),
+    )
+    write_row(out, row)
+
+
+def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
+    """Predict a property, frozen on the run of the piece's pre-training or supervised, and write its row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do; a supervised training that was cut goes on.
+        out: the study's folder.
+        device: where to train.
+        progress: told of the updates made.
+
+    Raises:
+        UsageError: the run of the pre-training is not there.
+    """
+    assert isinstance(piece.config, PredictConfig)
+    assert piece.property_name is not None
+    if device == "cpu":
+        torch.set_num_threads(1)
+    start = time.monotonic()
+    opened = Zoo.open(zoo)
+    run = out / RUNS / piece.pretraining
+    is_frozen = piece.setting == "frozen"
+    if is_frozen and not (path_of(out, piece.pretraining).exists() and run.is_dir()):
+        raise UsageError(
+            f"the run of {piece.pretraining} is not there",
+            remedy=f"delete {path_of(out, piece.pretraining)}, if it is there, to pre-train again.",
+        )
+    (out / RUNS).mkdir(exist_ok=True)
+    result = predict_property(
+        opened,
+        piece.property_name,
+        encoder=run if is_frozen else piece.encoder,
+        setting="frozen" if is_frozen else "supervised",
+        config=piece.config,
+        seed=piece.seed,
+        baselines="representation",
+        device=device,
+        checkpoint=None if is_frozen else out / RUNS / f"{piece.name}.safetensors",
+        progress=progress,
+    )
+    row = _row(
+        piece,
+        opened,
+        device,
+        provenance=dict(result.provenance),
+        seconds=time.monotonic() - start,
+        best={"step": result.best_step, **_metrics(result.scores)},
+        baselines=_by_name(result.baselines),
+    )
+    write_row(out, row)
+
+
+def run_baselines(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
+    """Predict a property without any encoder, and write the row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: what to do.
+        out: the study's folder.
+        progress: told when it is done.
+    """
+    assert piece.property_name is not None
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    opened = Zoo.open(zoo)
+    baselines = property_baselines(opened, piece.property_name, seed=piece.seed)
+    row = _row(
+        piece,
+        opened,
+        "cpu",
+        provenance=dict(provenance()),
+        seconds=time.monotonic() - start,
+        best={},
+        baselines=_by_name(baselines),
+    )
+    write_row(out, row)
+    progress(1, 1, "done")
+
+
+def _row(piece: StudyPiece, zoo: Zoo, device: str, **found: Any) -> Row:
+    """The row of a piece: what it was, where it was done, and what was found."""
+    return Row(
+        piece=piece.name,
+        setting=piece.setting,
+        encoder=piece.encoder,
+        variant=piece.variant,
+        property_name=piece.property_name,
+        seed=piece.seed,
+        config={} if piece.config is None else piece.config.to_dict(),
+        zoo=zoo_facts(zoo),
+        hardware=hardware(device),
+        **found,
+    )
+
+
+def _by_name(baselines: dict[str, Scores]) -> dict[str, dict[str, float]]:
+    return {name: _metrics(scores) for name, scores in baselines.items()}
+
+
+def _metrics(scores: Scores) -> dict[str, float]:
+    """Scores by `PART/METRIC`, such as `ood/loss`, and those of last snapshots by `ood/last/loss`."""
+    metrics: dict[str, float] = {}
+    for part, score in scores.items():
+        by_name = dataclasses.asdict(score)
+        columns = by_name.pop("column_accuracy") or {}
+        by_name |= {f"accuracy of {name}": share for name, share in columns.items()}
+        metrics |= {f"{part}/{name}": float(value) for name, value in by_name.items() if value is not None}
+    return metrics
+
+
+def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
+    """Measure the closed form of the task-blind floor, where the family has one, and write its row.
+
+    Args:
+        zoo: folder of the zoo.
+        piece: a training of the study: the floor is measured on the rollouts that it is validated on.
+        out: the study's folder.
+        progress: told when it is done.
+    """
+    assert isinstance(piece.config, PretrainConfig)
+    opened = Zoo.open(zoo)
+    unseen = SplitData(opened, "validation")
+    distances = closed_form_floor(unseen, piece.config.validation_rollouts)
+    row = Row(
+        piece=CLOSED_FORM,
+        setting="floor",
+        encoder=CLOSED_FORM,
+        variant="floor",
+        seed=0,
+        config={"validation_rollouts": piece.config.validation_rollouts},
+        zoo=zoo_facts(opened),
+        provenance=dict(provenance()),
+        hardware=hardware(),
+        seconds=None,
+        best={} if distances is None else {"step": 0, **_means(unseen, distances)},
+        unseen={} if distances is None else _by_task(unseen, distances),
+    )
+    write_row(out, row)
+    progress(1, 1, "done")
+
+
+def zoo_facts(zoo: Zoo) -> dict[str, Any]:
+    """What a row says of its zoo."""
+    checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
+    return {"folder": zoo.folder.name, "manifest": checksum, "config": zoo.manifest.config.to_dict()}
+
+
+def _means(unseen: SplitData, distances: Fidelity) -> dict[str, float]:
+    """The metrics of a validation."""
+    last = unseen.steps == unseen.steps.max()
+    means = {f"validation/{name}": float(values.mean()) for name, values in distances.items()}
+    return means | {f"last/{name}": float(values[last].mean()) for name, values in distances.items()}
+
+
+def _by_task(unseen: SplitData, distances: Fidelity) -> dict[str, list[Any]]:
+    """Mean distances over the snapshots of each unseen task."""
+    places = {task: place for place, task in enumerate(dict.fromkeys(unseen.tasks))}
+    places_of_rnns = np.array([places[task] for task in unseen.tasks])
+    counts = np.bincount(places_of_rnns)
+    means = {
+        name: (np.bincount(places_of_rnns, weights=values) / counts).tolist() for name, values in distances.items()
+    }
+    return {"task": [list(task) for task in places], **means}

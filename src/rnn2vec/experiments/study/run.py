@@ -1,0 +1,225 @@
+"""Run a study: what is done is skipped, what was cut goes on, what fails does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._files import claim_folder, write_atomically
+from rnn2vec.execution.devices import spread
+from rnn2vec.execution.local import Piece, try_pieces
+from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study
+from rnn2vec.experiments.study.expand import StudyPiece, changes, pieces_of, require_trainable
+from rnn2vec.experiments.study.files import checked
+from rnn2vec.experiments.study.marker import MARKER, study_before, write_marker
+from rnn2vec.experiments.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
+from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, read_rows
+from rnn2vec.properties.data import find_property
+from rnn2vec.zoo.build import build_zoo
+from rnn2vec.zoo.store import Zoo
+
+ManyProgress = Callable[[str, float, float, str], None]
+"""Told `(which, done, total, what)`: which is `zoo` or `pieces`."""
+
+ZOO = "zoo"
+"""Below the study's folder: the zoo that was built for it."""
+ERRORS = "errors"
+"""Below the study's folder: the traceback of each piece that failed last time."""
+
+
+class StudyError(Rnn2VecError):
+    """Pieces of a study failed; all others are done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run_study` did."""
+
+    skipped: tuple[str, ...]
+    """Pieces that were done before."""
+    done: tuple[str, ...]
+    """Pieces that it did."""
+    failed: dict[str, str]
+    """Why others failed, by piece."""
+
+    def require_success(self, out: Path) -> None:
+        """Raise what went wrong, if anything did.
+
+        Raises:
+            StudyError: pieces failed.
+        """
+        if self.failed:
+            reasons = "".join(f"\n  {name}: {reason}" for name, reason in self.failed.items())
+            pieces = len(self.failed) + len(self.done) + len(self.skipped)
+            raise StudyError(
+                f"{len(self.failed)} of {pieces} pieces failed:{reasons}",
+                remedy=f"all others are done. Tracebacks are in {out / ERRORS}; the same command tries these again.",
+            )
+
+
+def run_study(
+    study: Study,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    device: str = "cpu",
+    progress: ManyProgress = lambda *_: None,
+) -> Outcome:
+    """Run every piece that has no row yet.
+
+    Args:
+        study: what to train.
+        out: the study's folder: new, empty, or one of the same study. It may have grown by seeds, variants or sweeps.
+        workers: pieces at a time; by default one for each usable core, or for each GPU.
+        device: where to train: `cpu`, `cuda` for every GPU that torch sees, or one of them, such as `cuda:1`.
+        progress: told of the updates made: for the zoo, and over all pieces that are left.
+
+    Returns:
+        What was done, and what failed.
+
+    Raises:
+        UsageError: the folder holds something else, or rows of another config; or there is no such device.
+        DataError: zoo or rows are damaged.
+    """
+    folder = Path(out)
+    devices = spread(device, workers)
+    pieces = pieces_of(study)
+    claim_folder(folder, marker=MARKER, kind="study")
+    rows = read_rows(folder)
+    before = study_before(folder)
+    _require_same(study, before, pieces, rows, folder)
+    if not _asks_the_same(before, study):  # else the provenance stays that of who asked first; rows have their own
+        write_marker(folder, study)
+    skipped = tuple(piece.name for piece in pieces if piece.name in rows)
+    left = [piece for piece in pieces if piece.name not in rows]
+    needs_floor = study.floor and CLOSED_FORM not in rows
+    if not left and not needs_floor:
+        return Outcome(skipped, (), {})
+    zoo = _zoo(study, folder, progress)
+    require_trainable(pieces, zoo.spec, zoo.family.interface)
+    for name in study.properties:
+        find_property(zoo.family, name)
+    _require_same_zoo(zoo, rows)
+    common = {"zoo": zoo.folder, "out": folder}
+    jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
+    jobs += [_job(piece, common) for piece in left]
+    outcomes = try_pieces(
+        jobs,
+        devices=devices,
+        progress=_Listener(left, progress).hear,
+        after={piece.name: piece.pretraining for piece in left if piece.setting == "frozen"},
+    )
+    return _outcome(folder, skipped, outcomes)
+
+
+def _job(piece: StudyPiece, common: dict[str, Any]) -> Piece:
+    """What a worker is given for a piece."""
+    if piece.setting == BASELINE:
+        return Piece(piece.name, run_baselines, {**common, "piece": piece})
+    function = run_pretraining if piece.setting == PRETRAIN else run_prediction
+    return Piece(piece.name, function, {**common, "piece": piece}, takes_device=True)
+
+
+def _asks_the_same(before: Study | None, study: Study) -> bool:
+    """Whether a study is what it was, the order of its variants too."""
+    return before is not None and json.dumps(before.to_dict()) == json.dumps(study.to_dict())
+
+
+def _require_same(
+    study: Study, before: Study | None, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path
+) -> None:
+    """Check that what is in the folder answers the same question.
+
+    Raises:
+        UsageError: it does not. Nothing was touched.
+    """
+    if before is not None and before.name != study.name:
+        raise UsageError(f"{folder} holds study {before.name}, not {study.name}", remedy="give another --out.")
+    for piece in pieces:
+        row = rows.get(piece.name)
+        if row is None or piece.config is None:
+            continue
+        trained = checked(type(piece.config), row.config, where=f"{folder}, row {piece.name}")
+        different = changes(piece.config, trained.to_dict())
+        if different:
+            raise UsageError(
+                f"{folder} has a row of {piece.name} with another config: {', '.join(different)}",
+                remedy="give another --out for the changed study, or delete that row (and its run) to train it again.",
+            )
+
+
+def _require_same_zoo(zoo: Zoo, rows: dict[str, Row]) -> None:
+    config = zoo.manifest.config.to_dict()
+    for row in rows.values():
+        if row.zoo["config"] != config:
+            raise UsageError(
+                f"the row of {row.piece} is of another zoo than {zoo.folder}",
+                remedy="give another --out for a study of this zoo.",
+            )
+
+
+def _zoo(study: Study, folder: Path, progress: ManyProgress) -> Zoo:
+    """The study's zoo, built if it has to be."""
+    config = study.zoo.to_build()
+    if config is not None:
+        return build_zoo(config, folder / ZOO, progress=lambda done, total, what: progress("zoo", done, total, what))
+    zoo = Zoo.open(study.zoo.folder or "")
+    if zoo.family.name != study.zoo.family:
+        raise UsageError(
+            f"{zoo.folder} has RNNs of {zoo.family.name}, the study is of {study.zoo.family}",
+            remedy=f"give zoo: {{folder: {zoo.folder}, family: {zoo.family.name}}}.",
+        )
+    if not zoo.is_complete:
+        raise DataError(f"{zoo.folder} is not built to its end", remedy="let `rnn2vec zoo build` finish it first.")
+    return zoo
+
+
+class _Listener:
+    """Adds up what the pieces say.
+
+    Args:
+        left: the pieces that are to be done.
+        progress: told the updates of all of them.
+    """
+
+    def __init__(self, left: Sequence[StudyPiece], progress: ManyProgress) -> None:
+        self._steps = {piece.name: piece.num_steps for piece in left}
+        self._done = dict.fromkeys(self._steps, 0.0)
+        self._progress = progress
+
+    def hear(self, name: str, done: float, total: float, what: str) -> None:  # noqa: ARG002
+        """Take note of one piece."""
+        if name not in self._done:
+            return
+        self._done[name] = done
+        finished = sum(self._done[one] >= steps for one, steps in self._steps.items())
+        text = f"{finished} of {len(self._steps)} pieces; {name}: {what}"
+        self._progress("pieces", sum(self._done.values()), sum(self._steps.values()), text)
+
+
+def _outcome(folder: Path, skipped: tuple[str, ...], outcomes: dict[str, object]) -> Outcome:
+    """Sort what came back; keep the traceback of each failure, and remove those of failures that are mended."""
+    errors = {name: error for name, error in outcomes.items() if isinstance(error, Exception)}
+    for name in outcomes:
+        path = folder / ERRORS / f"{name}.txt"
+        if name not in errors:
+            path.unlink(missing_ok=True)
+            continue
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, "".join(traceback.format_exception(errors[name])).encode())
+    with contextlib.suppress(OSError):
+        (folder / ERRORS).rmdir()  # when it is empty
+    failed = {name: _reason(error) for name, error in errors.items()}
+    return Outcome(skipped, tuple(name for name in outcomes if name not in errors), failed)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Rnn2VecError):
+        return f"{error.problem} -> {error.remedy}"
+    return f"{type(error).__name__}: {error}"

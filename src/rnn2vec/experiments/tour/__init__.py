@@ -1,0 +1,1 @@
+"""The tour: a small zoo and two encoders, measured."""

@@ -1,0 +1,242 @@
+"""Everything that the tour's page shows, measured anew from the zoo and the runs' models.
+
+Nothing is taken on trust from training: distances are computed again, per RNN, by the models that the runs kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from rnn2vec._errors import UsageError
+from rnn2vec._files import read_json, sha256_of
+from rnn2vec._progress import Progress, silent
+from rnn2vec._shapes import Representation
+from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.data import Behaviour, SplitData
+from rnn2vec.emulation.emulator import Emulation
+from rnn2vec.emulation.fidelity import emulation_fidelity
+from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.experiments.tour.findings import Headline, TourFindings
+from rnn2vec.experiments.tour.floor_comparison import FloorComparison, compare_with_floor
+from rnn2vec.inspection.dialogues import Transcript, transcribe
+from rnn2vec.inspection.maps import Projection, project
+from rnn2vec.inspection.performance import PerformanceComparison, act, compare_performance
+from rnn2vec.training import tracking
+from rnn2vec.zoo.rollouts import Stepper
+from rnn2vec.zoo.store import MANIFEST, Zoo
+
+INTERACTIVE, STATIC, BLIND = "interactive-probing", "noninteractive-probing", "task-blind"
+CLOSED_FORM = "closed-form"
+DISTANCE = "total-variation"
+_EPISODES = 100
+_STRINGS = 6
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pre-training run as it lies on disk."""
+
+    name: str
+    """Of its encoder."""
+    folder: Path
+    """Where it lies."""
+    description: dict[str, Any]
+    """The content of `run.json`: config, zoo, provenance."""
+    metrics: list[dict[str, Any]]
+    """One entry a validation."""
+    model: checkpoints.Model
+    """The model with the lowest validation loss."""
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What one probing encoder makes of the RNNs of unseen languages."""
+
+    run: Run
+    """Where the encoder comes from."""
+    representations: Representation
+    """One for each RNN."""
+    distances: Float[np.ndarray, " N"]
+    """Total variation between each RNN and its emulation."""
+    projection: Projection
+    """The map."""
+    performance: PerformanceComparison
+    """RNNs and emulations at work."""
+    transcript: Transcript
+    """The dialogue with the example RNN."""
+    strings: list[tuple[str, bool]]
+    """What the example's emulation generates, and whether it is in the language."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """The RNN whose dialogue is shown."""
+
+    number: int
+    """Its place among the RNNs of unseen languages."""
+    performance: float
+    """Its performance."""
+    strings: list[tuple[str, bool]]
+    """What it generates, and whether it is in the language."""
+
+
+@dataclass(frozen=True)
+class TourResults:
+    """All that the page shows."""
+
+    zoo: Zoo
+    unseen: SplitData
+    """RNNs of unseen languages."""
+    performance: Float[np.ndarray, " N"]
+    """The performance of each, from the zoo."""
+    is_last: Bool[np.ndarray, " N"]
+    """Which of them are the last snapshots of their runs."""
+    floors: dict[str, Float[np.ndarray, " N"]]
+    """Each RNN's distance to the task-blind predictions, by their name."""
+    blind: Run | None
+    """The run with the task-blind encoder."""
+    interactive: Probing
+    static: Probing
+    example: Example
+    findings: TourFindings
+
+
+def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> TourResults:
+    """Measure what the tour's page shows.
+
+    Args:
+        zoo: the zoo on which the runs were pre-trained.
+        runs: the runs' folders by their encoders' names; the task-blind run may be left out.
+        progress: told of the parts done.
+
+    Raises:
+        UsageError: a run is missing or on another zoo, or there is no floor to compare with.
+    """
+    loaded = {name: load_run(name, Path(folder)) for name, folder in runs.items()}
+    _require_same_zoo(zoo, loaded)
+    missing = {INTERACTIVE, STATIC} - loaded.keys()
+    if missing:
+        raise UsageError(f"no run of {' and '.join(sorted(missing))}", remedy="pre-train both probing encoders first.")
+    unseen = SplitData(zoo, "validation")
+    performance = zoo.column("performance")[unseen.indices].astype(np.float64)
+    is_last = unseen.steps == unseen.steps.max()
+    behaviour = unseen.first_rollouts(loaded[INTERACTIVE].description["config"]["validation_rollouts"])
+    progress(0, 4, "task-blind floor")
+    floors = _floors(unseen, behaviour, loaded.get(BLIND))
+    number = int(np.flatnonzero(is_last)[performance[is_last].argmax()])
+    example = Example(number, float(performance[number]), _strings(unseen, number, unseen.rnns.select))
+    probings: list[Probing] = []
+    for done, name in enumerate((INTERACTIVE, STATIC), 1):
+        progress(done, 4, name)
+        probings.append(_probe(loaded[name], unseen, behaviour, number))
+    interactive, static = probings
+    return TourResults(
+        zoo=zoo,
+        unseen=unseen,
+        performance=performance,
+        is_last=is_last,
+        floors=floors,
+        blind=loaded.get(BLIND),
+        interactive=interactive,
+        static=static,
+        example=example,
+        findings=_find(unseen, is_last, floors, interactive, static),
+    )
+
+
+def load_run(name: str, folder: Path) -> Run:
+    """Read a pre-training run.
+
+    Raises:
+        UsageError: the folder holds no run, or one of another encoder.
+        DataError: its files are damaged.
+    """
+    model = checkpoints.load_model(folder)
+    if not (folder / checkpoints.RUN).is_file() or model.encoder.name != name:
+        raise UsageError(f"{folder} holds no run of {name}", remedy=f"pre-train {name} into it.")
+    return Run(name, folder, read_json(folder / checkpoints.RUN), tracking.read_metrics(folder), model)
+
+
+def _require_same_zoo(zoo: Zoo, runs: Mapping[str, Run]) -> None:
+    """On another zoo, the languages that are unseen here may be those that a run was trained on."""
+    manifest = sha256_of((zoo.folder / MANIFEST).read_bytes())
+    for run in runs.values():
+        if run.description["zoo"]["manifest"] != manifest:
+            raise UsageError(
+                f"{run.folder} was pre-trained on another zoo than {zoo.folder}",
+                remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+            )
+
+
+def _floors(unseen: SplitData, behaviour: Behaviour, blind: Run | None) -> dict[str, Float[np.ndarray, " N"]]:
+    closed = closed_form_floor(unseen, behaviour.inputs.shape[1])
+    floors = {} if closed is None else {CLOSED_FORM: closed[DISTANCE]}
+    if blind is not None:
+        floors[BLIND] = emulation_fidelity(blind.model.encoder, blind.model.emulator, behaviour)[DISTANCE]
+    if not floors:
+        raise UsageError(
+            f"no task-blind floor: {unseen.family.name} has none in closed form", remedy=f"pre-train {BLIND} too."
+        )
+    return floors
+
+
+@torch.no_grad()
+def _probe(run: Run, unseen: SplitData, behaviour: Behaviour, example: int) -> Probing:
+    encoder, emulator = run.model.encoder, run.model.emulator
+    representations = encoder(unseen.rnns)
+    return Probing(
+        run=run,
+        representations=representations,
+        distances=emulation_fidelity(encoder, emulator, behaviour)[DISTANCE],
+        projection=project(representations.numpy()),
+        performance=compare_performance(
+            unseen.rnns,
+            emulator,
+            representations,
+            family=unseen.family,
+            tasks=unseen.tasks,
+            num_episodes=_EPISODES,
+        ),
+        transcript=transcribe(encoder, unseen.rnns.select([example]), unseen.family),
+        strings=_strings(unseen, example, lambda rows: Emulation(emulator, representations[rows])),
+    )
+
+
+def _strings(unseen: SplitData, number: int, stepper: Callable[[list[int]], Stepper]) -> list[tuple[str, bool]]:
+    """A few episodes of one RNN or of its emulation, and whether each is a success; equal draws for both."""
+    copies = [number] * _STRINGS  # one episode each, so that each is judged by itself
+    tasks = [unseen.tasks[number]] * _STRINGS
+    world = act(stepper(copies), unseen.family, tasks, 1, numbers=range(_STRINGS), seed=1)
+    texts = [unseen.family.decode(codes[0]) for codes in world.codes()]
+    return list(zip(texts, [bool(success) for success in world.performance() > 0], strict=True))
+
+
+def _find(
+    unseen: SplitData,
+    is_last: Bool[np.ndarray, " N"],
+    floors: Mapping[str, Float[np.ndarray, " N"]],
+    interactive: Probing,
+    static: Probing,
+) -> TourFindings:
+    def headline(chosen: Bool[np.ndarray, " N"]) -> Headline:
+        groups = [task for task, is_chosen in zip(unseen.tasks, chosen, strict=True) if is_chosen]
+        here = {name: floor[chosen] for name, floor in floors.items()}
+
+        def compare(probing: Probing) -> FloorComparison:
+            return compare_with_floor(probing.distances[chosen], here, groups)
+
+        return Headline(static=compare(static), interactive=compare(interactive))
+
+    return TourFindings(
+        all_snapshots=headline(np.ones_like(is_last)),
+        last_snapshots=headline(is_last),
+        static_r_squared=static.performance.r_squared,
+        interactive_r_squared=interactive.performance.r_squared,
+    )

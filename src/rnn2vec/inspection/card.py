@@ -1,0 +1,195 @@
+"""A card for one RNN: what it is, what it probably does, who is like it, and what it answered when it was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rnn2vec._errors import UsageError
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.index.index import Index, Neighbour
+from rnn2vec.inspection.property_prediction import Prediction, PropertyPredictor
+from rnn2vec.rnn.interface import Interface, Kind
+from rnn2vec.rnn.stack import RNNStack
+
+_UNUSUAL = 0.05
+_NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one RNN. What needs an index is empty without one."""
+
+    architecture: str
+    """Cell, sizes and number of parameters."""
+    vector: Float[np.ndarray, " Z"]
+    """Its representation."""
+    familiarity: float | None
+    """The share of the index's RNNs that are at least as unusual as it: small for an RNN unlike all of them."""
+    predictions: tuple[Prediction, ...]
+    """Its properties, as those of the index's RNNs suggest."""
+    calibration_error: float | None
+    """Of the probabilities of choices, on RNNs kept apart; None without choices."""
+    neighbours: tuple[Neighbour, ...]
+    """The nearest RNNs of the index."""
+    dialogue: tuple[tuple[tuple[str, str], ...], ...]
+    """For each probing sequence what was asked and what was answered; empty for an encoder that asks nothing."""
+
+    @property
+    def is_familiar(self) -> bool | None:
+        """Whether predictions and neighbours mean something; None without an index."""
+        return None if self.familiarity is None else self.familiarity > _UNUSUAL
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON-ready values."""
+        return {**dataclasses.asdict(self), "vector": self.vector.tolist(), "is_familiar": self.is_familiar}
+
+    def render(self, *, num_sequences: int = 2) -> str:
+        """The card as text.
+
+        Args:
+            num_sequences: probing sequences that are shown.
+        """
+        blocks = [self.architecture]
+        if self.familiarity is not None:
+            blocks.append(self._familiarity())
+        if self.predictions:
+            blocks.append("\n".join(["probably", *(f"  {describe(one)}" for one in self.predictions), *self._trust()]))
+        if self.neighbours:
+            lines = [f"  {one.distance:.4f}  {one.rnn}{_properties(one)}" for one in self.neighbours]
+            blocks.append("\n".join(["most like", *lines]))
+        for number, turns in enumerate(self.dialogue[:num_sequences], 1):
+            title = f"asked, and answered (sequence {number} of {len(self.dialogue)})"
+            blocks.append("\n".join([title, *_lines(turns)]))
+        return "\n\n".join(blocks)
+
+    def _trust(self) -> list[str]:
+        if self.calibration_error is None:
+            return []
+        return [f"  (probabilities are off by {self.calibration_error:.3f} on average, on RNNs kept apart)"]
+
+    def _familiarity(self) -> str:
+        share = f"{self.familiarity:.1%} of the index's RNNs are as unusual as it or more"
+        if self.is_familiar:
+            return f"like the RNNs of the index: {share}"
+        return (
+            f"WARNING: unlike the RNNs of the index: only {share}.\n"
+            "Neighbours and properties below are guesses about an RNN of another kind."
+        )
+
+
+def _lines(turns: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each turn; where the same is answered on and on, for the first of these."""
+    width = max(len(asked) for asked, _ in turns)
+    lines = [f"  {asked:<{width}}  ->  {answered}" for asked, answered in turns]
+    last = len(turns)
+    while last > 1 and turns[last - 1][1] == turns[last - 2][1]:
+        last -= 1
+    if len(turns) - last > 1:
+        return [*lines[:last], f"  ... the same answer {len(turns) - last} times more"]
+    return lines
+
+
+def describe(prediction: Prediction) -> str:
+    """A prediction in words."""
+    if prediction.interval is None:
+        certainty = f"with probability {prediction.probability:.2f}"
+        return (
+            f"{prediction.name} {prediction.value}  {certainty} (right for {prediction.score:.0%} of RNNs kept apart)"
+        )
+    low, high = prediction.interval
+    certainty = f"between {low:.3g} and {high:.3g}"
+    return (
+        f"{prediction.name} {prediction.value:.3g}  {certainty} "
+        f"(such intervals hold {prediction.coverage:.0%}; R^2 {prediction.score:.2f})"
+    )
+
+
+def _properties(neighbour: Neighbour) -> str:
+    known = [f"{name} {_short(value)}" for name, value in neighbour.properties.items() if value is not None]
+    return f"  ({', '.join(known)})" if known else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, seed: int = 0) -> Card:
+    """Find out what there is to know about one RNN.
+
+    Args:
+        rnn2vec: an encoder.
+        rnn: a stack of one.
+        index: RNNs to compare it with, embedded by the same encoder.
+        seed: draws which RNNs of the index are kept apart to measure reliability.
+
+    Raises:
+        UsageError: there is not exactly one RNN, it does not fit the encoder, or the index is empty or has vectors of
+            another size.
+    """
+    if len(rnn) != 1:
+        raise UsageError(f"a card for {len(rnn)} RNNs", remedy="give one: stack.select([number]).")
+    vectors = rnn2vec.embed(rnn)
+    familiarity, predictions, neighbours, error = None, [], [], None
+    if index is not None:
+        index.require_queries(vectors)
+        (neighbours,) = index.query(vectors, _NEIGHBOURS)
+        predictor = PropertyPredictor(index, seed=seed)
+        predictions, error = predictor.predict(vectors[0]), predictor.calibration_error
+        familiarity = float(index.familiar(seed=seed).judge(vectors).p_values[0]) if len(index) >= 4 else None
+    return Card(
+        architecture=f"{rnn.spec}, {rnn.spec.num_parameters:,} parameters",
+        vector=vectors[0],
+        familiarity=familiarity,
+        predictions=tuple(predictions),
+        calibration_error=error,
+        neighbours=tuple(neighbours),
+        dialogue=dialogue(rnn2vec, rnn),
+    )
+
+
+@torch.no_grad()
+def dialogue(rnn2vec: Rnn2Vec, rnn: RNNStack) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What a probing encoder asks one RNN and what it answers, in words; nothing for another encoder."""
+    encoder = rnn2vec.encoder
+    if not isinstance(encoder, ProbingEncoder):
+        return ()
+    kinds = encoder.interface
+    said = [
+        [
+            (_words(asked, kinds.input_kind, kinds.input_names), _words(answered, *_answer_words(kinds)))
+            for asked, answered in zip(exchange.probes[0], _readable(exchange.responses[0], kinds), strict=True)
+        ]
+        for exchange in encoder.dialogue(rnn)
+    ]
+    return tuple(zip(*said, strict=True))
+
+
+def _answer_words(kinds: Interface) -> tuple[Kind, tuple[str, ...] | None]:
+    return kinds.output_kind, kinds.output_names
+
+
+def _readable(responses: Tensor, kinds: Interface) -> Tensor:
+    """Answers as probabilities, or in the RNN's own unit."""
+    if kinds.output_kind == "categorical":
+        return responses.softmax(dim=-1)
+    centre, spread = kinds.output_scale
+    return centre + spread * responses
+
+
+def _words(numbers: Tensor, kind: Kind, names: tuple[str, ...] | None) -> str:
+    """The two likeliest tokens, or the numbers."""
+    if kind == "continuous":
+        shown = [f"{number:+.2f}" for number in numbers[:8].tolist()]
+        return " ".join(shown) + (" ..." if len(numbers) > 8 else "")
+    best = numbers.topk(min(2, len(numbers)))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return ", ".join(f"{names[token] if names else token} {share:.0%}" for token, share in pairs if share >= 0.05)

@@ -1,0 +1,82 @@
+"""The tour's page: one HTML file that holds all it needs, and is allowed to load nothing else.
+
+Words and layout are in `templates/tour.html.jinja`; `panels` and `facts` prepare what it shows. Figures travel as JSON
+beside one copy of plotly.js, and the page draws them in the colours of the reader's scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+import plotly.offline
+from markupsafe import Markup
+
+from rnn2vec._files import write_atomically
+from rnn2vec._progress import Progress, silent
+from rnn2vec.experiments.tour import facts
+from rnn2vec.experiments.tour.findings import TourFindings
+from rnn2vec.experiments.tour.measure import TourResults, measure
+from rnn2vec.report import figures
+from rnn2vec.report import tour_panels as panels
+from rnn2vec.report.text import language_html, number_text
+from rnn2vec.zoo.store import Zoo
+
+
+def write_tour_report(
+    path: Path,
+    zoo: Zoo,
+    runs: Mapping[str, Path],
+    *,
+    command: str = "rnn2vec tour",
+    progress: Progress = silent,
+) -> TourFindings:
+    """Measure how well the runs' encoders do on unseen languages, and write the page about it.
+
+    Args:
+        path: the HTML file; its folder must exist.
+        zoo: the zoo on which the runs were pre-trained.
+        runs: the folders that `pretrain` wrote, by encoder name: `interactive-probing`, `noninteractive-probing`, and
+            `task-blind`, without which the closed-form floor stands alone.
+        command: what made it all, for the reader who wants to do it again.
+        progress: told of the parts done.
+
+    Raises:
+        UsageError: a run is missing, of another encoder or on another zoo, or no task of the zoo is unseen.
+        DataError: files of the zoo or of a run are damaged.
+        StorageError: the disk refused the page.
+    """
+    results = measure(zoo, runs, progress)
+    write_atomically(path, render(results, command=command).encode())
+    progress(1, 1, "done")
+    return results.findings
+
+
+def render(results: TourResults, *, command: str) -> str:
+    """The page as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rnn2vec.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"language": language_html, "number": number_text}
+    themes = {scheme: figures.template(scheme).to_plotly_json() for scheme in figures.PALETTES}
+    return environment.get_template("tour.html.jinja").render(
+        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 (the library itself)
+        palettes=figures.PALETTES,
+        themes=panels.as_script(themes),
+        findings=results.findings,
+        facts=facts.zoo_facts(results),
+        has_blind=results.blind is not None,
+        curves=panels.curves(results),
+        maps=panels.maps(results),
+        legend=panels.category_legend(results),
+        token_colours=list(enumerate(figures.CATEGORY_COLOURS)),
+        performances=panels.performances(results),
+        example=panels.example(results),
+        scale=facts.beside_the_paper(results),
+        details=facts.details(results, command),
+    )

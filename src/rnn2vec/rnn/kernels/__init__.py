@@ -1,0 +1,1 @@
+"""Compiled arithmetic of RNN stacks on CPUs."""

@@ -1,0 +1,1 @@
+"""Training: checkpoints, metrics, and processes that train together."""

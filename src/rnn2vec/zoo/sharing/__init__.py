@@ -1,0 +1,1 @@
+"""Zoos for others: cards, the hub, and the layout of the authors' release."""

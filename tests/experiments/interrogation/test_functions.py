@@ -1,0 +1,105 @@
+"""Function sets, and the examiner that counts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pytest
+
+from rnn2vec._errors import UsageError
+from rnn2vec.experiments.interrogation.examination import Ask, BudgetSpentError, examine, examine_all
+from rnn2vec.experiments.interrogation.example_sets import Constant, Hole, easy_set, hard_set, table_set
+from rnn2vec.experiments.interrogation.functions import FunctionSet, NamedFunction
+
+
+class Greedy:
+    """Asks 0, 1, 2 ... a fixed number of times, and lies about it in every way it can."""
+
+    calls = 0
+
+    def interrogate(self, ask: Ask) -> Hashable:
+        answers = [ask(x) for x in range(5)]
+        self.calls = 1
+        return answers[0]
+
+
+class Fixed:
+    """Wants to change its probes once it has seen an answer."""
+
+    def __init__(self) -> None:
+        self.probes: list[Hashable] = [1, 2]
+
+    def conclude(self, answers: Sequence[Hashable]) -> Hashable:
+        self.probes += [3, 4]
+        assert list(answers) == [7, 7]
+        return 7
+
+
+def test_the_examiner_counts_and_not_the_interrogator() -> None:
+    assert examine(Greedy(), Constant(3)).calls == 5
+
+
+def test_fixed_probes_are_read_before_any_answer() -> None:
+    outcome = examine(Fixed(), Constant(7))
+    assert (outcome.identity, outcome.calls) == (7, 2)
+
+
+def test_a_budget_ends_the_questioning() -> None:
+    assert examine(Greedy(), Constant(3), budget=5).calls == 5
+    with pytest.raises(BudgetSpentError, match="more than 4 calls"):
+        examine(Greedy(), Constant(3), budget=4)
+
+
+def test_a_class_is_no_interrogator() -> None:
+    with pytest.raises(UsageError, match=r"Greedy is a class\n.*make an interrogator"):
+        examine(Greedy, Constant(3))  # pyright: ignore[reportArgumentType]
+
+
+def test_wrong_answers_are_counted() -> None:
+    record = examine_all(Greedy(), [Constant(1), Constant(2), Hole(0)])
+    assert (record.worst_calls, record.mean_calls, record.num_wrong) == (5, 5.0, 0)
+    assert examine_all(Greedy(), [Hole(4)]).num_wrong == 1
+
+
+def test_inputs_are_enumerated_again_and_again() -> None:
+    functions = FunctionSet([Constant(1), Constant(2)], (x for x in range(3)))
+    assert list(functions.enumerate_inputs()) == list(functions.enumerate_inputs()) == [0, 1, 2]
+    assert list(itertools.islice(easy_set(2).enumerate_inputs(), 3)) == [0, 1, 2]
+
+
+def test_the_first_input_that_tells_them_apart() -> None:
+    functions = hard_set(5)
+    assert functions.distinguishing_input([1, 3]) == 2
+    assert functions.distinguishing_input([4, 3]) == 4
+
+
+def test_equal_functions_are_refused_even_with_endless_inputs() -> None:
+    twins = [NamedFunction("one", abs), NamedFunction("two", abs)]
+    functions = FunctionSet(twins, itertools.count(), max_inputs=50)
+    with pytest.raises(UsageError, match="one, two agree on all 50 inputs"):
+        functions.distinguishing_input([0, 1])
+
+
+@pytest.mark.parametrize("members", [[], [Constant(1), Constant(1)]])
+def test_a_set_needs_members_with_identities(members: list[Constant]) -> None:
+    with pytest.raises(UsageError, match=r"functions with \d identities"):
+        FunctionSet(members, range(3))
+
+
+def test_the_table_numbers_equal_answers_alike() -> None:
+    table = hard_set(3).table()
+    assert table.tolist() == [[0, 0, 1, 2], [0, 3, 0, 2], [0, 3, 1, 0]]
+    assert table.dtype == np.int32
+
+
+def test_a_table_too_large_is_refused() -> None:
+    with pytest.raises(UsageError, match="a table of 30,000 functions x 1,000 inputs"):
+        easy_set(30_000).table(range(1000))
+
+
+def test_functions_written_as_a_table() -> None:
+    functions = table_set(["f", "g"], ["x", "y"], [["1", "2"], ["1", "3"]])
+    assert [function("y") for function in functions.functions] == ["2", "3"]
+    assert functions.distinguishing_input([0, 1]) == "y"

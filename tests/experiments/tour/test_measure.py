@@ -1,0 +1,87 @@
+"""What the page shows is what was measured in training, and broken or missing runs are named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnn2vec._errors import UsageError
+from rnn2vec.experiments.tour.measure import BLIND, CLOSED_FORM, INTERACTIVE, STATIC, TourResults, measure
+from rnn2vec.zoo.store import Zoo
+
+
+def test_distances_are_those_of_the_best_validation(results: TourResults) -> None:
+    """The models are loaded and measured anew; training measured the same models on the same rollouts."""
+    for probing in (results.interactive, results.static):
+        best = min(line["validation/total-variation"] for line in probing.run.metrics)
+        assert probing.distances.mean() == pytest.approx(best, rel=1e-5)
+    assert results.blind is not None
+    best = min(line["validation/total-variation"] for line in results.blind.metrics)
+    assert results.floors[BLIND].mean() == pytest.approx(best, rel=1e-5)
+
+
+def test_every_unseen_rnn_is_there(results: TourResults) -> None:
+    count = len(results.zoo.split("validation"))
+    assert count > 0
+    for probing in (results.interactive, results.static):
+        assert len(probing.distances) == len(probing.performance.rnn) == count
+        assert probing.representations.shape == (count, 16)
+        assert probing.projection.coordinates.shape == (count, 2)
+    assert results.findings.all_snapshots.interactive.num_rnns == count
+    assert results.findings.last_snapshots.interactive.num_rnns == results.is_last.sum()
+
+
+def test_the_floor_is_the_lower_of_both(results: TourResults) -> None:
+    means = {name: floor.mean() for name, floor in results.floors.items()}
+    assert means.keys() == {CLOSED_FORM, BLIND}
+    assert results.findings.all_snapshots.floor == pytest.approx(min(means.values()))
+
+
+def test_the_example_is_the_best_of_the_last_snapshots(results: TourResults) -> None:
+    example = results.example
+    assert results.is_last[example.number]
+    assert example.performance == results.performance[results.is_last].max()
+    assert len(example.strings) == len(results.interactive.strings) == 6
+
+
+def test_the_strings_are_judged_one_by_one(results: TourResults) -> None:
+    language = results.zoo.family.language(results.unseen.tasks[results.example.number])  # type: ignore[attr-defined]
+    for text, success in results.example.strings + results.interactive.strings:
+        assert success is (text.endswith(".") and language.accepts(text.removesuffix(".")))
+
+
+def test_performance_agrees_with_the_zoo(results: TourResults) -> None:
+    """Other episodes of the same RNNs: equal up to sampling."""
+    assert np.abs(results.interactive.performance.rnn - results.performance).max() < 0.3
+    assert results.interactive.performance.rnn.tolist() == results.static.performance.rnn.tolist()
+
+
+def test_without_the_task_blind_run_the_closed_form_stands_alone(tiny_tour: Any) -> None:
+    runs = {name: folder for name, folder in tiny_tour.runs.items() if name != BLIND}
+    measured = measure(tiny_tour.zoo, runs)
+    assert measured.blind is None
+    assert measured.findings.all_snapshots.interactive.floor_name == CLOSED_FORM
+
+
+@pytest.mark.parametrize("missing", [INTERACTIVE, STATIC])
+def test_a_missing_run_is_named(missing: str, tiny_tour: Any) -> None:
+    runs = {name: folder for name, folder in tiny_tour.runs.items() if name != missing}
+    with pytest.raises(UsageError, match=f"no run of {missing}"):
+        measure(tiny_tour.zoo, runs)
+
+
+def test_a_run_of_another_encoder_is_named(tiny_tour: Any) -> None:
+    with pytest.raises(UsageError, match=f"{STATIC} holds no run of {INTERACTIVE}"):
+        measure(tiny_tour.zoo, {**tiny_tour.runs, INTERACTIVE: tiny_tour.runs[STATIC]})
+
+
+def test_a_run_on_another_zoo_is_named(tiny_tour: Any, tmp_path: Path) -> None:
+    shutil.copytree(tiny_tour.zoo.folder, tmp_path / "zoo")
+    manifest = tmp_path / "zoo" / "zoo.json"
+    manifest.write_text(manifest.read_text().replace('"ood_rule": "', '"ood_rule": "other: '))
+    with pytest.raises(UsageError, match="was pre-trained on another zoo"):
+        measure(Zoo(tmp_path / "zoo", tiny_tour.zoo.manifest), tiny_tour.runs)
