@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,44 @@ def backward_arrows(source: Path) -> list[str]:
     return found
 
 
+def import_cycles(source: Path) -> list[str]:
+    """Files that import each other, directly or through others, inside functions too."""
+    files = {".".join(file.relative_to(source).with_suffix("").parts): file for file in source.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): file for name, file in files.items()}
+    imports = {
+        name: {
+            there
+            for _, full in _imports_of(source, file, into_functions=True)
+            for there in _as_files(full.removeprefix("rnn2vec."), files)
+            if full.startswith("rnn2vec.") and there != name
+        }
+        for name, file in files.items()
+        if name not in {"__init__", "__main__"}
+    }
+    sorter = graphlib.TopologicalSorter(imports)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        return [" -> ".join(error.args[1])]
+    return []
+
+
+def _as_files(name: str, files: Mapping[str, Path]) -> list[str]:
+    """Name the file that holds what is imported, if it is one of the package."""
+    return next(([one] for one in (name, name.rpartition(".")[0]) if one in files), [])
+
+
+def users_of_experiments(source: Path) -> list[str]:
+    """Imports of experiments from anywhere but the faces: the library never needs the paper."""
+    return [
+        f"{file.relative_to(source)}:{line}: imports {name}"
+        for file in sorted(source.rglob("*.py"))
+        if _folder_of(file.relative_to(source)) not in {"experiments", "report", "cli"}
+        for line, name in _imports_of(source, file, into_functions=True)
+        if name.startswith("rnn2vec.experiments")
+    ]
+
+
 def heavy_imports(source: Path) -> list[str]:
     """Libraries beyond the light five that loading a light folder would load."""
     found: list[str] = []
@@ -124,7 +163,7 @@ def pickles(source: Path) -> list[str]:
 # -- the rules, held to the sources ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [backward_arrows, heavy_imports, pickles])
+@pytest.mark.parametrize("rule", [backward_arrows, heavy_imports, import_cycles, pickles, users_of_experiments])
 def test_the_sources_keep_the_rule(rule: Callable[[Path], list[str]]) -> None:
     assert rule(SOURCE) == []
 
@@ -216,6 +255,21 @@ def test_a_heavy_import_is_noticed(tmp_path: Path, file: str, code: str, heavy: 
 def test_a_pickle_is_noticed(tmp_path: Path, code: str, unsafe: bool) -> None:
     _plant(tmp_path, "zoo/store.py", code)
     assert bool(pickles(tmp_path)) is unsafe
+
+
+@pytest.mark.parametrize("code", ["from rnn2vec.rnn.spec import RNNSpec", "def f():\n    from rnn2vec.rnn import spec"])
+def test_a_cycle_is_noticed(tmp_path: Path, code: str) -> None:
+    _plant(tmp_path, "rnn/spec.py", "from rnn2vec.rnn import stack")
+    assert import_cycles(tmp_path) == []
+    _plant(tmp_path, "rnn/stack.py", code)
+    assert import_cycles(tmp_path) != []
+
+
+def test_a_user_of_experiments_is_noticed(tmp_path: Path) -> None:
+    _plant(tmp_path, "cli/tour.py", "from rnn2vec.experiments.tour import measure")
+    assert users_of_experiments(tmp_path) == []
+    _plant(tmp_path, "rnn/stack.py", "from rnn2vec.experiments import imitation")
+    assert users_of_experiments(tmp_path) == ["rnn/stack.py:1: imports rnn2vec.experiments.imitation"]
 
 
 def _plant(source: Path, file: str, code: str) -> None:

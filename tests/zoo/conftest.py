@@ -12,7 +12,8 @@ import pytest
 
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.zoo.store import Zoo
 
 NOT_PROMISED = "build.jsonl"
 

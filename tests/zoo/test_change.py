@@ -14,13 +14,13 @@ import torch
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.zoo import change
 from rnn2vec.zoo.build import build_zoo
-from rnn2vec.zoo.change import filter_zoo, subset_zoo
 from rnn2vec.zoo.conditions import matching
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import Origin
+from rnn2vec.zoo.shards import write_shard
 from rnn2vec.zoo.sharing.card import render, summarize
-from rnn2vec.zoo.store import Zoo, write_shard
+from rnn2vec.zoo.store import Zoo
 from rnn2vec.zoo.verify import verify
 
 Digests = Callable[[Path], dict[str, str]]
@@ -96,7 +96,7 @@ def test_a_condition_that_cannot_be_read_says_so(zoo: Zoo, condition: str, words
 
 
 def test_a_filtered_zoo_is_those_snapshots(zoo: Zoo, tmp_path: Path) -> None:
-    made = filter_zoo(zoo, tmp_path / "zoo", where=["step>=100"], split="train", num_rollouts=7)
+    made = zoo.filter(tmp_path / "zoo", where=["step>=100"], split="train", num_rollouts=7)
     rows = np.flatnonzero((zoo.column("step") >= 100) & (zoo.column("split") == "train"))
     assert len(made) == len(rows) > 0
     _same_snapshots(made, np.arange(len(rows)), zoo, rows)
@@ -111,7 +111,7 @@ def test_a_filtered_zoo_is_those_snapshots(zoo: Zoo, tmp_path: Path) -> None:
 
 
 def test_a_subset_has_all_snapshots_of_some_runs_and_every_split(zoo: Zoo, tmp_path: Path) -> None:
-    made = subset_zoo(zoo, tmp_path / "zoo", num_runs=3)
+    made = zoo.subset(tmp_path / "zoo", num_runs=3)
     runs = np.unique(made.column("run"))
     rows = np.flatnonzero(np.isin(zoo.column("run"), runs))
     assert len(runs) == 3
@@ -123,20 +123,20 @@ def test_a_subset_has_all_snapshots_of_some_runs_and_every_split(zoo: Zoo, tmp_p
 
 def test_a_subset_follows_from_its_seed(zoo: Zoo, tmp_path: Path, digests: Digests) -> None:
     for name, seed in (("one", 0), ("again", 0)):
-        subset_zoo(zoo, tmp_path / name, num_runs=2, seed=seed)
+        zoo.subset(tmp_path / name, num_runs=2, seed=seed)
     assert digests(tmp_path / "one") == digests(tmp_path / "again")
-    drawn = {tuple(subset_zoo(zoo, tmp_path / str(seed), num_runs=1, seed=seed).column("run")) for seed in range(6)}
+    drawn = {tuple(zoo.subset(tmp_path / str(seed), num_runs=1, seed=seed).column("run")) for seed in range(6)}
     assert len(drawn) > 1
 
 
 def test_what_cannot_be_cut_out_is_refused_before_anything_is_made(zoo: Zoo, tmp_path: Path) -> None:
     out = tmp_path / "zoo"
     with pytest.raises(UsageError, match=r"no snapshot of .* has step=7 and split=ood\n.*`rnn2vec zoo info` says"):
-        filter_zoo(zoo, out, where=["step=7"], split="ood")
+        zoo.filter(out, where=["step=7"], split="ood")
     with pytest.raises(UsageError, match=r"num_rollouts=21 of 20 that are stored\n.*give 1 to 20"):
-        filter_zoo(zoo, out, num_rollouts=21)
+        zoo.filter(out, num_rollouts=21)
     with pytest.raises(UsageError, match=r"num_runs=6 of a zoo of 5\n.*give 1 to 5"):
-        subset_zoo(zoo, out, num_runs=6)
+        zoo.subset(out, num_runs=6)
     assert not out.exists()
 
 
@@ -163,7 +163,7 @@ def test_a_task_has_one_split_and_the_first_zoo_says_which(zoo: Zoo, other: Path
     assert _origin(made).options == {"rnns_that_changed_split": [0, 0]}
 
     moved = _with_splits(zoo, tmp_path / "moved", {task: "ood"})
-    made = Zoo.merge([filter_zoo(zoo, tmp_path / "part", where=["step=0,100"]), moved], tmp_path / "again")
+    made = Zoo.merge([zoo.filter(tmp_path / "part", where=["step=0,100"]), moved], tmp_path / "again")
     chosen = [index for index, one in enumerate(made.tasks(range(25))) if one == task]
     assert len(chosen) == 5
     assert set(made.column("split")[chosen]) == {zoo.column("split")[0]}
@@ -172,7 +172,7 @@ def test_a_task_has_one_split_and_the_first_zoo_says_which(zoo: Zoo, other: Path
 
 def _with_splits(zoo: Zoo, folder: Path, splits: dict[tuple[float, ...], str]) -> Zoo:
     """A copy in which some tasks are in another split, as in a zoo of another seed."""
-    copy = filter_zoo(zoo, folder)
+    copy = zoo.filter(folder)
     shard = copy.snapshots(range(len(copy)))
     own = copy.column("split").tolist()
     changed = [splits.get(task, split) for task, split in zip(copy.tasks(range(len(copy))), own, strict=True)]
@@ -204,7 +204,7 @@ def test_zoos_that_do_not_fit_together_are_named(
 
 def test_the_same_rnns_twice_are_refused(zoo: Zoo, built: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"every RNN of .* is in the zoos before it\n.*leave it out"):
-        Zoo.merge([zoo, filter_zoo(Zoo.open(built), tmp_path / "part", where=["run>2"])], tmp_path / "zoo")
+        Zoo.merge([zoo, Zoo.open(built).filter(tmp_path / "part", where=["run>2"])], tmp_path / "zoo")
     with pytest.raises(UsageError, match=r"1 zoo to merge\n.*at least two"):
         Zoo.merge([zoo], tmp_path / "zoo")
 
@@ -214,9 +214,9 @@ def test_the_same_rnns_twice_are_refused(zoo: Zoo, built: Path, tmp_path: Path) 
 
 def test_the_way_back_to_the_builds_is_never_lost(zoo: Zoo, other: Path, tmp_path: Path) -> None:
     """A filtered merge of a subset: its RNNs still act in the streams of their own builds, to the bit."""
-    subset = subset_zoo(zoo, tmp_path / "subset", num_runs=2, seed=4)
+    subset = zoo.subset(tmp_path / "subset", num_runs=2, seed=4)
     merged = Zoo.merge([Zoo.open(other), subset], tmp_path / "merged")
-    made = filter_zoo(merged, tmp_path / "zoo", where=["step>0"])
+    made = merged.filter(tmp_path / "zoo", where=["step>0"])
     assert Manifest.read(made.folder) == made.manifest
     assert verify(made, recompute=len(made)) == []
     made_of: Any = made.manifest.made
@@ -255,15 +255,15 @@ def test_a_folder_that_holds_another_zoo_is_not_touched(zoo: Zoo, copy: Path, tm
     with pytest.raises(
         UsageError, match=r"holds a zoo made by `rnn2vec zoo build`, not by `filter`; it was not touched"
     ):
-        filter_zoo(zoo, copy, where=["step=0"])
-    filter_zoo(zoo, tmp_path / "zoo", where=["step=0"])
+        zoo.filter(copy, where=["step=0"])
+    zoo.filter(tmp_path / "zoo", where=["step=0"])
     with pytest.raises(UsageError, match=r"another zoo made by `rnn2vec zoo filter`: options is .*step=0.*step=100"):
-        filter_zoo(zoo, tmp_path / "zoo", where=["step=100"])
+        zoo.filter(tmp_path / "zoo", where=["step=100"])
     assert len(Zoo.open(tmp_path / "zoo")) == 5
 
 
 def test_a_zoo_that_was_not_built_has_no_config(zoo: Zoo, tmp_path: Path) -> None:
-    made = filter_zoo(zoo, tmp_path / "zoo", where=["step=0"])
+    made = zoo.filter(tmp_path / "zoo", where=["step=0"])
     with pytest.raises(UsageError, match=r"made by `rnn2vec zoo filter` has no config of a build"):
         _ = made.manifest.config
 
@@ -273,7 +273,7 @@ def test_the_card_of_a_zoo_made_of_zoos_says_of_which(zoo: Zoo, other: Path, tmp
     text = render(summarize(made))
     assert f"{made.folder}: 21 RNNs" in text
     assert "made          merged from built (15 RNNs) and other (6 RNNs)" in text
-    part = filter_zoo(made, tmp_path / "part", where=["step=0"])
+    part = made.filter(tmp_path / "part", where=["step=0"])
     assert "made          filtered from zoo (21 RNNs): where ['step=0'], num_rollouts 20" in render(summarize(part))
 
 
@@ -281,7 +281,7 @@ def test_an_encoder_can_be_pre_trained_on_it(tiny_zoo: Zoo, tmp_path: Path) -> N
     from rnn2vec.emulation.config import preset
     from rnn2vec.emulation.pretrain import pretrain
 
-    made = subset_zoo(tiny_zoo, tmp_path / "zoo", num_runs=4)
+    made = tiny_zoo.subset(tmp_path / "zoo", num_runs=4)
     config = dataclasses.replace(preset("tiny"), num_steps=2, batch_size=4)
     pretrain(made, config, tmp_path / "run")
     assert (tmp_path / "run" / "config.json").exists()

@@ -16,7 +16,8 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.fill import fill
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import Origin
-from rnn2vec.zoo.store import Shard, Zoo
+from rnn2vec.zoo.shards import Shard
+from rnn2vec.zoo.store import Zoo
 
 _READ_ALL = """
 import resource, sys
@@ -56,7 +57,7 @@ def _zoo(folder: Path, shards: int, per_shard: int) -> Zoo:
         weights = torch.rand(per_shard, spec.num_parameters, generator=generator)
         return Shard(weights, torch.zeros(per_shard, 1, 42, dtype=torch.uint8), pa.table(table))
 
-    return fill(folder, Manifest(origin, spec, "none", {}), make, lambda *_: None)
+    return Zoo(folder, fill(folder, Manifest(origin, spec, "none", {}), make, lambda *_: None))
 
 
 def _read_all(folder: Path, *, limit: float, mapped: float) -> subprocess.CompletedProcess[str]:

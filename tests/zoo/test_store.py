@@ -17,7 +17,9 @@ from safetensors import safe_open
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.zoo import store
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.store import Manifest, Shard, Zoo, damage, write_shard
+from rnn2vec.zoo.manifest import Manifest
+from rnn2vec.zoo.shards import Shard, damage, write_shard
+from rnn2vec.zoo.store import Zoo
 
 NUM_RNNS = 15
 with_zoo = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,9 +15,10 @@ import torch
 
 from rnn2vec._errors import DataError
 from rnn2vec.zoo import recompute
-from rnn2vec.zoo.change import filter_zoo
+from rnn2vec.zoo.manifest import Manifest
+from rnn2vec.zoo.shards import Shard, write_shard
 from rnn2vec.zoo.sharing.card import render, summarize
-from rnn2vec.zoo.store import Manifest, Shard, Zoo, write_shard
+from rnn2vec.zoo.store import Zoo
 from rnn2vec.zoo.verify import verify
 
 
@@ -169,7 +170,7 @@ def test_rollouts_and_weights_that_do_not_belong_together_are_found(copy: Path) 
 def test_rows_that_cannot_be_are_found_where_no_config_deals(
     zoo: Zoo, tmp_path: Path, change: Callable[[Shard], Shard], words: str
 ) -> None:
-    filter_zoo(zoo, tmp_path / "zoo")
+    zoo.filter(tmp_path / "zoo")
     (problem,) = verify(_rewrite(tmp_path / "zoo", 0, change))
     assert words in problem
 

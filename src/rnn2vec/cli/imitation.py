@@ -67,7 +67,7 @@ class ImitationStudy(Verb):
             UsageError: none was given, two have one name, or one was pre-trained on another zoo.
         """
         from rnn2vec.emulation import checkpoints
-        from rnn2vec.zoo.store import MANIFEST
+        from rnn2vec.zoo.manifest import MANIFEST
 
         names = [folder.name for folder in self.runs]
         if not names or len(set(names)) < len(names):

@@ -62,9 +62,9 @@ class Pretrain(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Pre-train, then say how good the best model is on unseen tasks."""
-        from rnn2vec.emulation.parallel import Processes, joined
         from rnn2vec.emulation.pretrain import pretrain
         from rnn2vec.tasks import idx_images
+        from rnn2vec.training.processes import Processes, joined
         from rnn2vec.training.tracking import TensorBoard, read_metrics
         from rnn2vec.zoo.store import Zoo
 

@@ -41,12 +41,11 @@ class Filter(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Filter, then show the new zoo's card."""
-        from rnn2vec.zoo.change import filter_zoo
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"filter {self.zoo}") as progress:
             options: dict[str, Any] = {"where": self.where, "split": self.split, "num_rollouts": self.rollouts}
-            zoo = filter_zoo(Zoo.open(self.zoo), self.out, **options, progress=progress)
+            zoo = Zoo.open(self.zoo).filter(self.out, **options, progress=progress)
         return show(zoo, terminal)
 
 
@@ -65,11 +64,10 @@ class Subset(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Draw, then show the new zoo's card."""
-        from rnn2vec.zoo.change import subset_zoo
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"subset {self.zoo}") as progress:
-            zoo = subset_zoo(Zoo.open(self.zoo), self.out, num_runs=self.runs, seed=self.seed, progress=progress)
+            zoo = Zoo.open(self.zoo).subset(self.out, num_runs=self.runs, seed=self.seed, progress=progress)
         return show(zoo, terminal)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec.embedding.rnn2vec import OneRNN, Rnn2Vec, collected
+from rnn2vec.embedding.collect import OneRNN, collected
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
@@ -92,7 +92,7 @@ def fit(
     verify: bool = True,
     device: str = "cpu",
     progress: Progress = silent,
-) -> tuple[Rnn2Vec, FitReport]:
+) -> tuple[Model, FitReport]:
     """Pre-train; the arguments are those of `Rnn2Vec.fit`."""
     if isinstance(rnns, Zoo) and inputs is None:
         source: Source = ZooSource(rnns)
@@ -128,7 +128,7 @@ def fit(
         best_step=best["step"],
         num_steps=config.num_steps,
     )
-    return Rnn2Vec(model), report
+    return model, report
 
 
 def _by_architecture(

@@ -21,7 +21,8 @@ from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec.rnn.reading.files import SUFFIXES, load_rnn
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.zoo.store import Zoo
 
 _RNNS_AT_ONCE = 1024
 _BYTES_AT_ONCE = 32 * 2**20

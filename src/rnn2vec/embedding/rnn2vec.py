@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from rnn2vec._errors import Rnn2VecError, UsageError, unknown_name
+from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
-from rnn2vec.embedding.reading import read_all
+from rnn2vec.embedding.collect import OneRNN, collected
+from rnn2vec.embedding.fit import CONFIG, FitReport, fit
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
@@ -26,12 +27,6 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import Zoo
-
-if TYPE_CHECKING:
-    from rnn2vec.embedding.fit import FitReport
-
-OneRNN = BlackBox | nn.Module | Mapping[str, Tensor] | str | Path
-"""A module, a state dict, a checkpoint's path, or anything that steps (a black box or a folder may hold several)."""
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 _RNNS_AT_ONCE = 256
@@ -122,9 +117,7 @@ class Rnn2Vec:
             UsageError: RNNs, inputs or options do not fit each other; the text says which.
             DataError: weights are NaN or infinite, or a file is damaged.
         """
-        from rnn2vec.embedding.fit import CONFIG, fit  # noqa: PLC0415 (it builds on this class)
-
-        rnn2vec, rnn2vec.report = fit(
+        model, report = fit(
             rnns,
             inputs,
             out=out,
@@ -137,6 +130,8 @@ class Rnn2Vec:
             device=device,
             progress=progress,
         )
+        rnn2vec = cls(model)
+        rnn2vec.report = report
         return rnn2vec
 
     def save(self, folder: str | Path) -> None:
@@ -196,33 +191,3 @@ class Rnn2Vec:
 def shipped_names() -> list[str]:
     """The pre-trained encoders that come with the package."""
     return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
-
-
-def collected(rnns: Sequence[RNNStack | OneRNN], hints: Hints, *, verify: bool) -> RNNCollection:
-    """RNNs in any forms, in their order; errors name the file, or the number, of the one that cannot be read."""
-    members: list[RNNs] = []
-    for number, rnn in enumerate(rnns):
-        if isinstance(rnn, (str, Path)):
-            members += read_all([Path(rnn)], **hints)
-        else:
-            members.append(_as_rnns(rnn, hints, number, verify=verify))
-    return RNNCollection(members)
-
-
-def _as_rnns(
-    rnn: RNNStack | BlackBox | nn.Module | Mapping[str, Tensor], hints: Hints, number: int, *, verify: bool
-) -> RNNs:
-    """One RNN in any form as a stack, or as the black box that it is."""
-    try:
-        if isinstance(rnn, RNNStack):
-            rnn.require_finite()
-            return rnn
-        if isinstance(rnn, nn.Module):
-            return RNNStack.from_modules(  # a module knows its cell
-                [rnn], ignore=hints.get("ignore", ()), input_scaling=hints.get("input_scaling"), verify=verify
-            )
-        if isinstance(rnn, Mapping):
-            return RNNStack.from_state_dicts([rnn], **hints)
-    except Rnn2VecError as error:  # the error counts within what was read: one module, one state dict, one stack
-        raise type(error)(f"item {number}: {error.problem.removeprefix('RNN 0: ')}", remedy=error.remedy) from error
-    return rnn

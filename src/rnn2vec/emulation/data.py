@@ -17,7 +17,8 @@ from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.zoo.store import Zoo
 
 
 @dataclass(frozen=True)

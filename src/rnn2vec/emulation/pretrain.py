@@ -17,9 +17,9 @@ from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import Precision, PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
-from rnn2vec.emulation.parallel import Processes
 from rnn2vec.emulation.trainer import Trainer
 from rnn2vec.execution.devices import require_device
+from rnn2vec.training.processes import Processes
 from rnn2vec.training.tracking import JsonLines, Tracker, append_line
 from rnn2vec.zoo.store import Zoo
 
@@ -37,7 +37,7 @@ def pretrain(
 
     The run's folder gets metrics, a checkpoint at every validation, and the model with the lowest validation loss.
     A run that was interrupted ends with the same bytes as one that was not. Called in each process of a
-    `torch.distributed` group, all train the same model together (see `emulation.parallel`).
+    `torch.distributed` group, all train the same model together (see `training.processes`).
 
     Args:
         zoo: RNNs and rollouts: a zoo, or another source of training data.

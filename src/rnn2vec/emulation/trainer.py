@@ -19,10 +19,11 @@ from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, Source
 from rnn2vec.emulation.fidelity import emulation_fidelity
-from rnn2vec.emulation.parallel import Imitation, Processes
+from rnn2vec.emulation.model import EmulationModel
 from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.training.checkpoint import Standing
+from rnn2vec.training.processes import Processes
 from rnn2vec.training.tracking import Metrics
 
 
@@ -70,7 +71,7 @@ class Trainer:
             seed=config.seed,
         )
         self._parts: tuple[nn.Module, ...] = (self._model.encoder.to(device), self._model.emulator.to(device))
-        self._imitate = Imitation(self._model.encoder, self._model.emulator).shared(processes)
+        self._imitate = EmulationModel(self._model.encoder, self._model.emulator).shared(processes)
         self._average = copy.deepcopy(self._model) if config.ema else None
         parameters = [parameter for part in self._parts for parameter in part.parameters()]
         self._optimizer = torch.optim.AdamW(

@@ -30,7 +30,8 @@ from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
 from rnn2vec.properties.scores import Outputs, Score, score
 from rnn2vec.properties.training import Predictor, train
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.zoo.store import Zoo
 
 Scores = dict[str, Score]
 """By part: `train`, `validation` and `ood`, and for the last snapshots alone `validation/last`, and so on."""

@@ -24,6 +24,7 @@ from rnn2vec.rnn.cells import CELLS
 from rnn2vec.rnn.parts import Converted
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.state_dicts import from_state_dict
+from rnn2vec.rnn.verify import require_same_answers
 
 
 class RNNStack:
@@ -109,8 +110,6 @@ class RNNStack:
             modules, functools.partial(convert.from_module, ignore=ignore, input_scaling=input_scaling)
         )
         if verify:
-            from rnn2vec.rnn.verify import require_same_answers  # noqa: PLC0415 (it needs this class)
-
             require_same_answers(modules, stack)
         return stack
 

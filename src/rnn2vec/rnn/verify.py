@@ -16,14 +16,14 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.spec import RNNSpec
 
 TOLERANCE = 1e-5
 """How far answers may be apart, in largest answers."""
@@ -33,7 +33,25 @@ Answers = Float[Tensor, "rows columns O"]
 _Call = Callable[[nn.Module, Tensor], Any]
 
 
-def require_same_answers(modules: Sequence[nn.Module], stack: RNNStack) -> None:
+@runtime_checkable
+class Runnable(Protocol):
+    """N RNNs that run as one computation: `RNNStack`, which imports this module."""
+
+    spec: RNNSpec
+    """Architecture of all N."""
+    weights: dict[str, Tensor]
+    """Weights by name, each `(N, ...)`."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def __call__(self, inputs: Float[Tensor, "N B T I"]) -> tuple[Float[Tensor, "N B T O"], Any]:
+        """Return the outputs, and the state after the last step."""
+        ...
+
+
+def require_same_answers(modules: Sequence[nn.Module], stack: Runnable) -> None:
     """Run modules, in evaluation mode, and the RNNs that were read of them.
 
     Args:
@@ -48,7 +66,7 @@ def require_same_answers(modules: Sequence[nn.Module], stack: RNNStack) -> None:
         _require_same(module, [(given, rows[number], columns[number]) for given, rows, columns in trials], number)
 
 
-def _inputs(stack: RNNStack) -> Iterator[tuple[Tensor, Tensor]]:
+def _inputs(stack: Runnable) -> Iterator[tuple[Tensor, Tensor]]:
     """What a module may want, and what that is to its RNN: numbers, or tokens."""
     generator, size = torch.Generator().manual_seed(0), stack.spec.input_size
     like = stack.weights["readout.bias"]
@@ -58,7 +76,7 @@ def _inputs(stack: RNNStack) -> Iterator[tuple[Tensor, Tensor]]:
     yield tokens, nn.functional.one_hot(tokens, size).to(like)
 
 
-def answers(stack: RNNStack, inputs: Float[Tensor, "rows columns I"]) -> tuple[Tensor, Tensor]:
+def answers(stack: Runnable, inputs: Float[Tensor, "rows columns I"]) -> tuple[Tensor, Tensor]:
     """What N RNNs answer if rows of the inputs are sequences, and if columns are: twice `(N, rows, columns, O)`."""
     each = inputs.expand(len(stack), -1, -1, -1)
     return stack(each)[0], stack(each.transpose(1, 2))[0].transpose(1, 2)

@@ -27,7 +27,8 @@ from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.evaluate import act, expected_losses
 from rnn2vec.zoo.fill import only_builder
 from rnn2vec.zoo.manifest import Manifest
-from rnn2vec.zoo.store import Shard, Zoo, write_shard
+from rnn2vec.zoo.shards import Shard, write_shard
+from rnn2vec.zoo.store import Zoo
 from rnn2vec.zoo.train import TrainedSnapshots, train_runs, weight_decay
 
 

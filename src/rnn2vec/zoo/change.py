@@ -27,7 +27,7 @@ from rnn2vec.zoo.conditions import matching
 from rnn2vec.zoo.fill import fill
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import MadeBy, Origin, Source
-from rnn2vec.zoo.store import Shard, Zoo
+from rnn2vec.zoo.shards import ReadableZoo, Shard
 
 _BYTES_PER_SHARD = 64 * 2**20
 _MOST_RNNS_PER_SHARD = 512
@@ -41,7 +41,7 @@ def filter_zoo(
     split: Split | None = None,
     num_rollouts: int | None = None,
     progress: Progress = silent,
-) -> Zoo:
+) -> Manifest:
     """The snapshots of a zoo for which every condition holds, as a zoo of their own.
 
     Args:
@@ -51,6 +51,9 @@ def filter_zoo(
         split: take only snapshots whose task is in this split.
         num_rollouts: keep only the first rollouts of each.
         progress: told of the shards written.
+
+    Returns:
+        The new zoo's manifest.
 
     Raises:
         UsageError: nothing matches, a condition cannot be read, or the folder holds something else.
@@ -68,7 +71,7 @@ def filter_zoo(
     return _rows_as_zoo(zoo, rows, out, "filter", options, progress)
 
 
-def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Zoo:
+def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Manifest:
     """All snapshots of some runs, drawn by seed, as a zoo of their own.
 
     Args:
@@ -77,6 +80,9 @@ def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progr
         num_runs: runs to draw; the share of each split stays nearly as it is, and none is lost when there are enough.
         seed: of the draw.
         progress: told of the shards written.
+
+    Returns:
+        The new zoo's manifest.
 
     Raises:
         UsageError: there are not so many runs, or the folder holds something else.
@@ -102,13 +108,16 @@ def _draw_runs(runs: np.ndarray, splits: np.ndarray, count: int, seed: int) -> n
     return runs[np.lexsort((ties, keys))[:count]]
 
 
-def merge_zoos(zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
+def merge_zoos(zoos: Sequence[ReadableZoo], out: str | Path, *, progress: Progress = silent) -> Manifest:
     """All snapshots of several zoos of one family and architecture, as one zoo.
 
     Args:
         zoos: at least two.
         out: folder of the new one.
         progress: told of the shards written.
+
+    Returns:
+        The new zoo's manifest.
 
     Raises:
         UsageError: the zoos do not fit together, one adds no RNN, or the folder holds something else.
@@ -132,7 +141,7 @@ def merge_zoos(zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = sil
     return fill(Path(out), _manifest(zoos[0], origin), make, progress)
 
 
-def _require_fit(zoos: Sequence[Zoo]) -> None:
+def _require_fit(zoos: Sequence[ReadableZoo]) -> None:
     if len(zoos) < 2:
         raise UsageError(f"{len(zoos)} zoo to merge", remedy="give at least two.")
     first = zoos[0]
@@ -163,7 +172,7 @@ def _identities(zoo: Zoo, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     return list(zip(*(map(str, zoo.properties.column(name).to_pylist()) for name in measured), strict=True))
 
 
-def _common_splits(zoos: Sequence[Zoo]) -> dict[Task, str]:
+def _common_splits(zoos: Sequence[ReadableZoo]) -> dict[Task, str]:
     """The split of every task: that of the first zoo that knows it."""
     splits: dict[Task, str] = {}
     for zoo in zoos:
@@ -190,7 +199,7 @@ def _renumbered(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], 
 
 def _rows_as_zoo(
     zoo: Zoo, rows: np.ndarray, out: str | Path, verb: MadeBy, options: dict[str, Any], progress: Progress
-) -> Zoo:
+) -> Manifest:
     """Some snapshots of one zoo as a zoo of their own."""
     size = _rnns_per_shard(zoo)
     origin = _origin(zoo, verb, options, [_source(zoo, first_run=0)], -(-len(rows) // size))
@@ -203,7 +212,7 @@ def _rows_as_zoo(
     return fill(Path(out), _manifest(zoo, origin), make, progress)
 
 
-def _rnns_per_shard(zoo: Zoo) -> int:
+def _rnns_per_shard(zoo: ReadableZoo) -> int:
     """As many as bound both the memory that a shard takes and the number of files."""
     one: torch.Tensor = zoo.rollouts([0])
     return max(1, min(_MOST_RNNS_PER_SHARD, _BYTES_PER_SHARD // (4 * zoo.spec.num_parameters + one.nbytes)))

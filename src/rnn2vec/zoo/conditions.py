@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec.zoo.store import Zoo
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,

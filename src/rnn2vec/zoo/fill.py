@@ -15,10 +15,10 @@ from rnn2vec._files import claim_folder, remove_leftovers
 from rnn2vec._lock import only_writer
 from rnn2vec._progress import Progress
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
-from rnn2vec.zoo.store import Shard, Zoo, damage, write_shard
+from rnn2vec.zoo.shards import Shard, damage, write_shard
 
 
-def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], progress: Progress) -> Zoo:
+def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], progress: Progress) -> Manifest:
     """Write every shard that is missing or damaged.
 
     Args:
@@ -26,6 +26,9 @@ def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], p
         manifest: that of the zoo, without shards.
         make_shard: makes the shard of a number.
         progress: told of the shards written.
+
+    Returns:
+        The finished manifest.
 
     Raises:
         UsageError: the folder holds something else.
@@ -42,7 +45,7 @@ def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], p
             manifest = manifest.with_shard(write_shard(folder, number, make_shard(number), manifest.made.family))
             manifest.write(folder)
         progress(manifest.num_shards, manifest.num_shards, "done")
-        return Zoo(folder, manifest)
+        return manifest
 
 
 @contextlib.contextmanager

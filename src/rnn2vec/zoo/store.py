@@ -12,10 +12,7 @@ pickled; checksums are verified when a shard is first read.
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,70 +26,19 @@ from torch import Tensor
 
 from rnn2vec import tasks
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, sha256_of, write_atomically
 from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress, silent
-from rnn2vec._shapes import FlatWeights
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split, Task, TaskFamily
-from rnn2vec.zoo.manifest import FORMAT_VERSION, MANIFEST, Manifest, ShardEntry
+from rnn2vec.zoo.change import filter_zoo, merge_zoos, subset_zoo
+from rnn2vec.zoo.manifest import Manifest, ShardEntry
+from rnn2vec.zoo.shards import ReadableZoo, Shard, damage
 
 MAPPED_MEGABYTES = 4096
 """Address space for mapped shards of an open zoo, by default: the paper's zoos fit in."""
 
 
-@dataclass(frozen=True)
-class Shard:
-    """The content of a shard: n snapshots."""
-
-    weights: FlatWeights
-    """Flat weights in PyTorch's order, float32."""
-    rollouts: UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]
-    """Rollouts in the family's compact code."""
-    properties: pa.Table
-    """One row a snapshot."""
-
-
-def write_shard(folder: Path, number: int, shard: Shard, family: str) -> ShardEntry:
-    """Write a shard's files; it counts as finished once the manifest lists the entry returned."""
-    tensors = {"weights": shard.weights.contiguous(), "rollouts": shard.rollouts.contiguous()}
-    # One metadata key only: safetensors writes several in random order.
-    note = canonical_json({"family": family, "shard": number, "format_version": FORMAT_VERSION})
-    table = io.BytesIO()
-    pq.write_table(shard.properties, table, compression="zstd")
-    contents = {
-        "safetensors": safetensors.torch.save(tensors, metadata={"rnn2vec": note}),
-        "parquet": table.getvalue(),
-    }
-    entry = ShardEntry(number, len(shard.weights), {name: sha256_of(data) for name, data in contents.items()})
-    for suffix, data in contents.items():
-        path = folder / entry.file_names[suffix]
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, data)
-    return entry
-
-
-def checksum_of(path: Path) -> str | None:
-    """The SHA-256 checksum of a file, read piece by piece; None when there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def damage(folder: Path, entry: ShardEntry) -> str | None:
-    """What is wrong with a shard's files, by their checksums; None when nothing is."""
-    for suffix, name in entry.file_names.items():
-        path = folder / name
-        checksum = checksum_of(path)
-        if checksum is None:
-            return f"{path} is missing"
-        if checksum != entry.checksums.get(suffix):
-            return f"{path} is truncated or altered: its checksum is not the one in {MANIFEST}"
-    return None
-
-
-class Zoo:
+class Zoo(ReadableZoo):
     """A zoo on disk, memory-mapped. Rows are snapshots, in the order of the runs and within a run of the steps.
 
     Weights and rollouts may be larger than the memory: shards are mapped when they are read, the one that was read
@@ -131,10 +77,40 @@ class Zoo:
 
     @classmethod
     def merge(cls, zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
-        """All snapshots of several zoos of one family and architecture, as one zoo: see `zoo.change.merge_zoos`."""
-        from rnn2vec.zoo.change import merge_zoos  # noqa: PLC0415 (it needs this module)
+        """Merge all snapshots of several zoos of one family and architecture; see `zoo.change.merge_zoos`.
 
-        return merge_zoos(zoos, out, progress=progress)
+        Raises:
+            UsageError: the zoos do not fit together, one adds no RNN, or the folder holds something else.
+            BusyError: another process writes there.
+        """
+        return cls(Path(out), merge_zoos(zoos, out, progress=progress))
+
+    def filter(
+        self,
+        out: str | Path,
+        *,
+        where: Sequence[str] = (),
+        split: Split | None = None,
+        num_rollouts: int | None = None,
+        progress: Progress = silent,
+    ) -> Zoo:
+        """Write the snapshots for which every condition holds as a zoo of their own; see `zoo.change.filter_zoo`.
+
+        Raises:
+            UsageError: nothing matches, a condition cannot be read, or the folder holds something else.
+            BusyError: another process writes there.
+        """
+        manifest = filter_zoo(self, out, where=where, split=split, num_rollouts=num_rollouts, progress=progress)
+        return Zoo(Path(out), manifest)
+
+    def subset(self, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Zoo:
+        """Write all snapshots of some runs, drawn by seed, as a zoo of their own; see `zoo.change.subset_zoo`.
+
+        Raises:
+            UsageError: there are fewer runs, or the folder holds something else.
+            BusyError: another process writes there.
+        """
+        return Zoo(Path(out), subset_zoo(self, out, num_runs=num_runs, seed=seed, progress=progress))
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -15,7 +15,8 @@ from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.manifest import ShardEntry
 from rnn2vec.zoo.origin import Origin
 from rnn2vec.zoo.recompute import problems_of_behaviour
-from rnn2vec.zoo.store import Shard, Zoo
+from rnn2vec.zoo.shards import Shard
+from rnn2vec.zoo.store import Zoo
 
 SAMPLE = 32
 """Snapshots that act again, by default."""

@@ -15,7 +15,6 @@ import yaml
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._lock import BusyError, only_writer
-from rnn2vec.zoo.change import filter_zoo
 from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.sharing.dataset_card import dataset_card
 from rnn2vec.zoo.sharing.hub import HubError, pull, push
@@ -94,7 +93,7 @@ def test_what_is_pushed_is_pulled_to_the_byte(hub: StubHub, zoo: Zoo, tmp_path: 
 
 
 def test_a_zoo_made_of_zoos_travels_too(hub: StubHub, zoo: Zoo, tmp_path: Path, digests: Digests) -> None:
-    made = filter_zoo(zoo, tmp_path / "made", where=["step=120"])
+    made = zoo.filter(tmp_path / "made", where=["step=120"])
     push(made, REPOSITORY, endpoint=hub.endpoint)
     pulled = pull(REPOSITORY, tmp_path / "zoo", endpoint=hub.endpoint)
     assert pulled.manifest == made.manifest

@@ -25,7 +25,8 @@ from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, path_of, write_row
 from rnn2vec.properties.config import PredictConfig
 from rnn2vec.properties.predict import Scores, predict_property, property_baselines
 from rnn2vec.training.tracking import read_metrics, seconds_spent
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.zoo.store import Zoo
 
 RUNS = "runs"
 """Where runs are, below the study's folder: models and checkpoints, too large to commit."""

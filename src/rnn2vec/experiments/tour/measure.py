@@ -29,8 +29,9 @@ from rnn2vec.inspection.dialogues import Transcript, transcribe
 from rnn2vec.inspection.maps import Projection, project
 from rnn2vec.inspection.performance import PerformanceComparison, act, compare_performance
 from rnn2vec.training import tracking
+from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.rollouts import Stepper
-from rnn2vec.zoo.store import MANIFEST, Zoo
+from rnn2vec.zoo.store import Zoo
 
 INTERACTIVE, STATIC, BLIND = "interactive-probing", "noninteractive-probing", "task-blind"
 CLOSED_FORM = "closed-form"

@@ -21,8 +21,9 @@ from rnn2vec._files import claim_folder
 from rnn2vec._lock import only_writer
 from rnn2vec._progress import Progress, silent
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
+from rnn2vec.zoo.shards import checksum_of, damage
 from rnn2vec.zoo.sharing.dataset_card import dataset_card
-from rnn2vec.zoo.store import Zoo, checksum_of, damage
+from rnn2vec.zoo.store import Zoo
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -35,8 +35,9 @@ from rnn2vec.tasks.base import Split
 from rnn2vec.zoo.fill import fill
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import Origin
+from rnn2vec.zoo.shards import Shard
 from rnn2vec.zoo.sharing.release_layouts import LAYOUTS, Layout, Release
-from rnn2vec.zoo.store import Shard, Zoo
+from rnn2vec.zoo.store import Zoo
 
 _KINDS = tuple(LAYOUTS.values())
 RNNS_PER_SHARD = 288
@@ -94,7 +95,8 @@ def import_release(
         rows = slice(shard * RNNS_PER_SHARD, (shard + 1) * RNNS_PER_SHARD)
         return _shard(found, layout, spec, rows, runs[rows], splits)
 
-    return fill(Path(out), Manifest(origin, spec, family.ood_rule, dict(provenance())), make, progress)
+    manifest = fill(Path(out), Manifest(origin, spec, family.ood_rule, dict(provenance())), make, progress)
+    return Zoo(Path(out), manifest)
 
 
 def _open(folder: Path) -> tuple[Release, type[Layout]]:

@@ -17,8 +17,8 @@ import torch
 
 from rnn2vec._errors import UsageError
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.emulation.parallel import Processes
 from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.training.processes import Processes
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 

@@ -18,14 +18,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, distributed
 
 from rnn2vec._errors import UsageError
-from rnn2vec._shapes import InputSequences, OutputSequences
-from rnn2vec.emulation.emulator import Emulator
-from rnn2vec.encoders.base import WeightEncoder
-from rnn2vec.rnn.stack import RNNStack
 
 
 @dataclass(frozen=True)
@@ -86,23 +81,6 @@ class Processes:
         """Until all processes are here."""
         if self.count > 1:
             distributed.barrier()
-
-
-class Imitation(nn.Module):
-    """Encoder and emulator as one module: RNNs and inputs to emulated outputs."""
-
-    def __init__(self, encoder: WeightEncoder, emulator: Emulator) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.emulator = emulator
-
-    def forward(self, rnns: RNNStack, inputs: InputSequences) -> OutputSequences:
-        """Encode N RNNs, and emulate each on its inputs."""
-        return self.emulator(self.encoder(rnns), inputs)
-
-    def shared(self, processes: Processes) -> nn.Module:
-        """The same, averaging gradients over the processes as they are computed."""
-        return self if processes.count == 1 else DistributedDataParallel(self)
 
 
 @contextlib.contextmanager
