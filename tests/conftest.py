@@ -18,6 +18,7 @@ import torch
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from rnn2vec.experiments.tour.measure import TourResults
     from rnn2vec.rnn.spec import RNNSpec
     from rnn2vec.rnn.stack import RNNStack
     from rnn2vec.zoo.store import Zoo
@@ -130,3 +131,40 @@ def tiny_run(tiny_zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "run"
     pretrain(tiny_zoo, dataclasses.replace(preset("tiny"), batch_size=16), folder)
     return folder
+
+
+@dataclasses.dataclass
+class TinyTour:
+    """Zoo and runs, as `rnn2vec tour` has them before its report."""
+
+    zoo: Zoo
+    """The zoo."""
+    runs: dict[str, Path]
+    """Folder of each encoder's run."""
+
+
+@pytest.fixture(scope="session")
+def tiny_tour(tmp_path_factory: pytest.TempPathFactory) -> TinyTour:
+    """A tour in miniature: a tiny zoo and three tiny runs on it. Read only."""
+    from rnn2vec.emulation.config import preset as pretrain_preset
+    from rnn2vec.emulation.pretrain import pretrain
+    from rnn2vec.experiments.tour.measure import BLIND, INTERACTIVE, STATIC
+    from rnn2vec.zoo.build import build_zoo
+    from rnn2vec.zoo.config import preset as zoo_preset
+
+    folder = tmp_path_factory.mktemp("tour")
+    zoo_config = dataclasses.replace(zoo_preset("tiny"), num_steps=100, backend="torch")  # no compilation
+    zoo = build_zoo(zoo_config, folder / "zoo")
+    encoders = (INTERACTIVE, STATIC, BLIND)
+    for encoder in encoders:
+        config = dataclasses.replace(pretrain_preset("tiny", encoder), num_steps=20, validate_every=10)
+        pretrain(zoo, config, folder / encoder)
+    return TinyTour(zoo, {encoder: folder / encoder for encoder in encoders})
+
+
+@pytest.fixture(scope="session")
+def tour_results(tiny_tour: TinyTour) -> TourResults:
+    """Measurements of the tour in miniature."""
+    from rnn2vec.experiments.tour.measure import measure
+
+    return measure(tiny_tour.zoo, tiny_tour.runs)

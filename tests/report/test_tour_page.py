@@ -82,8 +82,8 @@ def _read(html: str) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def html(results: TourResults) -> str:
-    return render(results, command="rnn2vec tour --out <there>")
+def html(tour_results: TourResults) -> str:
+    return render(tour_results, command="rnn2vec tour --out <there>")
 
 
 def test_it_has_every_section(html: str) -> None:
@@ -116,17 +116,17 @@ def test_every_figure_can_be_drawn(html: str) -> None:
     assert themes.keys() == {"light", "dark"}
 
 
-def test_dots_say_what_they_are(html: str, results: TourResults) -> None:
+def test_dots_say_what_they_are(html: str, tour_results: TourResults) -> None:
     figure = json.loads(_read(html).scripts["application/json"][2])
-    assert len(figure["data"][0]["hovertext"]) == len(results.unseen)
+    assert len(figure["data"][0]["hovertext"]) == len(tour_results.unseen)
     assert re.fullmatch(
         r"a<sup>n</sup> b<sup>n.*<br>\d+ updates, performance [01]\.\d\d<br>distance 0\.\d{3}",
         figure["data"][0]["hovertext"][0],
     )
 
 
-def test_the_numbers_are_the_findings(html: str, results: TourResults) -> None:
-    everyone = results.findings.all_snapshots
+def test_the_numbers_are_the_findings(html: str, tour_results: TourResults) -> None:
+    everyone = tour_results.findings.all_snapshots
     figures = re.findall(r'<p class="figure">([\d.]+)</p>', html)
     assert figures == [
         f"{value:.3f}" for value in (everyone.floor, everyone.static.encoder, everyone.interactive.encoder)
@@ -134,17 +134,17 @@ def test_the_numbers_are_the_findings(html: str, results: TourResults) -> None:
     assert f"{everyone.interactive.ratio:.2f} \N{MULTIPLICATION SIGN} the floor" in html
 
 
-def test_it_does_not_claim_what_was_not_found(html: str, results: TourResults) -> None:
+def test_it_does_not_claim_what_was_not_found(html: str, tour_results: TourResults) -> None:
     """Twenty updates teach nothing: the page has to say so."""
-    assert not results.findings.all_snapshots.interactive.is_below_floor
+    assert not tour_results.findings.all_snapshots.interactive.is_below_floor
     assert "This time it has not clearly worked" in html
     assert "It works" not in html
 
 
-def test_the_dialogue_is_that_of_the_example(html: str, results: TourResults) -> None:
+def test_the_dialogue_is_that_of_the_example(html: str, tour_results: TourResults) -> None:
     rows = re.findall(r'<tr class="(asked|answered)">(.*?)</tr>', html, flags=re.DOTALL)
     letters = [re.findall(r"<td[^>]*>(.)</td>", row) for _, row in rows]
-    turns = results.interactive.transcript.sequences[0]
+    turns = tour_results.interactive.transcript.sequences[0]
     assert letters[0] == [turn.asked for turn in turns]
     assert letters[1] == [turn.answered for turn in turns]
 
@@ -160,14 +160,14 @@ def test_configs_versions_and_times_are_there(html: str) -> None:
 
 
 def test_a_report_is_written_and_its_findings_returned(
-    tiny_tour: Any, results: TourResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_tour: Any, tour_results: TourResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "measure", lambda *_: results)
+    monkeypatch.setattr(page, "measure", lambda *_: tour_results)
     heard: list[tuple[float, float, str]] = []
     findings = write_tour_report(
         tmp_path / "report.html", tiny_tour.zoo, tiny_tour.runs, progress=lambda *news: heard.append(news)
     )
-    assert findings is results.findings
+    assert findings is tour_results.findings
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert heard[-1] == (1, 1, "done")
 

@@ -17,7 +17,7 @@ from rnn2vec.experiments.study.expand import DEFAULT, pieces_of, points_of, requ
 from rnn2vec.experiments.study.files import checked, read_study
 from rnn2vec.rnn.spec import RNNSpec
 
-STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 SOUND = """
 name: probes
 zoo: {preset: tiny}

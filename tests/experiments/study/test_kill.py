@@ -12,7 +12,7 @@ import pytest
 
 from rnn2vec.cli import main
 
-STUDIES = Path(__file__).parents[2] / "studies"
+STUDIES = Path(__file__).parents[3] / "studies"
 PATIENCE = 600.0
 STUDY = """
 name: killed

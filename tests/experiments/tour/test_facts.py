@@ -26,16 +26,16 @@ def test_times_are_readable(seconds: float, text: str) -> None:
     assert facts._minutes(seconds) == text
 
 
-def test_the_paper_stands_beside_what_was_done(results: TourResults) -> None:
-    rows = {name: (here, paper) for name, here, paper in facts.beside_the_paper(results)}
+def test_the_paper_stands_beside_what_was_done(tour_results: TourResults) -> None:
+    rows = {name: (here, paper) for name, here, paper in facts.beside_the_paper(tour_results)}
     assert rows["RNNs trained"] == ("16", "1,000")
     assert rows["updates of each"] == ("100", "20,000")
     assert rows["updates in pre-training"] == ("20", "100,000")
     assert rows["loss of interactive-probing, unseen languages"][1] == "0.015"
 
 
-def test_details_name_command_and_every_config(results: TourResults) -> None:
-    details = facts.details(results, "rnn2vec tour --seed 3")
+def test_details_name_command_and_every_config(tour_results: TourResults) -> None:
+    details = facts.details(tour_results, "rnn2vec tour --seed 3")
     rows = dict(details.rows)
     assert rows["made by"] == "rnn2vec tour --seed 3"
     assert rows["processor"]

@@ -14,50 +14,50 @@ from rnn2vec.experiments.tour.measure import BLIND, CLOSED_FORM, INTERACTIVE, ST
 from rnn2vec.zoo.store import Zoo
 
 
-def test_distances_are_those_of_the_best_validation(results: TourResults) -> None:
+def test_distances_are_those_of_the_best_validation(tour_results: TourResults) -> None:
     """The models are loaded and measured anew; training measured the same models on the same rollouts."""
-    for probing in (results.interactive, results.static):
+    for probing in (tour_results.interactive, tour_results.static):
         best = min(line["validation/total-variation"] for line in probing.run.metrics)
         assert probing.distances.mean() == pytest.approx(best, rel=1e-5)
-    assert results.blind is not None
-    best = min(line["validation/total-variation"] for line in results.blind.metrics)
-    assert results.floors[BLIND].mean() == pytest.approx(best, rel=1e-5)
+    assert tour_results.blind is not None
+    best = min(line["validation/total-variation"] for line in tour_results.blind.metrics)
+    assert tour_results.floors[BLIND].mean() == pytest.approx(best, rel=1e-5)
 
 
-def test_every_unseen_rnn_is_there(results: TourResults) -> None:
-    count = len(results.zoo.split("validation"))
+def test_every_unseen_rnn_is_there(tour_results: TourResults) -> None:
+    count = len(tour_results.zoo.split("validation"))
     assert count > 0
-    for probing in (results.interactive, results.static):
+    for probing in (tour_results.interactive, tour_results.static):
         assert len(probing.distances) == len(probing.performance.rnn) == count
         assert probing.representations.shape == (count, 16)
         assert probing.projection.coordinates.shape == (count, 2)
-    assert results.findings.all_snapshots.interactive.num_rnns == count
-    assert results.findings.last_snapshots.interactive.num_rnns == results.is_last.sum()
+    assert tour_results.findings.all_snapshots.interactive.num_rnns == count
+    assert tour_results.findings.last_snapshots.interactive.num_rnns == tour_results.is_last.sum()
 
 
-def test_the_floor_is_the_lower_of_both(results: TourResults) -> None:
-    means = {name: floor.mean() for name, floor in results.floors.items()}
+def test_the_floor_is_the_lower_of_both(tour_results: TourResults) -> None:
+    means = {name: floor.mean() for name, floor in tour_results.floors.items()}
     assert means.keys() == {CLOSED_FORM, BLIND}
-    assert results.findings.all_snapshots.floor == pytest.approx(min(means.values()))
+    assert tour_results.findings.all_snapshots.floor == pytest.approx(min(means.values()))
 
 
-def test_the_example_is_the_best_of_the_last_snapshots(results: TourResults) -> None:
-    example = results.example
-    assert results.is_last[example.number]
-    assert example.performance == results.performance[results.is_last].max()
-    assert len(example.strings) == len(results.interactive.strings) == 6
+def test_the_example_is_the_best_of_the_last_snapshots(tour_results: TourResults) -> None:
+    example = tour_results.example
+    assert tour_results.is_last[example.number]
+    assert example.performance == tour_results.performance[tour_results.is_last].max()
+    assert len(example.strings) == len(tour_results.interactive.strings) == 6
 
 
-def test_the_strings_are_judged_one_by_one(results: TourResults) -> None:
-    language = results.zoo.family.language(results.unseen.tasks[results.example.number])  # type: ignore[attr-defined]
-    for text, success in results.example.strings + results.interactive.strings:
+def test_the_strings_are_judged_one_by_one(tour_results: TourResults) -> None:
+    language = tour_results.zoo.family.language(tour_results.unseen.tasks[tour_results.example.number])  # type: ignore[attr-defined]
+    for text, success in tour_results.example.strings + tour_results.interactive.strings:
         assert success is (text.endswith(".") and language.accepts(text.removesuffix(".")))
 
 
-def test_performance_agrees_with_the_zoo(results: TourResults) -> None:
+def test_performance_agrees_with_the_zoo(tour_results: TourResults) -> None:
     """Other episodes of the same RNNs: equal up to sampling."""
-    assert np.abs(results.interactive.performance.rnn - results.performance).max() < 0.3
-    assert results.interactive.performance.rnn.tolist() == results.static.performance.rnn.tolist()
+    assert np.abs(tour_results.interactive.performance.rnn - tour_results.performance).max() < 0.3
+    assert tour_results.interactive.performance.rnn.tolist() == tour_results.static.performance.rnn.tolist()
 
 
 def test_without_the_task_blind_run_the_closed_form_stands_alone(tiny_tour: Any) -> None:
