@@ -7,7 +7,8 @@ import gzip
 import importlib.util
 import os
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,30 @@ def triton() -> None:
     """Skip the test where Triton is not installed."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton is not installed (pip install 'rnn2vec[triton]')")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Mapping[str, str], str], Path]:
+    """`installed("mine", {"rnn2vec.encoders mean": "Mean"}, code)`: a package, with the metadata that pip writes.
+
+    Its one module has that code; each entry point, group and name, is an attribute of it. Returns its folder.
+    """
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+
+    def install(module: str, entry_points: Mapping[str, str], code: str) -> Path:
+        metadata = folder / f"{module}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        points = [(*point.split(), attribute) for point, attribute in entry_points.items()]
+        lines = [f"[{group}]\n{name} = {module}:{attribute}\n" for group, name, attribute in points]
+        (metadata / "entry_points.txt").write_text("\n".join(lines))
+        (folder / f"{module}.py").write_text(code)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return folder
+
+    return install
 
 
 @pytest.fixture(scope="session")

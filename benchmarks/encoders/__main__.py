@@ -79,8 +79,7 @@ class BenchEncoders(Verb):
         from rnn2vec import encoders
 
         for name in self.encoders:
-            if name not in encoders.ENCODERS:
-                raise unknown_name("encoder", name, encoders.ENCODERS)
+            _ = encoders.ENCODERS[name]
         for workload in self.workloads:
             if workload not in WORKLOADS:
                 raise unknown_name("workload", workload, WORKLOADS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._errors import UsageError
 from rnn2vec._files import claim_folder, write_atomically, write_json
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
@@ -48,8 +48,7 @@ class _OfEncoders(Verb):
         from rnn2vec import encoders
 
         for name in self.encoders:
-            if name not in encoders.ENCODERS:
-                raise unknown_name("encoder", name, encoders.ENCODERS)
+            _ = encoders.ENCODERS[name]
         if self.rnns < 2:
             raise UsageError(f"--rnns {self.rnns}", remedy="give at least 2: movements are compared with distances.")
         return self.encoders or tuple(name for name in encoders.ENCODERS if name != "task-blind")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from rnn2vec._registry import ENCODERS, LOSSES
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb, given
+from rnn2vec.cli.verb import Verb, given, registered
 from rnn2vec.emulation.config import PretrainConfig, preset
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ class Pretrain(Verb):
     """Folder of the zoo."""
     out: Path
     """Folder of the run: model, checkpoint and metrics."""
-    encoder: str = "interactive-probing"
-    """Name of the encoder."""
+    encoder: Annotated[str, registered("Encoder", ENCODERS)] = "interactive-probing"
     preset: str = "laptop"
     """tiny, tour, laptop, recommended or paper: sizes and recipe, which the options below can change."""
     steps: int | None = None
@@ -41,8 +41,7 @@ class Pretrain(Verb):
     """Rollouts of each RNN per update."""
     learning_rate: float | None = None
     """Highest learning rate."""
-    loss: str | None = None
-    """total-variation, forward-kl, reverse-kl or js; for continuous outputs mse."""
+    loss: Annotated[str | None, registered("Loss, for the kind of the RNNs' outputs", LOSSES)] = None
     validate_every: int | None = None
     """Updates between validations and checkpoints."""
     patience: int | None = None

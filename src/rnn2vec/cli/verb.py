@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import tyro
 
 from rnn2vec._errors import Rnn2VecError
+from rnn2vec._registry import Registry
 from rnn2vec.cli.terminal import Terminal
 
 
@@ -32,6 +33,11 @@ class Verb(ABC):
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given, those that are not None: they replace a preset's values."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def registered(what: str, registry: Registry[Any]) -> Any:
+    """Make the help of an option that takes a registered name: what it is, and all names."""
+    return tyro.conf.arg(help=f"{what}: {registry.names()}.")
 
 
 Parsed = TypeVar("Parsed")

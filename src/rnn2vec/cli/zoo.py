@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
+from rnn2vec._registry import FAMILIES
 from rnn2vec.cli.terminal import Terminal, duration
-from rnn2vec.cli.verb import Verb, given
+from rnn2vec.cli.verb import Verb, given, registered
 from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
 from rnn2vec.cli.zoo_share import Card, Pull, Push
 from rnn2vec.rnn.spec import CellName
@@ -26,8 +27,7 @@ class Build(Verb):
     Given again with the same options, it goes on where it was; damaged shards are made again.
     """
 
-    family: tyro.conf.Positional[str]
-    """Task family, such as formal-languages."""
+    family: Annotated[tyro.conf.Positional[str], registered("Task family", FAMILIES)]
     out: Path
     """Folder of the zoo."""
     preset: str = "laptop"

@@ -1,4 +1,4 @@
-"""How far an emulation is from the RNN, at each step of a rollout.
+"""Losses: the distance between an emulation and its RNN at each step of a rollout.
 
 With p the RNN's distribution of the next output and q the emulator's (natural logarithms):
 
@@ -8,78 +8,98 @@ With p the RNN's distribution of the next output and q the emulator's (natural l
     Jensen-Shannon      1/2 KL(p || m) + 1/2 KL(q || m),  m = (p + q) / 2
 
 and for continuous outputs the mean squared error. All functions take logits (or log-probabilities, which are logits
-too) and return one number per step, `(...)` from `(..., O)`.
+too) and return one number per step, `(...)` from `(..., O)`. Other packages add losses under the entry-point group
+`rnn2vec.losses` (`docs/extending.md`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._errors import unknown_name
+from rnn2vec._registry import LOSSES
 from rnn2vec.rnn.interface import Kind
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A distance between an RNN's outputs and an emulation's, for one kind of outputs.
+
+    Args:
+        distance: maps the outputs of both, `(*any, O)`, to one number per step, `(*any,)`.
+        output_kind: kind of the outputs; categorical outputs are logits.
+    """
+
+    distance: Distance
+    output_kind: Kind
+
+    def __call__(self, rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
+        """Return the distance at each step."""
+        return self.distance(rnn, emulator)
+
+
+def loss(output_kind: Kind) -> Callable[[Distance], Loss]:
+    """Make a function a `Loss` for outputs of this kind: a decorator."""
+    return lambda distance: Loss(distance, output_kind)
+
+
+@loss("categorical")
 def total_variation(rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
-    """Half the sum of |p - q|, from 0 to 1."""
+    """Return half the sum of |p - q|, from 0 to 1."""
     return (rnn.softmax(dim=-1) - emulator.softmax(dim=-1)).abs().sum(dim=-1) / 2
 
 
+@loss("categorical")
 def forward_kl(rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
-    """KL(p || q), in nats: what it costs to expect the emulator's outputs where the RNN acts."""
+    """Return KL(p || q) in nats: the cost of expecting the emulator's outputs when the RNN acts."""
     return _kl(rnn.log_softmax(dim=-1), emulator.log_softmax(dim=-1))
 
 
+@loss("categorical")
 def reverse_kl(rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
-    """KL(q || p), in nats: what it costs to expect the RNN's outputs where the emulator acts. The paper's."""
+    """Return KL(q || p) in nats: the cost of expecting the RNN's outputs when the emulator acts; the paper's loss."""
     return _kl(emulator.log_softmax(dim=-1), rnn.log_softmax(dim=-1))
 
 
+@loss("categorical")
 def jensen_shannon(rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
-    """The mean KL of p and q to their mixture, in nats, from 0 to log 2."""
+    """Return the mean KL of p and q to their mixture, in nats, from 0 to log 2."""
     log_p, log_q = rnn.log_softmax(dim=-1), emulator.log_softmax(dim=-1)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     return (_kl(log_p, log_m) + _kl(log_q, log_m)) / 2
 
 
+@loss("continuous")
 def squared_error(rnn: Float[Tensor, "*any O"], emulator: Float[Tensor, "*any O"]) -> Float[Tensor, "*any"]:
-    """The mean squared difference of continuous outputs."""
+    """Return the mean squared difference of continuous outputs."""
     return (rnn - emulator).square().mean(dim=-1)
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """The sum of p (log p - log q), where p = 0 contributes nothing."""
+    """Return the sum of p (log p - log q), where p = 0 contributes nothing."""
     terms = log_p.exp() * (log_p - log_q)
     return torch.where(log_p == -math.inf, 0.0, terms).sum(dim=-1)
 
 
-CATEGORICAL: dict[str, Distance] = {
-    "total-variation": total_variation,
-    "forward-kl": forward_kl,
-    "reverse-kl": reverse_kl,
-    "js": jensen_shannon,
-}
-CONTINUOUS: dict[str, Distance] = {"mse": squared_error}
+def distances(kind: Kind) -> dict[str, Loss]:
+    """Return the losses for outputs of one kind, by name."""
+    return {name: one for name, one in LOSSES.loadable() if one.output_kind == kind}
 
 
-def distances(kind: Kind) -> dict[str, Distance]:
-    """The distances between outputs of one kind, by name."""
-    return CATEGORICAL if kind == "categorical" else CONTINUOUS
-
-
-def distance(name: str, kind: Kind) -> Distance:
-    """A distance by name.
+def distance(name: str, kind: Kind) -> Loss:
+    """Return a loss by name.
 
     Raises:
-        UsageError: there is none of that name for outputs of this kind.
+        UsageError: no loss of this name is for outputs of this kind.
     """
-    known = distances(kind)
-    if name not in known:
-        raise unknown_name(f"loss for {kind} outputs", name, known)
-    return known[name]
+    if name not in LOSSES or LOSSES[name].output_kind != kind:
+        raise unknown_name(f"loss for {kind} outputs", name, distances(kind))
+    return LOSSES[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from rnn2vec import encoders
-from rnn2vec._errors import DataError, UsageError, unknown_name
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import claim_folder, read_json, write_json
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
@@ -59,8 +59,7 @@ def pretrain(
     folder = Path(out)
     source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
     losses.distance(config.loss, source.interface.output_kind)
-    if config.encoder not in encoders.ENCODERS:
-        raise unknown_name("encoder", config.encoder, encoders.ENCODERS)
+    _ = encoders.ENCODERS[config.encoder]
     require_device(device)
     _require_precision(config.precision, device)
     processes = Processes.current()
