@@ -40,9 +40,10 @@ def test_from_a_zoo_to_vectors(zoo: Path, digits: Path, tmp_path: Path, capsys: 
     run, vectors = tmp_path / "run", tmp_path / "vectors.parquet"
     pretrain = ["pretrain", str(zoo), "--preset", "tiny", "--steps", "3", "--out", str(run), "--mnist", str(digits)]
     assert main(pretrain) == 0
-    assert "mse 0." in capsys.readouterr().out
-    config = json.loads((run / "run.json").read_text())["config"]
-    assert (config["loss"], config["warm_up_loss"]) == ("mse", 0.0)
+    assert "total-variation 0." in capsys.readouterr().out
+    metrics = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    distances = {name.removeprefix("validation/") for name in metrics if name.startswith("validation/")}
+    assert distances == {"total-variation", "forward-kl", "reverse-kl", "js"}
     assert main(["embed", str(zoo), "--model", str(run), "--out", str(vectors)]) == 0
     assert pq.read_table(vectors).num_rows == 6
     assert not any(bytes(digits) in file.read_bytes() for file in run.iterdir())

@@ -16,8 +16,26 @@ from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.floor import closed_form_floor
 from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.rnn.interface import Interface
+from rnn2vec.tasks.tiled_mnist import TiledMnist
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
+
+
+class _Numbers(TiledMnist):
+    """Digit readers whose logits are taken as numbers."""
+
+    @property
+    def interface(self) -> Interface:
+        return dataclasses.replace(super().interface, output_kind="continuous")
+
+
+@pytest.fixture(scope="module")
+def zoo_of_numbers(tiny_mnist_zoo: Zoo) -> Zoo:
+    """A zoo whose family has continuous outputs."""
+    zoo = Zoo.open(tiny_mnist_zoo.folder)
+    zoo.family = _Numbers(**zoo.manifest.config.family_options)  # a cached property: from now on, this is the family
+    return zoo
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +46,9 @@ def config() -> PretrainConfig:
 
 
 @pytest.fixture(scope="module")
-def run(tiny_mnist_zoo: Zoo, config: PretrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(zoo_of_numbers: Zoo, config: PretrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("continuous") / "run"
-    pretrain(tiny_mnist_zoo, config, folder)
+    pretrain(zoo_of_numbers, config, folder)
     return folder
 
 
@@ -42,10 +60,10 @@ def test_metrics_are_squared_errors_and_nothing_else(run: Path) -> None:
 
 
 def test_the_validation_loss_is_the_mean_over_answers_to_stored_rollouts(
-    tiny_mnist_zoo: Zoo, config: PretrainConfig, run: Path
+    zoo_of_numbers: Zoo, config: PretrainConfig, run: Path
 ) -> None:
     rnn2vec = Rnn2Vec.from_pretrained(run)
-    behaviour = SplitData(tiny_mnist_zoo, "validation").first_rollouts(config.validation_rollouts)
+    behaviour = SplitData(zoo_of_numbers, "validation").first_rollouts(config.validation_rollouts)
     assert behaviour.before_end is None
     with torch.no_grad():
         emulated = rnn2vec.emulator(rnn2vec.encoder(behaviour.rnns), behaviour.inputs)
@@ -54,28 +72,28 @@ def test_the_validation_loss_is_the_mean_over_answers_to_stored_rollouts(
 
 
 def test_a_run_that_was_interrupted_ends_with_the_same_bytes(
-    tiny_mnist_zoo: Zoo, config: PretrainConfig, run: Path, tmp_path: Path
+    zoo_of_numbers: Zoo, config: PretrainConfig, run: Path, tmp_path: Path
 ) -> None:
     def stop(done: float, total: float, what: str) -> None:  # noqa: ARG001
         if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pretrain(tiny_mnist_zoo, config, tmp_path / "run", progress=stop)
-    pretrain(tiny_mnist_zoo, config, tmp_path / "run")
+        pretrain(zoo_of_numbers, config, tmp_path / "run", progress=stop)
+    pretrain(zoo_of_numbers, config, tmp_path / "run")
     for name in ("model.safetensors", "metrics.jsonl"):
         assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_a_zoo_of_classifiers_is_embedded(tiny_mnist_zoo: Zoo, run: Path) -> None:
-    vectors = Rnn2Vec.from_pretrained(run).embed(tiny_mnist_zoo)
+def test_a_zoo_of_classifiers_is_embedded(zoo_of_numbers: Zoo, run: Path) -> None:
+    vectors = Rnn2Vec.from_pretrained(run).embed(zoo_of_numbers)
     assert vectors.shape == (8, 16)
     assert len(np.unique(vectors.round(6), axis=0)) == 8
 
 
-def test_a_loss_for_distributions_is_refused(tiny_mnist_zoo: Zoo, tmp_path: Path) -> None:
+def test_a_loss_for_distributions_is_refused(zoo_of_numbers: Zoo, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown loss for continuous outputs 'total-variation'\n.*Known: mse"):
-        pretrain(tiny_mnist_zoo, PretrainConfig(), tmp_path / "run")
+        pretrain(zoo_of_numbers, PretrainConfig(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -101,9 +119,9 @@ def test_only_probing_encoders_have_a_probing_length() -> None:
 
 
 def test_the_floor_is_the_best_answer_that_depends_on_the_step_alone(
-    tiny_mnist_zoo: Zoo, generator: torch.Generator
+    zoo_of_numbers: Zoo, generator: torch.Generator
 ) -> None:
-    data = SplitData(tiny_mnist_zoo, "validation")
+    data = SplitData(zoo_of_numbers, "validation")
     floor = closed_form_floor(data, 5)
     assert floor is not None
     assert set(floor) == {"mse"}
@@ -114,9 +132,9 @@ def test_the_floor_is_the_best_answer_that_depends_on_the_step_alone(
     assert floor["mse"].mean() == pytest.approx(outputs.var(dim=(0, 1), correction=0).mean().item(), rel=1e-4)
 
 
-def test_a_task_blind_emulator_is_the_other_part(tiny_mnist_zoo: Zoo, config: PretrainConfig, tmp_path: Path) -> None:
+def test_a_task_blind_emulator_is_the_other_part(zoo_of_numbers: Zoo, config: PretrainConfig, tmp_path: Path) -> None:
     blind = dataclasses.replace(config, encoder="task-blind", encoder_options={})
-    pretrain(tiny_mnist_zoo, blind, tmp_path / "blind")
-    vectors = Rnn2Vec.from_pretrained(tmp_path / "blind").embed(tiny_mnist_zoo)
+    pretrain(zoo_of_numbers, blind, tmp_path / "blind")
+    vectors = Rnn2Vec.from_pretrained(tmp_path / "blind").embed(zoo_of_numbers)
     assert (vectors == vectors[0]).all()
     assert "validation/mse" in read_metrics(tmp_path / "blind")[-1]

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnn2vec import tasks
-from rnn2vec._errors import DataError, UsageError
+from rnn2vec._errors import UsageError
 from rnn2vec.tasks.base import AngleProperty, FrameExamples, Property
-from rnn2vec.tasks.tiled_mnist import SNAPSHOT_STEPS, TiledMnist
-from rnn2vec.zoo.config import PAPER_SNAPSHOT_STEPS
+from rnn2vec.tasks.tiled_mnist import TiledMnist
 from rnn2vec.zoo.rollouts import roll_out
 
 MANY = TiledMnist().deal(3000, 5)
@@ -48,7 +47,8 @@ def _read(examples: FrameExamples, row: int) -> np.ndarray:
 def test_the_papers_family(family: TiledMnist) -> None:
     assert tasks.build("tiled-mnist") == TiledMnist()
     assert (family.input_size, family.output_size, family.task_columns) == (16, 10, ("angle",))
-    assert family.interface.input_kind == family.interface.output_kind == "continuous"
+    assert (family.interface.input_kind, family.interface.output_kind) == ("continuous", "categorical")
+    assert family.interface.output_names == tuple("0123456789")
     assert family.interface.first_input == (0.0,) * 16
     assert family.interface.input_range == pytest.approx((-0.4242, 2.8215), abs=1e-4)
     assert family.weight_decays == (0, 0.001, 0.01, 0.1)
@@ -228,10 +228,17 @@ def test_the_angle_is_a_number_as_in_the_paper_and_a_direction() -> None:
     assert np.linalg.norm(target[0] - target[2]) < 0.02
 
 
-def test_the_training_step_is_one_of_the_papers_nine() -> None:
-    assert SNAPSHOT_STEPS == PAPER_SNAPSHOT_STEPS
+def test_directions_come_back_as_angles() -> None:
+    direction, angles = _property("task-direction"), np.array([0.0, 90.0, 359.0])
+    found = direction.angles(direction.target({"angle": angles}).astype(float))
+    assert found is not None
+    np.testing.assert_allclose(found[:, 0] % 360, angles, atol=1e-4)
+    number = _property("task").angles(angles[:, None])
+    assert number is not None
+    np.testing.assert_array_equal(number[:, 0], angles)
+    assert _property("performance").angles(angles[:, None]) is None
+
+
+def test_the_classes_of_the_training_step_are_left_to_the_zoo() -> None:
     step = _property("step")
-    assert step.loss == "cross-entropy"
-    assert step.target({"step": np.array([200, 0])}).argmax(axis=1).tolist() == [2, 0]
-    with pytest.raises(DataError, match=r"the property 'step' is 40 in an RNN, which is none of \(0.0, 100.0"):
-        step.target({"step": np.array([200, 40])})
+    assert (step.loss, step.categories) == ("cross-entropy", None)

@@ -19,10 +19,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import read_json, write_atomically, write_json
 from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.emulation.oracle import build_encoder
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -70,7 +70,7 @@ def model_config(
 def make_model(config: dict[str, Any], *, seed: int) -> Model:
     """An encoder and an emulator with new weights, as a `config.json` describes them."""
     spec = RNNSpec(**config["spec"])
-    encoder = encoders.build(
+    encoder = build_encoder(
         config["encoder"],
         spec,
         representation_size=config["representation_size"],

@@ -39,6 +39,8 @@ class PretrainConfig:
     """Entries of a representation."""
     emulator_hidden_size: int = 128
     """Hidden units of each of the emulator's two layers."""
+    emulator_forget_bias: float = 1.0
+    """Added to the biases of the emulator's forget gates at the start; 0 leaves them as PyTorch draws them."""
     conditioning: Conditioning = "every-step"
     """Where the representation enters the emulator: `first-step` (the paper's) or `every-step`."""
     loss: str = "total-variation"

@@ -7,12 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import sha256_of
 from rnn2vec._shapes import InputSequences, OutputSequences
+from rnn2vec.emulation.oracle import labels_of
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -33,11 +34,14 @@ class Behaviour:
     """What each RNN answered, `(N, B, T, O)`."""
     before_end: Bool[Tensor, "N B T"] | None
     """The steps up to a sequence's end; None where no sequence ends early."""
+    labels: Float[Tensor, "N L"] | None = None
+    """True task and snapshot step of each RNN (`oracle.labels_of`); None where they are not known."""
 
     def select(self, part: slice) -> Behaviour:
-        """Some of the RNNs, and what those did."""
+        """Return some of the RNNs, and their behaviour."""
         before_end = None if self.before_end is None else self.before_end[part]
-        return Behaviour(self.rnns.select(part), self.inputs[part], self.outputs[part], before_end)
+        labels = None if self.labels is None else self.labels[part]
+        return Behaviour(self.rnns.select(part), self.inputs[part], self.outputs[part], before_end, labels)
 
 
 @runtime_checkable
@@ -133,6 +137,7 @@ class SplitData:
         self.steps = zoo.column("step")[self.indices]
         """Updates that each snapshot had, `(N,)`."""
         self.tasks = zoo.tasks(self.indices)
+        self._labels = torch.from_numpy(labels_of(zoo)[self.indices]).to(device)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -152,7 +157,8 @@ class SplitData:
         inputs = self.family.rollout_inputs(codes, tasks).to(self.rnns.weights["readout.bias"].device)
         outputs, _ = stack(inputs)
         before_end = self.family.before_end(codes)
-        return Behaviour(stack, inputs, outputs, None if before_end is None else before_end.to(inputs.device))
+        before_end = None if before_end is None else before_end.to(inputs.device)
+        return Behaviour(stack, inputs, outputs, before_end, self._labels[chosen.to(inputs.device)])
 
     def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
         """See `TrainingData.draw`."""

@@ -11,6 +11,7 @@ from rnn2vec._shapes import OutputSequences
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.data import Behaviour
 from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.emulation.model import represent
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Kind
 
@@ -46,8 +47,7 @@ def emulation_fidelity(encoder: WeightEncoder, emulator: Emulator, behaviour: Be
     parts: list[Fidelity] = []
     for start in range(0, len(behaviour.rnns), _RNNS_AT_ONCE):
         part = slice(start, start + _RNNS_AT_ONCE)
-        emulated = emulator(encoder(behaviour.rnns.select(part)), behaviour.inputs[part])
-        kind = encoder.interface.output_kind
-        before_end = None if behaviour.before_end is None else behaviour.before_end[part]
-        parts.append(fidelity(behaviour.outputs[part], emulated, before_end, kind))
+        own = behaviour.select(part)
+        emulated = emulator(represent(encoder, own), own.inputs)
+        parts.append(fidelity(own.outputs, emulated, own.before_end, encoder.interface.output_kind))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

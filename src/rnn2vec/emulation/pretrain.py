@@ -17,6 +17,7 @@ from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import Precision, PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
+from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.emulation.trainer import Trainer
 from rnn2vec.execution.devices import require_device
 from rnn2vec.training.processes import Processes
@@ -59,7 +60,8 @@ def pretrain(
     folder = Path(out)
     source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
     losses.distance(config.loss, source.interface.output_kind)
-    _ = encoders.ENCODERS[config.encoder]
+    if config.encoder != Oracle.name:
+        _ = encoders.ENCODERS[config.encoder]
     require_device(device)
     _require_precision(config.precision, device)
     processes = Processes.current()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +15,14 @@ from torch import Tensor, nn
 from rnn2vec._errors import DataError
 from rnn2vec._progress import Progress
 from rnn2vec._provenance import provenance
-from rnn2vec._seeding import numpy_generator
+from rnn2vec._seeding import numpy_generator, seeded_modules
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, Source
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.model import EmulationModel
+from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.encoders.augmentation import augmented
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.training.checkpoint import Standing
@@ -58,10 +61,11 @@ class Trainer:
         self._model = checkpoints.make_model(
             checkpoints.model_config(
                 encoder=config.encoder,
-                encoder_options=config.encoder_options,
+                encoder_options=config.encoder_options | self._label_options(),
                 emulator_options={
                     "hidden_size": config.emulator_hidden_size,
                     "conditioning": config.conditioning,
+                    "forget_bias": config.emulator_forget_bias,
                 },
                 spec=source.spec,
                 interface=source.interface,
@@ -79,6 +83,13 @@ class Trainer:
         )
         self.standing = Standing()
         self._is_best = False
+
+    def _label_options(self) -> dict[str, Any]:
+        """Return the hyperparameter of the oracle that the zoo decides."""
+        if self._config.encoder != Oracle.name:
+            return {}
+        labels = self._validation[0].labels
+        return {"num_labels": 1 if labels is None else labels.shape[1]}  # without labels, `represent` refuses
 
     def resume(self) -> None:
         """Go to where the folder's checkpoint is, if there is one."""
@@ -122,10 +133,11 @@ class Trainer:
         batch = self._draw(step)
         mine = self._processes.share(len(batch.rnns))
         behaviour = batch.select(mine)
-        seen = self._seen(batch.rnns, step).select(mine)
+        seen = dataclasses.replace(behaviour, rnns=self._seen(batch.rnns, step).select(mine))
         reduced = self._config.precision == "bfloat16"
-        with torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16, enabled=reduced):
-            emulated = self._imitate(seen, behaviour.inputs)
+        autocast = torch.autocast(torch.device(self._device).type, dtype=torch.bfloat16, enabled=reduced)
+        with autocast, seeded_modules(self._config.seed, "dropout", step):
+            emulated = self._imitate(seen)
         emulated = emulated.float()  # small differences of probabilities are what the loss is about
         loss = self._loss(behaviour.outputs, emulated).mean()
         weight = self._processes.weight(len(behaviour.rnns), len(batch.rnns))
@@ -176,7 +188,10 @@ class Trainer:
 
     def _validate(self) -> Metrics:
         """Mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""
-        parts = [emulation_fidelity(self._kept.encoder, self._kept.emulator, part) for part in self._validation]
+        encoder, emulator = self._kept.encoder.eval(), self._kept.emulator.eval()
+        parts = [emulation_fidelity(encoder, emulator, part) for part in self._validation]
+        encoder.train()
+        emulator.train()
         result = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         metrics = {f"validation/{name}": float(values.mean()) for name, values in result.items()}
         last = {f"last/{name}": float(values[self._last_snapshots].mean()) for name, values in result.items()}

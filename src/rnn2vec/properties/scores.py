@@ -100,9 +100,10 @@ def _score_choices(prop: Property, loss: float, outputs: Tensor, targets: Tensor
 def _score_numbers(prop: Property, loss: float, outputs: np.ndarray, targets: np.ndarray) -> Score:
     errors = outputs - targets
     total = np.square(targets - targets.mean(axis=0)).sum()
-    angular = None
-    if prop.period is not None:
-        angular = float(np.abs((errors + prop.period / 2) % prop.period - prop.period / 2).mean())
+    angular, angles = None, [prop.angles(numbers) for numbers in (outputs, targets)]
+    if prop.period is not None and angles[0] is not None and angles[1] is not None:
+        around = (angles[0] - angles[1] + prop.period / 2) % prop.period - prop.period / 2
+        angular = float(np.abs(around).mean())
     return Score(
         num_rnns=len(outputs),
         loss=loss,

@@ -131,15 +131,26 @@ class Property:
             )
         return hot.reshape(len(columns), -1).astype(np.float32)
 
+    def angles(self, numbers: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N A"] | None:
+        """Return targets or predictions as angles in units of `period`; None where the property is not an angle."""
+        return None if self.period is None else numbers
+
 
 @dataclass(frozen=True)
 class AngleProperty(Property):
     """An angle in degrees as a direction: its cosine and its sine, without a jump at 360."""
 
+    period: float | None = 360.0
+
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
-        """Cosines, then sines, of each column."""
+        """Return the cosines, then the sines, of all columns."""
         radians = np.radians(np.stack([np.asarray(table[column]) for column in self.columns], axis=1))
         return np.concatenate([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+    def angles(self, numbers: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N A"]:
+        """Return the angles, in degrees, of predicted cosines and sines."""
+        cosines, sines = np.split(numbers, 2, axis=1)
+        return np.degrees(np.arctan2(sines, cosines))
 
 
 class Environment(ABC):

@@ -108,9 +108,9 @@ def test_changes_are_told_in_words() -> None:
     assert changes(config, {**config.to_dict(), "batch_size": 5}) == ["batch_size was 5, now 64"]
 
 
-def test_continuous_outputs_are_compared_by_their_squared_error(study_of: Callable[..., Study]) -> None:
+def test_digit_readers_are_compared_as_distributions_and_asked_fifty_probes(study_of: Callable[..., Study]) -> None:
     study = study_of(zoo={"preset": "laptop", "family": "tiled-mnist"}, preset="laptop")
     for piece in pieces_of(study):
         assert isinstance(piece.config, PretrainConfig)
-        assert (piece.config.loss, piece.config.warm_up_loss) == ("mse", 0.0)
+        assert (piece.config.loss, piece.config.warm_up_loss) == ("total-variation", 0.5)
     assert pieces_of(study)[-1].config.encoder_options["sequence_length"] == 50
