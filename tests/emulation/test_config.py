@@ -18,13 +18,16 @@ from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.formal_languages import FormalLanguages
+from rnn2vec.tasks.tiled_mnist import TiledMnist
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.store import Zoo
 
+DIGITS = TiledMnist().interface
 SPEC = RNNSpec(cell="lstm", input_size=6, hidden_size=32, num_layers=2, output_size=6)
 
 
@@ -67,14 +70,36 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
 
 
 def test_the_papers_probing_has_none_of_our_additions() -> None:
-    plain = {"first_input": False, "normalize": False, "forget_bias": 0.0}
+    plain = {"first_input": False, "normalize": False, "forget_bias": 0.0, "extra_step": True}
     assert preset("paper", "noninteractive-probing").encoder_options == plain
     assert preset("paper", "interactive-probing").encoder_options == {**plain, "probe_start": "learned"}
 
 
+def test_the_papers_preset_follows_the_released_code_where_the_paper_is_silent() -> None:
+    assert preset("paper", "parameter-transformer").encoder_options == {"dropout": 0.1, "position_deviation": 1.0}
+    assert preset("paper", "dwsnet").encoder_options == {"identity_deviation": 1.0, "joint_bound": True}
+    assert preset("paper").emulator_forget_bias == 0
+    assert (preset("recommended").emulator_forget_bias, preset("recommended", "dwsnet").encoder_options) == (1, {})
+
+
+@pytest.mark.parametrize(("interface", "probes", "expected"), [(FormalLanguages().interface, 22, 23), (DIGITS, 50, 51)])
+def test_the_papers_static_probing_learns_an_embedding_more_than_it_asks(
+    interface: Interface, probes: int, expected: int
+) -> None:
+    options = preset("paper", "noninteractive-probing", probing_length=probes).encoder_options
+    size = 16 if interface is DIGITS else 6
+    spec = dataclasses.replace(SPEC, input_size=size, output_size=10 if interface is DIGITS else 6)
+    encoder = encoders.build("noninteractive-probing", spec, interface=interface, **options)
+    embeddings = [weight for name, weight in encoder.named_parameters() if name in {"script", "end"}]
+    assert sum(weight.numel() for weight in embeddings) == expected * 256
+
+
 SIZES_OF_TRAINING = {"emulator_hidden_size", "num_steps", "validate_every"}
 PROBING = {"noninteractive-probing", "interactive-probing"}
-RECIPE_OF_PROBING = {"first_input", "normalize", "forget_bias", "probe_start"}
+RECIPE = {
+    "first_input", "normalize", "forget_bias", "probe_start", "extra_step", "dropout", "position_deviation",
+    "identity_deviation", "joint_bound",
+}  # fmt: skip
 
 
 def _apart(one: PretrainConfig, other: PretrainConfig) -> set[str]:
@@ -89,14 +114,14 @@ def test_the_recommended_preset_is_the_laptops_recipe_at_the_papers_size(encoder
     assert not _apart(recommended, paper) & SIZES_OF_TRAINING
     assert recommended.patience is None
     assert recommended.encoder_options == {
-        name: value for name, value in paper.encoder_options.items() if name not in RECIPE_OF_PROBING
+        name: value for name, value in paper.encoder_options.items() if name not in RECIPE
     }
     if encoder in PROBING:
         model = encoders.build(encoder, SPEC, interface=FormalLanguages().interface, **recommended.encoder_options)
         assert isinstance(model, ProbingEncoder)
         assert (model.hidden_size, model.normalize, model.first_probe is None) == (256, True, False)
         assert getattr(model, "probe_start", "self-feeding") == "self-feeding"
-        assert not RECIPE_OF_PROBING & laptop.encoder_options.keys(), "both take what the encoder does by itself"
+        assert not RECIPE & laptop.encoder_options.keys(), "both take what the encoder does by itself"
 
 
 @pytest.mark.parametrize("encoder", encoders.ENCODERS)

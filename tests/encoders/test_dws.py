@@ -396,3 +396,18 @@ def test_every_invariant_is_pooled(signs: bool) -> None:
             ]
         )
         assert sum(term.source == feature for term in pooled) == _nullity(fixed), feature
+
+
+def test_the_maps_of_a_target_share_a_bound_and_identities_have_their_deviation() -> None:
+    encoder = encoders.build("dwsnet", LANGUAGES, joint_bound=True, identity_deviation=1.0)
+    assert isinstance(encoder, dws.DWSNet)
+    layer = encoder.layers[1]
+    assert isinstance(layer, EquivariantLinear)
+    for target, places in layer.table.items():
+        maps = [layer._map(target, place) for place in places]
+        bound = sum(linear.in_features for linear in maps) ** -0.5
+        for linear in maps:
+            assert 0.9 * bound < linear.weight.abs().max() <= bound
+            assert linear.bias.abs().max() <= bound
+    vectors = torch.cat([vector.flatten() for one in encoder.identities for vector in one.parameters()])
+    assert vectors.std().item() == pytest.approx(1.0, rel=0.1)

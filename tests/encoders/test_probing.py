@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError
-from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.encoders.base import WeightEncoder, count_parameters
 from rnn2vec.encoders.probing import InteractiveProbing, ProbingEncoder
 from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox, ModuleBlackBox, StackBlackBox
 from rnn2vec.rnn.interface import Interface
@@ -148,7 +148,7 @@ def test_a_dialogue_has_l_exchanges_of_m_probes(small_encoder: MakeEncoder, rand
     assert len(exchanges) == 7
     for exchange in exchanges:
         assert exchange.probes.shape == exchange.responses.shape == (2, 3, 4)
-        assert exchange.memory.shape == (2, 10)
+        assert exchange.memory[-1][0].shape == (2, 10)
         torch.testing.assert_close(exchange.responses.exp().sum(dim=-1), torch.ones(2, 3))  # log-probabilities
 
 
@@ -388,3 +388,21 @@ def test_the_interface_of_another_family_is_refused(small_encoder: MakeEncoder, 
     with pytest.raises(UsageError, match=r"first_input has 3 numbers, but the RNNs have 4 inputs\n.*first_input=False"):
         small_encoder(name, SPEC, interface=RANGE)
     assert small_encoder(name, SPEC, interface=RANGE, first_input=False)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_extra_step_reads_a_learned_vector_after_the_last_answer(
+    small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str
+) -> None:
+    plain, longer = (small_encoder(name, SPEC, hidden_size=10, extra_step=extra) for extra in (False, True))
+    assert isinstance(longer, ProbingEncoder)
+    assert longer.end is not None
+    assert count_parameters(longer) - count_parameters(plain) == 10
+    rnns = random_rnns(SPEC, 2)
+    *_, last = longer.dialogue(rnns)
+    once_more = last.reader.step(longer.end.expand(2, -1), last.memory)[-1][0]
+    torch.testing.assert_close(longer(rnns), longer.scaled(longer.to_representation(once_more)))
+    torch.testing.assert_close(longer(rnns), longer.probing_transcript(rnns).representations[:, -1])
+    longer(rnns).sum().backward()
+    assert longer.end.grad is not None
+    assert longer.end.grad.abs().max() > 0

@@ -130,3 +130,30 @@ def test_it_gains_from_augmentation() -> None:
 def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
     with pytest.raises(UsageError, match=r"hidden_size=8 with num_heads=3\n.*share evenly"):
         _encoder(_spec("lstm"), num_heads=3)
+
+
+# -- the paper's preset ----------------------------------------------------------------------------
+
+
+def test_dropout_is_pytorchs_in_training_and_off_in_evaluation(generator: torch.Generator) -> None:
+    tokens = torch.randn(2, 7, 8, generator=generator, dtype=torch.float64)
+    layer = TransformerLayer(8, 2, 12, dropout=0.5).double()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        once, again = layer(tokens), layer(tokens)
+    assert (once != again).any()
+    layer.eval()
+    torch.testing.assert_close(layer(tokens), _torch_layer(layer)(tokens))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_dropout_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(UsageError, match=rf"dropout={share}\n.*below 1"):
+        encoders.build("parameter-transformer", LANGUAGES, dropout=share)
+
+
+def test_positions_have_the_deviation_that_is_asked_for() -> None:
+    for options, expected in (({}, 0.02), ({"position_deviation": 1.0}, 1.0)):
+        encoder = encoders.build("parameter-transformer", LANGUAGES, **options)
+        assert isinstance(encoder, ParameterTransformer)
+        assert encoder.positions.std().item() == pytest.approx(expected, rel=0.02)

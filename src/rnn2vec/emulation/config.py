@@ -135,6 +135,7 @@ PRESETS: dict[str, PretrainConfig] = {
     "paper": dataclasses.replace(
         _RECOMMENDED,
         conditioning="first-step",
+        emulator_forget_bias=0.0,
         gradient_clip=0.1,
         loss="reverse-kl",
         warm_up_loss=0.0,
@@ -156,7 +157,7 @@ _PROBING_OPTIONS: dict[str, dict[str, Any]] = {
     "tour": {"hidden_size": 128},
     "laptop": {"hidden_size": 128},
     "recommended": {},
-    "paper": {"first_input": False, "normalize": False, "forget_bias": 0.0},
+    "paper": {"first_input": False, "normalize": False, "forget_bias": 0.0, "extra_step": True},
 }
 
 _TRANSFORMER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -164,7 +165,7 @@ _TRANSFORMER_OPTIONS: dict[str, dict[str, Any]] = {
     "tour": {"hidden_size": 64, "mlp_size": 256, "num_layers": 3},
     "laptop": {"hidden_size": 64, "mlp_size": 256, "num_layers": 3},
     "recommended": {},
-    "paper": {},
+    "paper": {"dropout": 0.1, "position_deviation": 1.0},
 }
 
 
@@ -196,5 +197,7 @@ def preset(
         options |= _TRANSFORMER_OPTIONS[name]
     if name == "paper" and encoder == "interactive-probing":
         options["probe_start"] = "learned"
+    if name == "paper" and encoder == "dwsnet":
+        options |= {"identity_deviation": 1.0, "joint_bound": True}
     losses: dict[str, Any] = {} if output_kind == "categorical" else {"loss": "mse", "warm_up_loss": 0.0}
     return dataclasses.replace(PRESETS[name], encoder=encoder, encoder_options=options, **losses)

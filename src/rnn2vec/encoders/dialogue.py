@@ -1,4 +1,4 @@
-"""What is said between a probing encoder and RNNs: one exchange, and all of them."""
+"""The dialogue between a probing encoder and RNNs: one exchange, and the transcript of all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._shapes import InputSequences, InputStep, OutputSequences, OutputStep
+from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Exchange:
     """One step of the dialogue with N RNNs, in M sequences side by side."""
 
     probes: InputStep
-    """What was asked, `(N, M, I)`."""
+    """The probes, `(N, M, I)`."""
     responses: OutputStep
-    """What was answered, `(N, M, O)`, as the encoder reads it: log-probabilities where it normalizes tokens."""
-    memory: Float[Tensor, "N hidden"]
-    """What the encoder remembers after it."""
+    """The responses, `(N, M, O)`, as the encoder reads them: log-probabilities where it normalizes tokens."""
+    reader: StepwiseLSTM
+    """The LSTM that reads the responses."""
+    memory: Memory
+    """Its state after this exchange."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,15 @@ class ProbingTranscript:
     """A whole dialogue with N RNNs: L exchanges in M sequences."""
 
     probes: InputSequences
-    """What was asked, `(N, M, L, I)`."""
+    """The probes, `(N, M, L, I)`."""
     responses: OutputSequences
-    """What was answered, `(N, M, L, O)`, as the encoder read it."""
+    """The responses, `(N, M, L, O)`, as the encoder read them."""
     representations: Float[Tensor, "N L Z"]
-    """What the encoder would have said after each exchange; the last one is its representation."""
+    """The representation if the dialogue ended after each exchange; the last is the encoder's own."""
 
     @classmethod
     def of(cls, exchanges: list[Exchange], representations: list[Tensor]) -> ProbingTranscript:
-        """Put the steps of a dialogue together."""
+        """Combine the exchanges of a dialogue."""
         return cls(
             torch.stack([exchange.probes for exchange in exchanges], dim=2),
             torch.stack([exchange.responses for exchange in exchanges], dim=2),

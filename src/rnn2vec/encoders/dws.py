@@ -1,10 +1,12 @@
 """DWSNet for recurrent networks (Navon et al. 2023; Zhou et al. 2023; paper, Section 3 and Appendix C).
 
-Every layer commutes with renumbering hidden units, and a mean over each tensor at the end makes the representation
-invariant to it. `TERMS` is the paper's layer, with the index slips of its printed formula put right; it gives the
-paper's parameter counts exactly (1,279,736 for its formal-language LSTMs). `docs/encoders.md` shows the same table.
+Every layer commutes with permutations of hidden units, and a mean over each tensor at the end makes the representation
+invariant to them. `TERMS` is the layer of the *released code*: it gives the paper's parameter counts exactly (1,279,736
+for its formal-language LSTMs), so the paper's experiments used it. It is not the printed formula with its index slips
+corrected, which has further terms: for W_hh[l] the rows W_ih[l][j,*] and b_ih[l][j] and the column W_ih[l+1][*,k], for
+the last layer the readout's columns, and for b_hh the same rows. `docs/encoders.md` shows the same table.
 
-It is not the whole of what a layer could do: see `dws_complete`.
+`dws_complete` has those terms and all others that a layer can have, among them transpose and diagonal of W_hh.
 
 With ReLU only *between* layers, as published, the mean follows upon a linear layer, and the mean of a linear
 equivariant layer depends on the means of its sources alone. The last layer is computed from those: the same numbers
@@ -112,6 +114,9 @@ class DWSNet(WeightEncoder):
         channels: features of each weight.
         num_layers: equivariant layers.
         mlp_size: hidden layer of the MLP.
+        identity_deviation: standard deviation, at the start, of the vectors that identify inputs and outputs.
+        joint_bound: draw the maps of each target with one bound, by the number of inputs of all of them, as the
+            released code does; by default each map has PyTorch's own.
     """
 
     name = "dwsnet"
@@ -127,14 +132,17 @@ class DWSNet(WeightEncoder):
         channels: int = 48,
         num_layers: int = 4,
         mlp_size: int = 128,
+        identity_deviation: float = 0.1,
+        joint_bound: bool = False,
     ) -> None:
         super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
         table = terms(spec)
         widths = [spec.num_gates] + [channels] * (num_layers - 1)
         counts = [dict.fromkeys(table, width) for width in widths]
-        self.identities = nn.ModuleList(Identities(spec, count) for count in counts)
+        self.identities = nn.ModuleList(Identities(spec, count, identity_deviation) for count in counts)
         self.layers = nn.ModuleList(
-            EquivariantLinear(table, count, channels, is_biased=lambda *_: True) for count in counts
+            EquivariantLinear(table, count, channels, is_biased=lambda *_: True, joint_bound=joint_bound)
+            for count in counts
         )
         self.to_representation = mlp(len(table) * channels, mlp_size, representation_size)
 

@@ -15,7 +15,7 @@ weights, are computed in one pass with all that is added to them (`entries`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,7 @@ class EquivariantLinear(nn.Module):
         channels: features of each source.
         out_channels: features of each target.
         is_biased: whether the linear map of a place of a target has a bias.
+        joint_bound: draw all maps of a target with one bound, see `_draw_jointly`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class EquivariantLinear(nn.Module):
         out_channels: int,
         *,
         is_biased: Callable[[Feature, Place], bool],
+        joint_bound: bool = False,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
@@ -73,6 +75,9 @@ class EquivariantLinear(nn.Module):
                 for place, terms in places.items()
             }
         )
+        if joint_bound:
+            for target, places in self.table.items():
+                _draw_jointly([self._map(target, place) for place in places])
 
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
         """The feature maps of all targets from those of all sources."""
@@ -174,6 +179,14 @@ class EquivariantLinear(nn.Module):
         return seen, linear.weight, row, column
 
 
+@torch.no_grad()
+def _draw_jointly(maps: Sequence[nn.Linear]) -> None:
+    """Draw weights and biases uniformly within 1 / sqrt(inputs of all maps): their sum has the scale of one layer."""
+    bound = sum(linear.in_features for linear in maps) ** -0.5
+    for parameter in (parameter for linear in maps for parameter in linear.parameters()):
+        parameter.uniform_(-bound, bound)
+
+
 def _bias(linear: nn.Linear) -> Tensor | None:
     """None for a map that was made without one, which the annotation of `nn.Linear` does not know."""
     bias: Tensor | None = getattr(linear, "bias", None)
@@ -232,9 +245,10 @@ class Identities(nn.Module):
     Args:
         spec: the architecture of the RNNs.
         channels: features of each feature map; those that are odd in a sign are left out.
+        deviation: standard deviation of the vectors at the start.
     """
 
-    def __init__(self, spec: RNNSpec, channels: Mapping[Feature, int]) -> None:
+    def __init__(self, spec: RNNSpec, channels: Mapping[Feature, int], deviation: float = 0.1) -> None:
         super().__init__()
         numbers = {"input": spec.input_size, "output": spec.output_size}
         self._axis: dict[Feature, int] = {}
@@ -244,7 +258,7 @@ class Identities(nn.Module):
                 if sort in numbers and "o" not in feature.parity:
                     self._axis[feature] = axis
                     self.vectors[feature.tensor.replace(".", "/")] = nn.Parameter(
-                        0.1 * torch.randn(numbers[sort], count)
+                        deviation * torch.randn(numbers[sort], count)
                     )
 
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:

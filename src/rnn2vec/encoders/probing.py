@@ -61,6 +61,7 @@ class ProbingEncoder(WeightEncoder):
         first_input: begin every probing sequence with the interface's first input, where it has one.
         normalize: normalize the answers.
         forget_bias: added to E_R's forget gates at the start.
+        extra_step: let E_R take one more step after the last answer, on a learned vector, as the released code does.
 
     Raises:
         UsageError: there is nothing to ask, or the interface's first input is of another size than the RNNs' inputs.
@@ -82,6 +83,7 @@ class ProbingEncoder(WeightEncoder):
         first_input: bool = True,
         normalize: bool = True,
         forget_bias: float = 1.0,
+        extra_step: bool = False,
     ) -> None:
         super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
         self.num_sequences = num_sequences
@@ -106,6 +108,7 @@ class ProbingEncoder(WeightEncoder):
             assert isinstance(cell, nn.LSTMCell)
             with torch.no_grad():
                 cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
+        self.end = nn.Parameter(torch.zeros(hidden_size)) if extra_step else None
         self.to_representation = nn.Linear(hidden_size, representation_size)
 
     @property
@@ -128,7 +131,7 @@ class ProbingEncoder(WeightEncoder):
     def encode(self, rnns: RNNs) -> Representation:
         """See `WeightEncoder.encode`; takes a `BlackBox` too."""
         *_, last = self.dialogue(rnns)
-        return self.to_representation(last.memory)
+        return self._read_out(last)
 
     def anytime(self, rnns: RNNs) -> Iterator[Representation]:
         """The representation after every exchange, as if the dialogue ended there; stop when it is good enough.
@@ -163,7 +166,7 @@ class ProbingEncoder(WeightEncoder):
 
     def _known(self, exchange: Exchange, rnns: RNNs) -> Representation:
         """The representation if the dialogue ended after an exchange."""
-        return self._finite(self.scaled(self.to_representation(exchange.memory)), rnns)
+        return self._finite(self.scaled(self._read_out(exchange)), rnns)
 
     def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
         """Ask and read, step by step: the one loop that all else here is made of.
@@ -184,7 +187,14 @@ class ProbingEncoder(WeightEncoder):
             outputs, state = _answered(box, probes, state)
             responses = self._normalize(outputs)
             memory = reader.step(self.answer_reader(responses.flatten(1)), memory)
-            yield Exchange(probes, responses, memory[-1][0])
+            yield Exchange(probes, responses, reader, memory)
+
+    def _read_out(self, exchange: Exchange) -> Representation:
+        """Return the representation, before it is scaled, if the dialogue ended after an exchange."""
+        if self.end is None:
+            return self.to_representation(exchange.memory[-1][0])
+        end = self.end.expand(len(exchange.probes), -1)
+        return self.to_representation(exchange.reader.step(end, exchange.memory)[-1][0])
 
     def _ask(self, step: int, memory: Tensor, responses: OutputStep | None) -> InputStep:
         """The probes of one step, `(N, M, I)`."""

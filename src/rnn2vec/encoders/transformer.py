@@ -1,12 +1,15 @@
 """The parameter transformer (Schürholt et al. 2021; paper, Section 3): attention over the rows of the weight matrices.
 
-A row is what one neuron (one gate of it) reads, with its bias. Each row is a token, mapped to the transformer's width
-by a linear map that all rows of a matrix share. Learned positions say which row it is, so that a renumbered hidden
-unit is a stranger: train it with permutation augmentation. A learned summary token attends to all of them, and what
-it has become after the last layer is mapped to the representation.
+A row holds the weights that one gate of one unit reads by, with its bias. Each row is a token, mapped to the
+transformer's width by a linear map that all rows of a matrix share. Learned positions identify the rows, so that
+permuted hidden units look new to it: train it with permutation augmentation. A learned summary token attends to all
+rows, and its output after the last layer is mapped to the representation.
 
-Layers are post-norm with ReLU, as in Vaswani et al. (2017), without dropout. They are written out here: PyTorch's
+Layers are post-norm with ReLU, as in Vaswani et al. (2017). They are written out here: PyTorch's
 `nn.TransformerEncoderLayer` computes the same (a test compares both) but takes another path in evaluation.
+
+The released code trains with dropout 0.1 and draws positions with deviation 1; the preset `paper` does so too. The
+defaults are no dropout and 0.02.
 """
 
 from __future__ import annotations
@@ -33,11 +36,13 @@ class TransformerLayer(nn.Module):
         width: entries of a token.
         num_heads: attention heads; they divide `width`.
         mlp_size: hidden layer of the network.
+        dropout: share of attention weights, hidden units and outputs of both parts that is dropped in training.
     """
 
-    def __init__(self, width: int, num_heads: int, mlp_size: int) -> None:
+    def __init__(self, width: int, num_heads: int, mlp_size: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.dropout = nn.Dropout(dropout)
         self.attention_in = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
         self.attention_norm = nn.LayerNorm(width)
@@ -46,18 +51,22 @@ class TransformerLayer(nn.Module):
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tokens, num_queries: int | None = None) -> Float[Tensor, "N Q width"]:
-        """One layer.
+        """Apply the layer.
 
         Args:
             tokens: `(N, S, width)`.
-            num_queries: how many tokens, from the first, are wanted after the layer; all by default. Every token is
+            num_queries: number of tokens, from the first, that the layer returns; all by default. Every token is
                 attended to in any case.
         """
         queries, keys, values = (part.transpose(1, 2) for part in self._heads(tokens).unbind(2))
-        attended = nn.functional.scaled_dot_product_attention(queries[:, :, :num_queries], keys, values)
-        tokens = tokens[:, :num_queries] + self.attention_out(attended.transpose(1, 2).flatten(2))
+        dropped = self.dropout.p if self.training else 0.0
+        attended = nn.functional.scaled_dot_product_attention(
+            queries[:, :, :num_queries], keys, values, dropout_p=dropped
+        )
+        tokens = tokens[:, :num_queries] + self.dropout(self.attention_out(attended.transpose(1, 2).flatten(2)))
         tokens = self.attention_norm(tokens)
-        return self.mlp_norm(tokens + self.mlp_out(self.mlp_in(tokens).relu()))
+        hidden = self.dropout(self.mlp_in(tokens).relu())
+        return self.mlp_norm(tokens + self.dropout(self.mlp_out(hidden)))
 
     def _heads(self, tokens: Tokens) -> Float[Tensor, "N S 3 heads size"]:
         return self.attention_in(tokens).unflatten(-1, (3, self.num_heads, -1))
@@ -68,16 +77,18 @@ class ParameterTransformer(WeightEncoder):
 
     Args:
         spec: the architecture of the RNNs.
-        interface: not looked at; every encoder has it.
+        interface: not used; every encoder has it.
         representation_size: entries of a representation.
         unit_norm: whether representations are scaled to length 1.
         hidden_size: entries of a token.
         mlp_size: hidden layer of each layer's network.
         num_layers: layers.
         num_heads: attention heads.
+        dropout: share that is dropped in training, see `TransformerLayer`.
+        position_deviation: standard deviation of the learned positions at the start.
 
     Raises:
-        UsageError: `hidden_size` cannot be divided among the heads.
+        UsageError: `hidden_size` cannot be divided among the heads, or `dropout` is not in [0, 1).
     """
 
     name = "parameter-transformer"
@@ -95,8 +106,12 @@ class ParameterTransformer(WeightEncoder):
         mlp_size: int = 512,
         num_layers: int = 6,
         num_heads: int = 2,
+        dropout: float = 0.0,
+        position_deviation: float = 0.02,
     ) -> None:
         super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        if not 0 <= dropout < 1:
+            raise UsageError(f"dropout={dropout}", remedy="give 0 (none) or a share below 1, such as 0.1.")
         if hidden_size % num_heads:
             raise UsageError(
                 f"hidden_size={hidden_size} with num_heads={num_heads}",
@@ -107,21 +122,23 @@ class ParameterTransformer(WeightEncoder):
         self.read_rows = nn.ModuleList(nn.Linear(columns + 1, hidden_size) for _, columns in matrices.values())
         num_tokens = 1 + sum(rows for rows, _ in matrices.values())
         self.summary = nn.Parameter(0.02 * torch.randn(hidden_size))
-        self.positions = nn.Parameter(0.02 * torch.randn(num_tokens, hidden_size))
-        self.layers = nn.ModuleList(TransformerLayer(hidden_size, num_heads, mlp_size) for _ in range(num_layers))
+        self.positions = nn.Parameter(position_deviation * torch.randn(num_tokens, hidden_size))
+        self.layers = nn.ModuleList(
+            TransformerLayer(hidden_size, num_heads, mlp_size, dropout) for _ in range(num_layers)
+        )
         self.to_representation = nn.Linear(hidden_size, representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`."""
+        """Encode N RNNs (`WeightEncoder.encode`)."""
         assert isinstance(rnns, RNNStack)
         tokens = self.tokens(rnns)
         for number, layer in enumerate(self.layers, 1):
-            # Nobody looks at the rows after the last layer: only the summary goes through it.
+            # The rows are not used after the last layer: only the summary goes through it.
             tokens = layer(tokens, 1 if number == len(self.layers) else None)
         return self.to_representation(tokens[:, 0])
 
     def tokens(self, stack: RNNStack) -> Tokens:
-        """What goes into the first layer: the summary token, then one token for each row, with positions added."""
+        """Return the input of the first layer: the summary token, then one token for each row, with positions added."""
         rows = [self.summary.expand(len(stack), 1, -1)]
         for matrix, read in zip(self.matrices, self.read_rows, strict=True):
             bias = stack.weights[matrix.replace("weight", "bias")]

@@ -210,7 +210,10 @@ class _Training:
         targets = self._targets[TRAIN]
         chosen = generator.choice(len(targets), size=min(self._config.batch_size, len(targets)), replace=False)
         rows = torch.from_numpy(chosen).to(targets.device)
-        loss = self._loss(self._predictor(self._drawn(rows, step)), targets[rows])
+        self._predictor.train()
+        with seeded_modules(self._seed, "properties", "dropout", step):
+            outputs = self._predictor(self._drawn(rows, step))
+        loss = self._loss(outputs, targets[rows])
         self._optimizer.zero_grad()
         loss.backward()
         for part in self._predictor.parts:
@@ -228,5 +231,6 @@ class _Training:
     @torch.no_grad()
     def _answers(self, predictor: Predictor, part: str) -> Float[Tensor, "M D"]:
         given = self._given[part]
+        predictor.eval()
         slices = [slice(start, start + _RNNS_AT_ONCE) for start in range(0, len(given), _RNNS_AT_ONCE)]
         return torch.cat([predictor(given.select(at) if isinstance(given, RNNStack) else given[at]) for at in slices])
