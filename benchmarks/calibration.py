@@ -37,7 +37,7 @@ def index_in(folder: Path) -> Index:
         rnn2vec = Rnn2Vec.from_pretrained(folder / "run")
         properties = zoo.properties.append_column("task", [[str(task) for task in zoo.tasks(range(len(zoo)))]])
         names = [f"{row}" for row in range(len(zoo))]
-        Index.create(folder / "index", rnn2vec).add(names, rnn2vec.embed(zoo), properties)
+        Index.build(folder / "index", rnn2vec).add(names, rnn2vec.embed(zoo), properties)
     return Index.open(folder / "index")
 
 
@@ -47,7 +47,7 @@ def with_tasks_apart(index: Index, apart: np.ndarray, folder: Path) -> Index:
     tasks = np.array(index.table.column("task").to_pylist())
     split = np.where(np.isin(tasks, apart), "validation", "train")
     rows = np.flatnonzero(np.array(index.table.column("split").to_pylist()) != "ood")
-    other = Index.create(folder, index.vectors.shape[1])
+    other = Index.build(folder, index.vectors.shape[1])
     properties = table.append_column("split", pa.array(split)).take(rows)
     other.add([index.names[row] for row in rows], index.vectors[rows], properties)
     return other

@@ -35,7 +35,7 @@ def main(number: int = 100_000) -> None:
     names = [f"rnn {row}" for row in range(number)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "index"
-        index = Index.create(folder, SIZE)
+        index = Index.build(folder, SIZE)
         performance = generator.random(number)
         built = seconds(lambda: index.add(names, vectors, {"performance": performance}))
         print(f"build {number:,} x {SIZE}: {built:.2f} s")

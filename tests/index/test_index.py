@@ -30,7 +30,7 @@ def names(number: int, start: int = 0) -> list[str]:
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
     """60 RNNs, added in two parts; the second has a property more."""
-    index = Index.create(tmp_path / "index", SIZE)
+    index = Index.build(tmp_path / "index", SIZE)
     index.add(names(40), vectors(60)[:40], {"skill": np.arange(40) / 40, "kind": ["a", "b"] * 20})
     index.add(names(20, 40), vectors(60)[40:], {"skill": np.ones(20), "kind": ["c"] * 20, "age": np.arange(20)})
     return index
@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(
 
 
 def test_a_table_of_properties_will_do(tmp_path: Path) -> None:
-    index = Index.create(tmp_path / "index", SIZE)
+    index = Index.build(tmp_path / "index", SIZE)
     index.add(names(2), vectors(2), pa.table({"kind": ["a", "b"]}))
     assert index.table.column("kind").to_pylist() == ["a", "b"]
 
@@ -150,7 +150,7 @@ def test_an_rnn_is_nearest_to_itself(index: Index) -> None:
     ],
 )
 def test_conditions_choose_rows(index: Index, conditions: list[str], expected: list[int]) -> None:
-    assert np.flatnonzero(index.where(conditions)).tolist() == list(expected)
+    assert np.flatnonzero(index.where(*conditions)).tolist() == list(expected)
     (found,) = index.query(vectors(1), 60, where=conditions)
     assert sorted(int(one.rnn.split()[1]) for one in found) == list(expected)
 
@@ -165,7 +165,7 @@ def test_conditions_choose_rows(index: Index, conditions: list[str], expected: l
 )
 def test_a_condition_that_is_none_is_refused(index: Index, condition: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        index.where([condition])
+        index.where(condition)
 
 
 def test_queries_that_do_not_fit_are_refused(index: Index, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_queries_that_do_not_fit_are_refused(index: Index, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="number=0 neighbours"):
         index.query(vectors(1), 0)
     with pytest.raises(UsageError, match=r"is empty\n.*index add"):
-        Index.create(tmp_path / "new", SIZE).query(vectors(1))
+        Index.build(tmp_path / "new", SIZE).query(vectors(1))
     with pytest.raises(UsageError, match=r"unknown search 'exactly'\n.*did you mean 'exact'"):
         Index.open(index.folder, search="exactly")
 
@@ -184,23 +184,23 @@ def test_queries_that_do_not_fit_are_refused(index: Index, tmp_path: Path) -> No
 
 def test_an_index_has_its_model_with_it(tiny_run: Path, tiny_zoo: Zoo, tmp_path: Path) -> None:
     rnn2vec = Rnn2Vec.from_pretrained(tiny_run)
-    index = Index.create(tmp_path / "index", rnn2vec)
+    index = Index.build(tmp_path / "index", rnn2vec)
     index.add(names(len(tiny_zoo)), rnn2vec.embed(tiny_zoo), tiny_zoo.properties)
     moved = Index.open(shutil.move(index.folder, tmp_path / "elsewhere"))
     np.testing.assert_array_equal(moved.model.embed(tiny_zoo), moved.vectors)
-    assert moved.where(["split = validation"]).sum() == len(tiny_zoo.split("validation"))
-    assert len(Index.create(moved.folder, rnn2vec)) == len(tiny_zoo)
+    assert moved.where("split = validation").sum() == len(tiny_zoo.split("validation"))
+    assert len(Index.build(moved.folder, rnn2vec)) == len(tiny_zoo)
 
 
 def test_vectors_of_another_model_are_refused(tiny_run: Path, tmp_path: Path) -> None:
     rnn2vec, other = Rnn2Vec.from_pretrained(tiny_run), Rnn2Vec.from_pretrained(tiny_run)
     next(other.encoder.parameters()).data.add_(0.1)
-    index = Index.create(tmp_path / "index", rnn2vec)
+    index = Index.build(tmp_path / "index", rnn2vec)
     with pytest.raises(UsageError, match=r"are from another model\n.*the index has its model with it"):
-        Index.create(index.folder, other)
+        Index.build(index.folder, other)
     with pytest.raises(UsageError, match="has vectors of 16 numbers, the model makes 5"):
-        Index.create(index.folder, 5)
-    plain = Index.create(tmp_path / "plain", 16)
+        Index.build(index.folder, 5)
+    plain = Index.build(tmp_path / "plain", 16)
     with pytest.raises(UsageError, match="has no model: it was made from vectors"):
         plain.model  # noqa: B018
 
@@ -240,4 +240,4 @@ def test_a_folder_that_is_no_index_is_refused(tmp_path: Path) -> None:
         Index.open(tmp_path / "nowhere")
     (tmp_path / "other").write_text("")
     with pytest.raises(UsageError, match="exists and is not an index"):
-        Index.create(tmp_path, SIZE)
+        Index.build(tmp_path, SIZE)

@@ -19,7 +19,7 @@ import sys
 import numpy as np
 from rnn2vec.index.index import Index
 
-index = Index.create(sys.argv[1], 8)
+index = Index.build(sys.argv[1], 8)
 vectors = np.random.default_rng(0).normal(size=(4000, 8)).astype(np.float32)
 for start in range(0, 4000, 50):
     rows = range(start, start + 50)

@@ -30,7 +30,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Index:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(NUMBER, 4)).astype(np.float32)
     chance = 1 / (1 + np.exp(-2 * vectors[:, 0]))
-    index = Index.create(tmp_path_factory.mktemp("planted") / "index", 4)
+    index = Index.build(tmp_path_factory.mktemp("planted") / "index", 4)
     properties = {
         "kind": np.where(generator.random(NUMBER) < chance, "up", "down"),
         "size": vectors[:, 1] + 0.3 * generator.normal(size=NUMBER),
@@ -71,7 +71,7 @@ def test_rnns_that_judge_have_no_part_in_what_is_judged(planted: Index, tmp_path
     judges = properties["split"] == "validation"
     properties["kind"][judges] = "sideways"
     properties["size"][judges] = 7.0
-    other = Index.create(tmp_path / "index", 4)
+    other = Index.build(tmp_path / "index", 4)
     other.add(planted.names, planted.vectors, properties)
     for one, same in zip(*(PropertyPredictor(index).predict(np.ones(4)) for index in (planted, other)), strict=True):
         assert (one.value, one.probability, one.interval) == (same.value, same.probability, same.interval)
@@ -79,7 +79,7 @@ def test_rnns_that_judge_have_no_part_in_what_is_judged(planted: Index, tmp_path
 
 
 def test_properties_without_enough_rnns_are_left_out(tmp_path: Path) -> None:
-    index = Index.create(tmp_path / "index", 2)
+    index = Index.build(tmp_path / "index", 2)
     index.add(["a", "b", "c", "d"], np.eye(4, 2), {"kind": ["x", "y", "x", "y"]})
     predictor = PropertyPredictor(index)
     assert predictor.predict(np.zeros(2)) == []
@@ -92,7 +92,7 @@ def test_properties_without_enough_rnns_are_left_out(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def indexed(tiny_run: Path, tiny_zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Index:
     rnn2vec = Rnn2Vec.from_pretrained(tiny_run)
-    index = Index.create(tmp_path_factory.mktemp("card") / "index", rnn2vec)
+    index = Index.build(tmp_path_factory.mktemp("card") / "index", rnn2vec)
     index.add([f"rnn {row}" for row in range(len(tiny_zoo))], rnn2vec.embed(tiny_zoo), tiny_zoo.properties)
     return index
 
@@ -112,7 +112,7 @@ def test_a_known_rnn_is_nearest_to_itself_and_its_dialogue_can_be_read(indexed: 
 
 def test_without_an_index_there_are_the_rnn_and_the_dialogue(indexed: Index, tiny_zoo: Zoo) -> None:
     card = inspect_rnn(indexed.model, tiny_zoo.rnns([3]))
-    assert (card.familiarity, card.is_familiar, card.predictions, card.neighbours) == (None, None, (), ())
+    assert (card.unusual, card.is_familiar, card.predictions, card.neighbours) == (None, None, (), ())
     assert "most like" not in card.render()
     with pytest.raises(UsageError, match="a card for 2 RNNs"):
         inspect_rnn(indexed.model, tiny_zoo.rnns([3, 4]))
@@ -122,13 +122,37 @@ def test_an_rnn_unlike_all_others_is_pointed_out(
     random_rnns: Callable[..., RNNStack], tiny_zoo: Zoo, tiny_run: Path, tmp_path: Path
 ) -> None:
     rnn2vec = Rnn2Vec.from_pretrained(tiny_run)
-    index = Index.create(tmp_path / "index", rnn2vec)
+    index = Index.build(tmp_path / "index", rnn2vec)
     start = rnn2vec.embed(tiny_zoo.rnns([1]))
     index.add([f"rnn {row}" for row in range(100)], start + 1e-4 * np.random.default_rng(0).normal(size=(100, 16)))
     odd = random_rnns(RNNSpec(cell="gru", input_size=6, hidden_size=4, num_layers=1, output_size=6), 1)
     card = inspect_rnn(rnn2vec, odd, index)
     assert card.is_familiar is False
-    assert "WARNING: unlike the RNNs of the index: only 2.0%" in card.render()
+    text = card.render()
+    assert "WARNING: unlike the RNNs of the index: " in text
+    assert "; 1.0% of RNNs are as unusual or more.\n" in text
+    assert card.to_dict()["unusual"]["p"] == pytest.approx(1 / 101)
+
+
+def test_a_member_is_judged_as_the_list_of_outliers_judges_it(indexed: Index, tiny_zoo: Zoo) -> None:
+    outliers = indexed.outliers()
+    for row in (0, 3, int(outliers.ranking[0])):
+        unusual = inspect_rnn(indexed.model, tiny_zoo.rnns([row]), indexed).unusual
+        assert unusual is not None
+        assert (unusual.distances[0], unusual.p_values[0]) == (outliers.distances[row], outliers.p_values[row])
+
+
+def test_too_few_rnns_to_tell_an_unusual_one_are_said_to_be_too_few(
+    tiny_run: Path, tiny_zoo: Zoo, tmp_path: Path
+) -> None:
+    rnn2vec = Rnn2Vec.from_pretrained(tiny_run)
+    index = Index.build(tmp_path / "index", rnn2vec)
+    index.add([f"rnn {row}" for row in range(8)], rnn2vec.embed(tiny_zoo.rnns(range(8))))
+    card = inspect_rnn(rnn2vec, tiny_zoo.rnns([9]), index)
+    assert card.is_familiar is None
+    assert "at a rate of 0.05 it takes at least 20 RNNs to tell an unusual one from chance, and there are 9." in (
+        card.render()
+    )
 
 
 def test_numbers_are_shown_as_numbers(random_rnns: Callable[..., RNNStack]) -> None:

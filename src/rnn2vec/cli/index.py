@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rnn2vec.index.index import Index, Neighbour
+    from rnn2vec.index.outliers import Outliers as Unusual
 
 SearchName = Literal["exact", "faiss"]
 _SHOWN = 20
+_RANKED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Build(CheckpointVerb):
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
         from rnn2vec.index.index import Index
 
-        return add(Index.create(self.out, Rnn2Vec.from_pretrained(self.model)), self, terminal)
+        return add(Index.build(self.out, Rnn2Vec.from_pretrained(self.model)), self, terminal)
 
 
 def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any]:
@@ -175,11 +177,12 @@ def _read_vectors(path: Path) -> Any:
 def table_of(neighbours: list[Neighbour]) -> str:
     """Neighbours as lines of text: distance, name, properties."""
     width = max((len(one.rnn) for one in neighbours), default=0)
-    lines = ["distance  RNN"]
-    for one in neighbours:
-        values = ", ".join(f"{name} {_short(value)}" for name, value in one.properties.items() if value is not None)
-        lines.append(f"{one.distance:8.4f}  {one.rnn:<{width}}  {values}".rstrip())
-    return "\n".join(lines)
+    lines = [f"{one.distance:8.4f}  {one.rnn:<{width}}  {_values(one.properties)}".rstrip() for one in neighbours]
+    return "\n".join(["distance  RNN", *lines])
+
+
+def _values(properties: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in properties.items() if value is not None)
 
 
 def _short(value: Any) -> str:
@@ -188,34 +191,51 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Outliers(Verb):
-    """The most unusual RNNs, at a stated rate of false alarms."""
+    """Rank RNNs by how unusual they are, and flag the most unusual at a stated rate of false alarms."""
 
     index: tyro.conf.Positional[Path]
     """Folder of the index."""
     rate: float = 0.01
     """Share of ordinary RNNs that may be flagged, at most."""
     ordinary: tuple[str, ...] = ()
-    """Conditions that are met by RNNs known to be ordinary, such as "split = train". Without any, all RNNs are judged
-    by all, and about the share RATE is flagged in any case."""
+    """Conditions met by RNNs that are known to be ordinary, such as "split = train". By default each RNN is judged by
+    all others, and the share RATE is flagged in any case."""
     seed: int = 0
-    """Draws which RNNs judge which."""
+    """Draws the neighbours that are searched where there are more than 10,000 RNNs."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Judge all RNNs; list those that are flagged."""
+        """Rank all RNNs, and flag those that are too unusual for the rate."""
         from rnn2vec.index.index import Index
 
         index = Index.open(self.index)
-        unusual = index.unusual(ordinary=self.ordinary, seed=self.seed)
-        rows = unusual.alarms(self.rate)
-        flagged = [index.neighbour(int(row), float(unusual.distances[row])) for row in rows]
-        terminal.say(
-            f"{len(rows)} of {len(index):,} RNNs are flagged. Were all ordinary, at most "
-            f"{self.rate * len(index):.3g} would be.\nThe distance is to the tenth-nearest RNN."
-        )
-        terminal.say(table_of(flagged[:_SHOWN]) + ("" if len(rows) <= _SHOWN else "\n(more with --json)"))
-        p_values = unusual.p_values[rows].tolist()
-        listed = [{**dataclasses.asdict(one), "p": p} for one, p in zip(flagged, p_values, strict=True)]
-        return {"rate": self.rate, "rnns": len(index), "flagged": listed}
+        outliers = index.outliers(ordinary=self.ordinary, seed=self.seed)
+        flagged = set(outliers.flagged(self.rate).tolist())
+        rows = outliers.ranking[: max(_RANKED, len(flagged))]
+        ranking = [_ranked(index, outliers, int(row), is_flagged=int(row) in flagged) for row in rows]
+        terminal.say(outliers.describe(self.rate))
+        terminal.say("\nmost unusual first; the distance is to the tenth-nearest RNN, beside the median of all RNNs'")
+        terminal.say(_ranking_table(ranking[: max(_SHOWN, len(flagged))]))
+        return {"rate": self.rate, "rnns": len(index), "typical_distance": outliers.typical, "ranking": ranking}
+
+
+def _ranked(index: Index, outliers: Unusual, row: int, *, is_flagged: bool) -> dict[str, Any]:
+    """Describe one RNN of the ranking as JSON-ready values."""
+    distance = float(outliers.distances[row])
+    times = distance / outliers.typical if outliers.typical else None
+    p_value = float(outliers.p_values[row])
+    shown = dataclasses.asdict(index.neighbour(row, distance))
+    return {**shown, "times_typical": times, "p": p_value, "is_flagged": is_flagged}
+
+
+def _ranking_table(ranking: list[dict[str, Any]]) -> str:
+    width = max((len(one["rnn"]) for one in ranking), default=0)
+    lines = [f"{'':7}  {'distance':>9}  {'x median':>8}  {'p':>7}  RNN"]
+    for one in ranking:
+        mark = "FLAGGED" if one["is_flagged"] else ""
+        times = f"{one['times_typical']:.1f}" if one["times_typical"] is not None else ""
+        numbers = f"{mark:7}  {one['distance']:9.4g}  {times:>8}  {one['p']:7.3g}"
+        lines.append(f"{numbers}  {one['rnn']:<{width}}  {_values(one['properties'])}".rstrip())
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 import torch
 from jaxtyping import Bool, Float, Float32
 
+from rnn2vec._conditions import Condition, matching
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder
 from rnn2vec._provenance import provenance
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.index import groups, store
-from rnn2vec.index.filters import Condition, parse
 from rnn2vec.index.groups import Cluster
-from rnn2vec.index.outliers import Familiar, Unusual, judge_members
+from rnn2vec.index.outliers import Familiar, Outliers, judge_members
 from rnn2vec.index.search import SEARCHES, Search
 
 _SAME = 1e-4  # a vector that was computed again in another batch is rounded in another way
@@ -63,7 +63,7 @@ class Index:
     # -- making, opening, adding -------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: str | Path, model: Rnn2Vec | int, *, search: str = "exact") -> Index:
+    def build(cls, folder: str | Path, model: Rnn2Vec | int, *, search: str = "exact") -> Index:
         """Begin an index, or open the one that is there.
 
         Args:
@@ -241,17 +241,17 @@ class Index:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def where(self, conditions: Sequence[str | Condition]) -> Bool[np.ndarray, " N"]:
-        """The rows that meet all conditions, such as `["performance > 0.9", "split = validation"]`.
+    def where(self, *conditions: str | Condition, **equal: Any) -> Bool[np.ndarray, " N"]:
+        """Return which rows meet every condition.
+
+        Args:
+            *conditions: as on the command line, such as `"performance > 0.9"` (see `rnn2vec._conditions`).
+            **equal: properties with the value, or list of values, that they must have.
 
         Raises:
-            UsageError: a condition cannot be read, or there is no such property.
+            UsageError: a condition cannot be read, a property is unknown, or no RNN has a value that is asked for.
         """
-        chosen = np.ones(len(self), dtype=bool)
-        for condition in conditions:
-            parsed = parse(condition) if isinstance(condition, str) else condition
-            chosen &= parsed.mask(self.table, [store.NAME, *self.property_names])
-        return chosen
+        return matching(self.table.drop_columns([store.VECTOR]), conditions, equal)
 
     def query(
         self, vectors: Float[np.ndarray, "Q Z"], number: int = 10, *, where: Sequence[str | Condition] = ()
@@ -270,27 +270,36 @@ class Index:
         self.require_queries(vectors)
         if number < 1:
             raise UsageError(f"number={number} neighbours", remedy="give at least 1.")
-        distances, rows = self._search.nearest(vectors, number, self.where(where) if where else None)
+        distances, rows = self._search.nearest(vectors, number, self.where(*where) if where else None)
         return [
             [self.neighbour(int(row), float(distance)) for row, distance in zip(*one, strict=True) if row >= 0]
             for one in zip(rows, distances, strict=True)
         ]
 
-    def unusual(self, *, ordinary: Sequence[str | Condition] = (), seed: int = 0) -> Unusual:
-        """How unusual each RNN of the index is; see `rnn2vec.index.outliers`.
+    def outliers(self, *, ordinary: Sequence[str | Condition] = (), seed: int = 0) -> Outliers:
+        """Return how unusual each RNN of the index is; see `rnn2vec.index.outliers`.
 
         Args:
-            ordinary: conditions that RNNs meet which are known to be ordinary; without any, all are judged by all.
-            seed: draws who judges whom.
+            ordinary: conditions met by RNNs that are known to be ordinary; by default each RNN is judged by all others.
+            seed: draws the neighbours that are searched where there are more than 10,000 RNNs.
 
         Raises:
             UsageError: a condition is wrong, or fewer than 4 RNNs are ordinary.
         """
-        return judge_members(self.vectors, self.where(ordinary) if ordinary else None, seed=seed)
+        return judge_members(self.vectors, self.where(*ordinary) if ordinary else None, seed=seed)
 
-    def familiar(self, *, ordinary: Sequence[str | Condition] = (), seed: int = 0) -> Familiar:
-        """What the RNNs of the index look like, to judge new ones by; arguments and errors as for `unusual`."""
-        return Familiar(self.vectors[self.where(ordinary)], seed=seed)
+    def familiarity(self, vector: Float[np.ndarray, " Z"], *, seed: int = 0) -> Outliers:
+        """Return how unusual one RNN is among those of the index: a member as `outliers` judges it, any other as new.
+
+        Raises:
+            UsageError: the index has fewer than 4 RNNs.
+        """
+        familiar = Familiar(self.vectors, seed=seed)
+        same = np.flatnonzero(np.abs(self.vectors - vector).max(axis=1) <= _SAME)
+        if not len(same):
+            return familiar.judge(vector[None])
+        members = familiar.members
+        return dataclasses.replace(members, distances=members.distances[same[:1]], p_values=members.p_values[same[:1]])
 
     def duplicates(self, within: float | None = None) -> list[list[str]]:
         """Names of near-duplicates, in groups; see `rnn2vec.index.groups.duplicates`."""

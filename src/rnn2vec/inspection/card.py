@@ -16,6 +16,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.encoders.probing import ProbingEncoder
 from rnn2vec.index.index import Index, Neighbour
+from rnn2vec.index.outliers import Outliers
 from rnn2vec.inspection.property_prediction import Prediction, PropertyPredictor
 from rnn2vec.rnn.interface import Interface, Kind
 from rnn2vec.rnn.stack import RNNStack
@@ -32,8 +33,8 @@ class Card:
     """Cell, sizes and number of parameters."""
     vector: Float[np.ndarray, " Z"]
     """Its representation."""
-    familiarity: float | None
-    """The share of the index's RNNs that are at least as unusual as it: small for an RNN unlike all of them."""
+    unusual: Outliers | None
+    """How unusual it is among the RNNs of the index; None without an index of at least 4."""
     predictions: tuple[Prediction, ...]
     """Its properties, as those of the index's RNNs suggest."""
     calibration_error: float | None
@@ -45,12 +46,21 @@ class Card:
 
     @property
     def is_familiar(self) -> bool | None:
-        """Whether predictions and neighbours mean something; None without an index."""
-        return None if self.familiarity is None else self.familiarity > _UNUSUAL
+        """Whether it is like the RNNs of the index; None where there are too few of them to say so."""
+        if self.unusual is None or self.unusual.smallest_p > _UNUSUAL:
+            return None
+        return not len(self.unusual.flagged(_UNUSUAL))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-ready values."""
-        return {**dataclasses.asdict(self), "vector": self.vector.tolist(), "is_familiar": self.is_familiar}
+        values = {**dataclasses.asdict(self), "vector": self.vector.tolist(), "is_familiar": self.is_familiar}
+        if self.unusual is not None:
+            values["unusual"] = {
+                "distance": float(self.unusual.distances[0]),
+                "typical_distance": self.unusual.typical,
+                "p": float(self.unusual.p_values[0]),
+            }
+        return values
 
     def render(self, *, num_sequences: int = 2) -> str:
         """The card as text.
@@ -59,8 +69,8 @@ class Card:
             num_sequences: probing sequences that are shown.
         """
         blocks = [self.architecture]
-        if self.familiarity is not None:
-            blocks.append(self._familiarity())
+        if self.unusual is not None:
+            blocks.append(self._familiarity(self.unusual))
         if self.predictions:
             blocks.append("\n".join(["probably", *(f"  {describe(one)}" for one in self.predictions), *self._trust()]))
         if self.neighbours:
@@ -76,12 +86,15 @@ class Card:
             return []
         return [f"  (probabilities are off by {self.calibration_error:.3f} on average, on RNNs kept apart)"]
 
-    def _familiarity(self) -> str:
-        share = f"{self.familiarity:.1%} of the index's RNNs are as unusual as it or more"
+    def _familiarity(self, unusual: Outliers) -> str:
+        distance = f"{unusual.distances[0]:.3g} from its tenth-nearest RNN (median of the index: {unusual.typical:.3g})"
+        share = f"{distance}; {unusual.p_values[0]:.1%} of RNNs are as unusual or more"
+        if self.is_familiar is None:
+            return f"{share}\n{unusual.describe(_UNUSUAL)}"
         if self.is_familiar:
             return f"like the RNNs of the index: {share}"
         return (
-            f"WARNING: unlike the RNNs of the index: only {share}.\n"
+            f"WARNING: unlike the RNNs of the index: {share}.\n"
             "Neighbours and properties below are guesses about an RNN of another kind."
         )
 
@@ -138,17 +151,17 @@ def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, 
     if len(rnn) != 1:
         raise UsageError(f"a card for {len(rnn)} RNNs", remedy="give one: stack.select([number]).")
     vectors = rnn2vec.embed(rnn)
-    familiarity, predictions, neighbours, error = None, [], [], None
+    unusual, predictions, neighbours, error = None, [], [], None
     if index is not None:
         index.require_queries(vectors)
         (neighbours,) = index.query(vectors, _NEIGHBOURS)
         predictor = PropertyPredictor(index, seed=seed)
         predictions, error = predictor.predict(vectors[0]), predictor.calibration_error
-        familiarity = float(index.familiar(seed=seed).judge(vectors).p_values[0]) if len(index) >= 4 else None
+        unusual = index.familiarity(vectors[0], seed=seed) if len(index) >= 4 else None
     return Card(
         architecture=f"{rnn.spec}, {rnn.spec.num_parameters:,} parameters",
         vector=vectors[0],
-        familiarity=familiarity,
+        unusual=unusual,
         predictions=tuple(predictions),
         calibration_error=error,
         neighbours=tuple(neighbours),

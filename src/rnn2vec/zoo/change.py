@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from rnn2vec._conditions import matching
 from rnn2vec._errors import UsageError
 from rnn2vec._files import canonical_json, sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.tasks.base import Split, Task
-from rnn2vec.zoo.conditions import matching
 from rnn2vec.zoo.fill import fill
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.origin import MadeBy, Origin, Source
@@ -47,7 +47,7 @@ def filter_zoo(
     Args:
         zoo: the zoo.
         out: folder of the new one.
-        where: conditions such as `"step=1000"` (see `zoo.conditions`).
+        where: conditions such as `"step=1000"` (see `rnn2vec._conditions`).
         split: take only snapshots whose task is in this split.
         num_rollouts: keep only the first rollouts of each.
         progress: told of the shards written.
@@ -60,7 +60,7 @@ def filter_zoo(
         BusyError: another process writes there.
     """
     conditions = [*where, *([f"split={split}"] if split else [])]
-    rows = matching(zoo, conditions)
+    rows = np.flatnonzero(matching(zoo.properties, conditions))
     if not len(rows):
         said = " and ".join(conditions)
         raise UsageError(f"no snapshot of {zoo.folder} has {said}", remedy="`rnn2vec zoo info` says what there is.")

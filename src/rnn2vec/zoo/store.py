@@ -25,6 +25,7 @@ from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 
 from rnn2vec import tasks
+from rnn2vec._conditions import matching
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress, silent
@@ -153,15 +154,20 @@ class Zoo(ReadableZoo):
         return [tuple(map(float, row)) for row in rows]
 
     def split(self, name: Split) -> Int[np.ndarray, " M"]:
-        """The snapshots whose task is in a split."""
-        return self.where(split=name)
+        """Return the snapshots whose task is in a split; there may be none."""
+        return np.flatnonzero(self.column("split") == name)
 
-    def where(self, **values: Any) -> Int[np.ndarray, " M"]:
-        """The snapshots whose properties have the given values, such as `where(step=1000, split="train")`."""
-        chosen = np.ones(len(self), dtype=bool)
-        for name, value in values.items():
-            chosen &= self.column(name) == value
-        return np.flatnonzero(chosen)
+    def where(self, *conditions: str, **equal: Any) -> Int[np.ndarray, " M"]:
+        """Return the snapshots that meet every condition.
+
+        Args:
+            *conditions: as on the command line, such as `"performance >= 0.9"` (see `rnn2vec._conditions`).
+            **equal: properties with the value, or list of values, that they must have: `step=1000, split="train"`.
+
+        Raises:
+            UsageError: a condition cannot be read, a property is unknown, or no snapshot has a value that is asked for.
+        """
+        return np.flatnonzero(matching(self.properties, conditions, equal))
 
     def rnns(self, indices: Sequence[int] | np.ndarray) -> RNNStack:
         """The chosen snapshots as one stack."""
