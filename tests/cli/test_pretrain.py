@@ -150,7 +150,7 @@ def test_an_interruption_says_how_to_go_on_and_the_same_command_does(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rnn2vec.emulation.checkpoints.save_checkpoint", interrupt)
+        patch.setattr("rnn2vec.training.loop.save_state", interrupt)
         assert main(command) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert main(command) == 0

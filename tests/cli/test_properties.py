@@ -83,7 +83,7 @@ def test_an_interruption_goes_on_with_the_checkpoint(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rnn2vec.properties.training._Training.result", interrupt)
+        patch.setattr("rnn2vec.properties.training.PredictionLearner.best_outputs", interrupt)
         assert main([*command, str(tmp_path / "p")]) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert [path.suffix for path in sorted((tmp_path / "p").iterdir())] == [".json", ".safetensors"]

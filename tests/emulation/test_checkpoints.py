@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from rnn2vec._errors import DataError, StorageError, UsageError
 from rnn2vec.emulation import checkpoints
-from rnn2vec.emulation.checkpoints import Standing, load_checkpoint, load_model, make_model, save_checkpoint, save_model
+from rnn2vec.emulation.checkpoints import load_model, make_model, save_model
+from rnn2vec.training.checkpoint import Standing, load_state, save_state
 from rnn2vec.zoo.store import Zoo
 
 Change = Callable[[dict[str, Any]], Any]
@@ -26,6 +28,10 @@ Change = Callable[[dict[str, Any]], Any]
 def folder(small_run: Path, tmp_path: Path) -> Path:
     """A copy of a finished run, to be damaged."""
     return Path(shutil.copytree(small_run, tmp_path / "run"))
+
+
+def _modules(model: checkpoints.Model) -> dict[str, nn.Module]:
+    return {"encoder": model.encoder, "emulator": model.emulator}
 
 
 def _rewrite(path: Path, change: Change) -> None:
@@ -75,18 +81,20 @@ def test_a_checkpoint_holds_weights_optimizer_and_standing(folder: Path, tmp_pat
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     standing = Standing(step=5, best=0.1 + 0.2, best_step=3, misses=1)
-    save_checkpoint(tmp_path, model, optimizer, standing)
+    path = tmp_path / checkpoints.CHECKPOINT
+    save_state(path, _modules(model), optimizer, standing)
 
     fresh = make_model(model.config, seed=9)
     other = optimizer_of(fresh)
-    assert load_checkpoint(tmp_path, fresh, other) == standing
-    save_checkpoint(folder, fresh, other, standing)
-    assert (folder / checkpoints.CHECKPOINT).read_bytes() == (tmp_path / checkpoints.CHECKPOINT).read_bytes()
+    assert load_state(path, _modules(fresh), other, remedy="") == standing
+    save_state(folder / checkpoints.CHECKPOINT, _modules(fresh), other, standing)
+    assert (folder / checkpoints.CHECKPOINT).read_bytes() == path.read_bytes()
 
 
 def test_without_a_checkpoint_a_run_starts_at_0(folder: Path, tmp_path: Path) -> None:
     model = load_model(folder)
-    assert load_checkpoint(tmp_path, model, torch.optim.AdamW(model.encoder.parameters())) == Standing()
+    optimizer = torch.optim.AdamW(model.encoder.parameters())
+    assert load_state(tmp_path / checkpoints.CHECKPOINT, _modules(model), optimizer, remedy="") == Standing()
 
 
 def test_a_full_disk_leaves_the_model_that_was_there(
@@ -120,7 +128,7 @@ def test_a_folder_without_a_model_is_named(folder: Path, missing: str) -> None:
 def test_a_run_that_has_no_model_yet_is_to_be_gone_on_with(folder: Path) -> None:
     for name in (checkpoints.CONFIG, checkpoints.MODEL):
         (folder / name).unlink()
-    with pytest.raises(UsageError, match=r"run is a run without a model yet: .*\n.*go on with it"):
+    with pytest.raises(UsageError, match=r"run is a run without a model yet: .*\n.*resume it"):
         load_model(folder)
 
 

@@ -20,6 +20,7 @@ from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.rnn import symmetry
+from rnn2vec.training.checkpoint import load_state
 from rnn2vec.training.tracking import Metrics, read_metrics
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
@@ -99,7 +100,8 @@ def _best(folder: Path, config: PretrainConfig) -> float | None:
     """The lowest validation loss that the checkpoint remembers."""
     model = load_model(folder)
     parameters = [*model.encoder.parameters(), *model.emulator.parameters()]
-    standing = checkpoints.load_checkpoint(folder, model, torch.optim.AdamW(parameters))
+    modules = {"encoder": model.encoder, "emulator": model.emulator}
+    standing = load_state(folder / checkpoints.CHECKPOINT, modules, torch.optim.AdamW(parameters), remedy="")
     assert standing.step == config.num_steps
     return standing.best
 

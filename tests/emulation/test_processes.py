@@ -71,7 +71,7 @@ def test_alone_everything_is_ones_own() -> None:
     assert alone.is_first
     assert range(7)[alone.share(7)] == range(7)
     assert alone.weight(7, 7) == 1
-    assert alone.average(torch.tensor(0.5)) == 0.5
+    assert alone.average(torch.tensor([0.5, 0.25])) == [0.5, 0.25]
     assert alone.of_first(0.25, "cpu") == 0.25
     alone.wait()
 

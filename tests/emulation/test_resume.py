@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from rnn2vec.cli import main
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.config import PretrainConfig, preset
 from rnn2vec.emulation.pretrain import pretrain
+from rnn2vec.training import loop
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
@@ -133,7 +135,7 @@ def test_interrupted_again_and_again_it_ends_the_same(
     assert _files(tmp_path / "run") == _files(small_run)
 
 
-@pytest.mark.parametrize("write", ["save_model", "save_checkpoint"])
+@pytest.mark.parametrize(("module", "write"), [(checkpoints, "save_model"), (loop, "save_state")])
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_whatever_write_was_the_last_it_ends_the_same(
     small_zoo: Zoo,
@@ -141,12 +143,13 @@ def test_whatever_write_was_the_last_it_ends_the_same(
     small_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     write: str,
     at: int,
 ) -> None:
     """Killed within the writes of one validation: before the model, or between model and checkpoint."""
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, write, _failing(getattr(checkpoints, write), at, Interruption()))
+        patch.setattr(module, write, _failing(getattr(module, write), at, Interruption()))
         with pytest.raises(Interruption):
             pretrain(small_zoo, small_config, tmp_path / "run")
     pretrain(small_zoo, small_config, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A run's files: the model that was best on unseen tasks, and a checkpoint to go on from.
+"""A run's files: the model that was best on unseen tasks, and a checkpoint to resume from.
 
 run.json                 config, zoo, provenance
 metrics.jsonl            one line a validation
@@ -26,7 +26,7 @@ from rnn2vec.emulation.oracle import build_encoder
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.training.checkpoint import Standing, collect_weights, load_state, reason, save_state, spread_weights
+from rnn2vec.training.checkpoint import collect_weights, reason, spread_weights
 
 RUN = "run.json"
 CONFIG = "config.json"
@@ -54,7 +54,7 @@ def model_config(
     representation_size: int,
     provenance: dict[str, str | None],
 ) -> dict[str, Any]:
-    """The content of a model's `config.json`."""
+    """Return the content of a model's `config.json`."""
     return {
         "format_version": FORMAT_VERSION,
         "encoder": encoder,
@@ -68,7 +68,7 @@ def model_config(
 
 
 def make_model(config: dict[str, Any], *, seed: int) -> Model:
-    """An encoder and an emulator with new weights, as a `config.json` describes them."""
+    """Make an encoder and an emulator with new weights, as a `config.json` describes them."""
     spec = RNNSpec(**config["spec"])
     encoder = build_encoder(
         config["encoder"],
@@ -105,7 +105,7 @@ def load_model(folder: Path) -> Model:
         begun = (folder / RUN).is_file()
         raise UsageError(
             f"{folder} is {'a run without a model yet' if begun else 'not a model'}: it has no {missing}",
-            remedy="go on with it up to its first validation: `rnn2vec pretrain` with the same options and --out."
+            remedy="resume it up to its first validation: `rnn2vec pretrain` with the same options and --out."
             if begun
             else "give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made.",
         )
@@ -147,27 +147,6 @@ def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
             raise ValueError(f"{name}: {CONFIG} asks for {asked}, {MODEL} has {there}")
 
 
-def save_checkpoint(
-    folder: Path, model: Model, optimizer: torch.optim.Optimizer, standing: Standing, average: Model | None = None
-) -> None:
-    """Write `checkpoint.safetensors`: one file, so that all of it is of the same step."""
-    save_state(folder / CHECKPOINT, _modules(model, average), optimizer, standing)
-
-
-def load_checkpoint(
-    folder: Path, model: Model, optimizer: torch.optim.Optimizer, average: Model | None = None
-) -> Standing:
-    """Put model, average and optimizer where the checkpoint has them; a fresh `Standing` when there is none.
-
-    Raises:
-        DataError: the checkpoint is damaged.
-    """
-    remedy = f"delete {folder} and pre-train again; its zoo is not touched."
-    return load_state(folder / CHECKPOINT, _modules(model, average), optimizer, remedy=remedy)
-
-
-def _modules(model: Model, average: Model | None = None) -> dict[str, nn.Module]:
-    modules: dict[str, nn.Module] = {"encoder": model.encoder, "emulator": model.emulator}
-    if average is not None:
-        modules |= {"average-encoder": average.encoder, "average-emulator": average.emulator}
-    return modules
+def _modules(model: Model) -> dict[str, nn.Module]:
+    """Return a model's modules by their names in its files."""
+    return {"encoder": model.encoder, "emulator": model.emulator}

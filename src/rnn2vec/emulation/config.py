@@ -1,38 +1,35 @@
-"""How an encoder is pre-trained: one frozen record, stored in the run."""
+"""Configuration of pre-training: one frozen record, stored in the run."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._errors import unknown_name
 from rnn2vec.rnn.interface import Kind
+from rnn2vec.training.recipe import Recipe, require_at_least_one, require_choice, require_non_negative
 
 Conditioning = Literal["first-step", "every-step"]
-Precision = Literal["float32", "bfloat16"]
 _AT_LEAST_ONE = (
     "representation_size",
     "emulator_hidden_size",
-    "num_steps",
-    "batch_size",
     "rollouts_per_rnn",
     "validation_rollouts",
-    "validate_every",
+    "train_runs",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """How an encoder and its emulator are trained together. The defaults are what we recommend.
+class PretrainConfig(Recipe):
+    """Options of pre-training an encoder with its emulator. The defaults are the recommended recipe.
 
     Raises:
-        UsageError: a number out of range, or an unknown conditioning or precision.
+        UsageError: a number is out of range, or the conditioning or precision is unknown.
     """
 
     encoder: str = "interactive-probing"
-    """The encoder's name."""
+    """Name of the encoder."""
     encoder_options: dict[str, Any] = field(default_factory=dict)
     """Hyperparameters of the encoder; its own defaults otherwise."""
     representation_size: int = 16
@@ -42,86 +39,41 @@ class PretrainConfig:
     emulator_forget_bias: float = 1.0
     """Added to the biases of the emulator's forget gates at the start; 0 leaves them as PyTorch draws them."""
     conditioning: Conditioning = "every-step"
-    """Where the representation enters the emulator: `first-step` (the paper's) or `every-step`."""
+    """Steps at which the representation enters the emulator: `first-step` (as in the paper) or `every-step`."""
     loss: str = "total-variation"
-    """What is minimized and validated: `total-variation`, `forward-kl`, `reverse-kl` or `js` for categorical outputs,
-    `mse` for continuous ones."""
+    """Distance to minimize and to validate: `total-variation`, `forward-kl`, `reverse-kl` or `js` for categorical
+    outputs, `mse` for continuous ones."""
     warm_up_loss: float = 0.5
-    """Weight of forward KL beside the loss at first: total variation has next to no gradient where the emulator
-    is confidently wrong. 0 leaves it out, as continuous outputs do."""
+    """Weight of forward KL beside the loss in early training: total variation has almost no gradient where the
+    emulator is confidently wrong. 0 leaves it out; it is always left out for continuous outputs."""
     warm_up_share: float = 0.6
-    """Share of the steps with forward KL."""
-    num_steps: int = 8000
-    """Updates."""
-    batch_size: int = 64
-    """RNNs per update."""
+    """Share of the steps that include forward KL."""
     train_runs: int | None = None
-    """Runs of the training split that are used, the first ones; None for all."""
+    """Number of runs of the training split to use, the first ones; None uses all."""
     rollouts_per_rnn: int = 1
     """Rollouts of each RNN per update."""
-    learning_rate: float = 1e-3
-    """AdamW's learning rate at its highest."""
+    augment: bool = True
+    """Permute hidden units at random, for encoders whose output depends on their order."""
+    augment_signs: bool = False
+    """Also flip the signs of hidden units at random, for encoders whose output depends on them."""
+    validation_rollouts: int = 10
+    """Rollouts of each RNN of unseen tasks, for validation."""
+    seed: int = 0
+    """Seed of everything random."""
+    num_steps: int = 8000
+    """Maximum number of updates."""
     warm_up_steps: int = 200
     """Updates over which the learning rate rises from 0."""
     decay: bool = True
-    """Whether the learning rate then falls linearly to 0."""
-    weight_decay: float = 0.01
-    """AdamW's decoupled weight decay."""
-    gradient_clip: float = 1.0
-    """Largest norm of the gradient, for the encoder and for the emulator apart."""
-    ema: float = 0.0
-    """Decay of an exponential moving average of the weights, such as 0.999, which is then what is validated and kept;
-    0 for none."""
-    precision: Precision = "float32"
-    """Numbers of the forward pass of updates; losses, weights and validations are float32 in any case. `bfloat16` was
-    1.3 to 1.9 times as fast at the paper's sizes on a processor with AVX-512 bf16, with the same loss curve. Without
-    such instructions it was 10 times slower, and pre-training refuses it."""
-    augment: bool = True
-    """Renumber hidden units at random for encoders to which that makes a difference."""
-    augment_signs: bool = False
-    """Flip the signs of hidden units at random too, for encoders to which that makes a difference."""
-    validation_rollouts: int = 10
-    """Rollouts of each RNN of unseen tasks, for validation."""
+    """Let the learning rate then fall linearly to 0."""
     validate_every: int = 250
-    """Updates between validations; each is a checkpoint too."""
-    patience: int | None = None
-    """Validations without a new best after which training stops; None never stops early."""
-    seed: int = 0
-    """Everything random follows from this."""
+    """Updates between validations; each validation also writes a checkpoint."""
 
     def __post_init__(self) -> None:
-        _require_choice("conditioning", self.conditioning, get_args(Conditioning))
-        _require_choice("precision", self.precision, get_args(Precision))
-        for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
-        if not 0 < self.gradient_clip < math.inf:
-            raise UsageError(f"gradient_clip={self.gradient_clip}", remedy="give a number above 0.")
-        if not 0 <= self.ema < 1:
-            raise UsageError(f"ema={self.ema}", remedy="give 0 (none) or a decay below 1, such as 0.999.")
-        for name in ("learning_rate", "warm_up_loss", "warm_up_share", "warm_up_steps", "weight_decay", "seed"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name}={getattr(self, name)}", remedy="give 0 or more.")
-        for name in ("patience", "train_runs"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1, or leave it out.")
-
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of update `step`, counted from 0."""
-        rising = min(1.0, (step + 1) / max(1, self.warm_up_steps))
-        falling = 1.0
-        if self.decay and step >= self.warm_up_steps:
-            falling = (self.num_steps - step) / max(1, self.num_steps - self.warm_up_steps)
-        return self.learning_rate * rising * falling
-
-    def to_dict(self) -> dict[str, Any]:
-        """The config as JSON-ready values."""
-        return dataclasses.asdict(self)
-
-
-def _require_choice(name: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise unknown_name(name, given, known)
+        super().__post_init__()
+        require_choice("conditioning", self.conditioning, get_args(Conditioning))
+        require_at_least_one(self, _AT_LEAST_ONE)
+        require_non_negative(self, ("warm_up_loss", "warm_up_share", "seed"))
 
 
 # No early stopping: it would end some trainings before forward KL has left the loss and the learning rate has fallen.
@@ -145,11 +97,10 @@ PRESETS: dict[str, PretrainConfig] = {
         patience=10,
     ),
 }
-"""Named configs: the same code with other numbers. `preset` adds the encoder's own.
+"""Named configs: one code path with different numbers. `preset` adds the encoder's options.
 
-What we recommend is told once, by the defaults of `PretrainConfig` and of the encoders. `tiny`, `tour` and `laptop`
-make it smaller; `recommended` has the paper's sizes and steps. `paper` has them too, and takes back what the paper
-does not do.
+The defaults of `PretrainConfig` and of the encoders are the recommended recipe. `tiny`, `tour` and `laptop` scale it
+down; `recommended` has the paper's sizes and steps. `paper` has them too, without what the paper does not do.
 """
 
 _PROBING_OPTIONS: dict[str, dict[str, Any]] = {
@@ -176,7 +127,7 @@ def preset(
     output_kind: Kind = "categorical",
     probing_length: int | None = None,
 ) -> PretrainConfig:
-    """The config of a preset for one encoder and one family of RNNs.
+    """Return the config of a preset for one encoder and one family of RNNs.
 
     Args:
         name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.

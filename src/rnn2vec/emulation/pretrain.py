@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
 
 from rnn2vec import encoders
 from rnn2vec._errors import DataError, UsageError
@@ -15,13 +12,14 @@ from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
-from rnn2vec.emulation.config import Precision, PretrainConfig
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
+from rnn2vec.emulation.learner import EmulationLearner
 from rnn2vec.emulation.oracle import Oracle
-from rnn2vec.emulation.trainer import Trainer
 from rnn2vec.execution.devices import require_device
+from rnn2vec.training.loop import Loop
 from rnn2vec.training.processes import Processes
-from rnn2vec.training.tracking import JsonLines, Tracker, append_line
+from rnn2vec.training.tracking import JsonLines, Tracker, WallTimes
 from rnn2vec.zoo.store import Zoo
 
 
@@ -34,7 +32,7 @@ def pretrain(
     progress: Progress = silent,
     trackers: Sequence[Tracker] = (),
 ) -> Model:
-    """Pre-train an encoder on a zoo, or go on with a run that was begun.
+    """Pre-train an encoder on a zoo, or resume an unfinished run.
 
     The run's folder gets metrics, a checkpoint at every validation, and the model with the lowest validation loss.
     A run that was interrupted ends with the same bytes as one that was not. Called in each process of a
@@ -45,8 +43,8 @@ def pretrain(
         config: how to train.
         out: the run's folder: new, empty, or a run of the same config on the same zoo.
         device: where to train.
-        progress: told of the updates made.
-        trackers: hear the metrics too, from this call on.
+        progress: callback that receives the number of updates done.
+        trackers: also receive the metrics, from this call on.
 
     Returns:
         The model with the lowest validation loss.
@@ -63,36 +61,29 @@ def pretrain(
     if config.encoder != Oracle.name:
         _ = encoders.ENCODERS[config.encoder]
     require_device(device)
-    _require_precision(config.precision, device)
     processes = Processes.current()
-    # Refuses what cannot be trained, before the folder is touched.
-    trainer = Trainer(source, config, folder, device, processes)
+    # Refuse what cannot be trained before the folder is touched.
+    loop = Loop(
+        EmulationLearner(source, config, folder, device, processes),
+        config,
+        device=device,
+        checkpoint=folder / checkpoints.CHECKPOINT,
+        remedy=f"delete {folder} and pre-train again; its zoo is not touched.",
+        processes=processes,
+    )
     if processes.is_first:
         claim_folder(folder, marker=checkpoints.RUN, kind="run")
         _begin(folder, source, config)
     processes.wait()
-    trainer.resume()
+    loop.resume()
     if processes.is_first:
-        _train(trainer, folder, trackers, progress)
+        log = JsonLines(folder, resume_at=loop.standing.step)
+        loop.run(trackers=(log, WallTimes(folder), *trackers), progress=progress)
     else:
-        while not trainer.finished:
-            trainer.train_until_validation(silent)
+        loop.run()
     processes.wait()
     progress(config.num_steps, config.num_steps, "done")
     return checkpoints.load_model(folder)
-
-
-def _train(trainer: Trainer, folder: Path, trackers: Sequence[Tracker], progress: Progress) -> None:
-    """Train to the end, and write down how it goes."""
-    log = JsonLines(folder, resume_at=trainer.standing.step)
-    started = time.monotonic()
-    while not trainer.finished:
-        metrics = trainer.train_until_validation(progress)
-        for tracker in (log, *trackers):
-            tracker.log(trainer.standing.step, metrics)
-        trainer.save()
-        seconds = round(time.monotonic() - started, 3)
-        append_line(folder / "log.jsonl", {"step": trainer.standing.step, "seconds": seconds})
 
 
 def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
@@ -114,7 +105,7 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
         raise UsageError(
             f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "
             "it was not touched",
-            remedy="give that zoo to go on with it, or another --out for a new run.",
+            remedy="give that zoo to resume it, or another --out for a new run.",
         )
     # A run of an earlier version does not know options that came later, and was trained without them.
     old, new = {**PretrainConfig().to_dict(), **run["config"]}, identity["config"]
@@ -122,15 +113,5 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
     if different:
         raise UsageError(
             f"{folder} holds a run of another config: {', '.join(different)}; it was not touched",
-            remedy="give its options to go on with it, or another --out for a new run.",
-        )
-
-
-def _require_precision(precision: Precision, device: str) -> None:
-    if precision == "float32" or torch.device(device).type != "cpu":
-        return
-    if not any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name):
-        raise UsageError(
-            "precision bfloat16 on a processor without instructions for it, where it is about 10 times slower",
-            remedy="take float32.",
+            remedy="give its options to resume it, or another --out for a new run.",
         )

@@ -1,7 +1,7 @@
-"""What training needs to go on from: modules, an optimizer, and where it stands, in one file.
+"""Checkpoints: modules, optimizer and progress of a training in one file.
 
-One file, so that all of it is of the same update. There is no state of a random generator in it: an update draws from
-a stream of its own number.
+A single file guarantees that everything in it is of the same update. It holds no state of a random generator: each
+update draws from a stream of its own number.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from rnn2vec._files import canonical_json, write_atomically
 
 @dataclass
 class Standing:
-    """Where a run stands; what it needs besides tensors to go on."""
+    """Progress of a training: everything besides tensors that resuming needs."""
 
     step: int = 0
-    """Updates made."""
+    """Number of updates done."""
     best: float | None = None
-    """The lowest validation loss so far."""
+    """Lowest validation loss so far."""
     best_step: int = 0
-    """When that was."""
+    """Number of updates at that validation."""
     misses: int = 0
-    """Validations since then."""
+    """Number of validations since then."""
 
     def take(self, loss: float) -> bool:
-        """Take note of a validation loss; whether it is the lowest so far."""
+        """Record a validation loss; return whether it is the lowest so far."""
         is_best = self.best is None or loss < self.best
         if is_best:
             self.best, self.best_step, self.misses = loss, self.step, 0
@@ -46,16 +46,16 @@ class Standing:
 def save_state(
     path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, standing: Standing
 ) -> None:
-    """Write the file.
+    """Write a checkpoint.
 
     Args:
-        path: where.
-        modules: by names without a dot, `optimizer` not being one of them.
-        optimizer: of their parameters.
-        standing: the rest.
+        path: the file to write.
+        modules: modules by name; names contain no dot, and none is `optimizer`.
+        optimizer: optimizer of their parameters.
+        standing: progress of the training.
 
     Raises:
-        StorageError: the disk refused; what stood there before still stands.
+        StorageError: the file cannot be written; a previous one stays unchanged.
     """
     tensors = collect_weights(modules)
     for number, state in optimizer.state_dict()["state"].items():
@@ -70,16 +70,16 @@ def save_state(
 def load_state(
     path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, *, remedy: str
 ) -> Standing:
-    """Put modules and optimizer where the file has them; a fresh `Standing` when there is no file.
+    """Load modules and optimizer from a checkpoint; without a file, return a fresh `Standing`.
 
     Args:
-        path: the file.
-        modules: the same, by the same names, as when it was written.
-        optimizer: of their parameters.
-        remedy: what to do about a damaged file.
+        path: the file to read.
+        modules: the modules that were written, by the same names.
+        optimizer: optimizer of their parameters.
+        remedy: advice about a damaged file.
 
     Raises:
-        DataError: the file is damaged, or is of other modules.
+        DataError: the file is damaged, or holds other modules.
     """
     if not path.is_file():
         return Standing()
@@ -100,18 +100,18 @@ def load_state(
 
 
 def collect_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """All weights of several modules, as `name.weight`."""
+    """Return all weights of several modules, as `name.weight`."""
     return {
         f"{prefix}.{name}": tensor for prefix, module in modules.items() for name, tensor in module.state_dict().items()
     }
 
 
 def spread_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Load what `collect_weights` collected.
+    """Load weights that `collect_weights` returned.
 
     Raises:
         ValueError: a number is NaN or infinite.
-        RuntimeError: names or shapes do not fit.
+        RuntimeError: names or shapes differ.
     """
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
@@ -124,7 +124,7 @@ def spread_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tenso
 
 
 def reason(error: Exception) -> str:
-    """What went wrong while a file was read, in words."""
+    """Return the reason why a file could not be read, in words."""
     if isinstance(error, UsageError):
         return error.problem
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)

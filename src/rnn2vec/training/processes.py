@@ -25,30 +25,30 @@ from rnn2vec._errors import UsageError
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train one model together; alone by default."""
+    """Processes that train one model together; by default this one alone."""
 
     rank: int = 0
-    """Which of them this is."""
+    """Number of this process, from 0."""
     count: int = 1
-    """How many there are."""
+    """Number of processes."""
 
     @classmethod
     def current(cls) -> Processes:
-        """The group that this process is in; alone where `torch.distributed` was not started."""
+        """Return the group of this process; a group of one where `torch.distributed` is not initialized."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and talks."""
+        """True for the process that writes files and reports progress."""
         return self.rank == 0
 
     def share(self, num_items: int) -> slice:
-        """Which items of a batch are this process's: every `count`-th.
+        """Return this process's items of a batch: every `count`-th.
 
         Raises:
-            UsageError: there are fewer items than processes.
+            UsageError: the batch has fewer items than there are processes.
         """
         if num_items < self.count:
             raise UsageError(
@@ -58,19 +58,19 @@ class Processes:
         return slice(self.rank, num_items, self.count)
 
     def weight(self, num_mine: int, num_items: int) -> float:
-        """What a mean over this process's items counts, so that the mean over processes is that over all items."""
+        """Return the weight of the mean over this process's items that makes the mean over processes that of all."""
         return self.count * num_mine / num_items
 
-    def average(self, value: Float[Tensor, ""]) -> float:
-        """The mean of a number over the processes."""
+    def average(self, values: Float[Tensor, " K"]) -> list[float]:
+        """Return the mean of each of K numbers over the processes."""
         if self.count == 1:
-            return value.item()
-        value = value.detach().clone()
-        distributed.all_reduce(value)
-        return value.item() / self.count
+            return values.tolist()
+        values = values.detach().clone()
+        distributed.all_reduce(values)
+        return [value / self.count for value in values.tolist()]
 
     def of_first(self, value: float, device: str) -> float:
-        """The first process's number, for all: rounding must not make them decide differently."""
+        """Return the first process's number in every process: rounding must not make their decisions differ."""
         if self.count == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=device)
@@ -78,16 +78,16 @@ class Processes:
         return shared.item()
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes get here."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextlib.contextmanager
 def joined(device: str) -> Generator[str]:
-    """While it lasts, this process is in the group that `torchrun` started it for; yields the device to train on.
+    """Join the process group that `torchrun` started, for the duration of the context; yield the device to train on.
 
-    Without `torchrun` nothing happens. On GPUs each process of a machine gets one of its own.
+    Without `torchrun` the given device is yielded. On GPUs, each process of a machine gets its own.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or Processes.current().count > 1:
         yield device

@@ -1,10 +1,11 @@
-"""Where metrics go: `metrics.jsonl`, one line a validation, and whoever else listens."""
+"""Trackers receive metrics: `metrics.jsonl` gets one line per validation; TensorBoard is optional."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,16 +14,17 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, write_atomically
 
 METRICS = "metrics.jsonl"
+LOG = "log.jsonl"
 Metrics = dict[str, float]
 """Flat: names such as `validation/total-variation`."""
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Hears every line of metrics."""
+    """Receives the metrics of every validation."""
 
     def log(self, step: int, metrics: Metrics) -> None:
-        """Take note of the metrics after `step` updates."""
+        """Record the metrics after `step` updates."""
         ...
 
 
@@ -31,7 +33,7 @@ class JsonLines:
 
     Args:
         folder: the run's folder.
-        resume_at: lines after this step are dropped: they will be written again.
+        resume_at: lines after this step are dropped; training writes them again.
     """
 
     def __init__(self, folder: Path, *, resume_at: int) -> None:
@@ -44,11 +46,27 @@ class JsonLines:
         append_line(self._path, {"step": step, **metrics})
 
 
-class TensorBoard:
-    """Writes TensorBoard event files; the first is made with the first metrics, not before.
+class WallTimes:
+    """Appends the seconds since the start to `log.jsonl`, which is no part of the promise of equal bytes.
 
     Args:
-        folder: where they go.
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        self._started = time.monotonic()
+
+    def log(self, step: int, metrics: Metrics) -> None:  # noqa: ARG002
+        """Append one line."""
+        append_line(self._path, {"step": step, "seconds": round(time.monotonic() - self._started, 3)})
+
+
+class TensorBoard:
+    """Writes TensorBoard event files, the first one with the first metrics.
+
+    Args:
+        folder: destination of the files.
 
     Raises:
         UsageError: TensorBoard is not installed.
@@ -74,7 +92,7 @@ class TensorBoard:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`; a last line that was cut is left out.
+    """Read the lines of a run's `metrics.jsonl`; a truncated last line is left out.
 
     Raises:
         DataError: the file holds something else.
@@ -90,8 +108,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def seconds_spent(folder: Path) -> float | None:
-    """The time that a run took, over all starts of an interrupted one; None where it has no log."""
-    log = folder / "log.jsonl"
+    """Return the seconds that a run took, summed over all starts of an interrupted one; None if it has no log."""
+    log = folder / LOG
     if not log.is_file():
         return None
     entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]
@@ -103,7 +121,7 @@ def append_line(path: Path, values: dict[str, Any]) -> None:
     """Append one line of JSON, atomically: these files are short, and a full disk must not cut one.
 
     Raises:
-        StorageError: the disk refused; the file is as it was.
+        StorageError: the file cannot be written; it stays unchanged.
     """
     before = path.read_bytes() if path.exists() else b""
     write_atomically(path, before + canonical_json(values).encode() + b"\n")
