@@ -96,7 +96,7 @@ class Interrogate(Verb):
         draw_accuracy(results, self.out / "rnns.svg")
         for one in results.tallies:
             terminal.say(
-                f"{one.what}: {one.right:.1%} right, {one.wrong:.1%} wrong, {one.unsure + one.stranger:.1%} not named; "
+                f"{one.what}: {one.right:.1%} right, {one.wrong:.1%} wrong, {one.unsure + one.unknown:.1%} not named; "
                 f"{one.mean_calls} calls on average"
             )
         return dataclasses.asdict(results)

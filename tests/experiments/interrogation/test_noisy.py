@@ -100,7 +100,7 @@ def test_out_of_budget_it_does_not_guess() -> None:
 
 
 def test_a_stranger_is_no_member() -> None:
-    interrogator = BayesianInterrogator(FunctionSet(easy_set(5).functions, range(4)), stranger=0.1, budget=50)
+    interrogator = BayesianInterrogator(FunctionSet(easy_set(5).functions, range(4)), unknown_prior=0.1, budget=50)
     generator = numpy_generator(2, "stranger")
     verdict = interrogator.question(lambda _: int(generator.integers(1, 6)))  # any answer, every time
     assert verdict.identity is None
@@ -166,7 +166,7 @@ def test_what_generates_no_language_is_not_named(
 def test_the_budget_is_kept() -> None:
     few = LanguageInterrogator(LanguageModel(FAMILY), budget=3)
     one = few.identify(ideal_rnn(FAMILY.languages[7]))
-    assert (one.language, one.calls, one.is_stranger) == (None, 3, False)
+    assert (one.language, one.calls, one.is_unknown) == (None, 3, False)
     assert one.confidence < 0.99
 
 
