@@ -19,7 +19,7 @@ from rnn2vec.experiments.invariance import (
     learned_invariance,
     movements,
     outputs,
-    renumbered,
+    permuted,
     representations,
 )
 from rnn2vec.rnn.spec import CellName, RNNSpec
@@ -54,9 +54,7 @@ def test_what_is_left_out_is_that_part_and_no_other(random_rnns: MakeRNNs, part:
     """Put the part back in its place, and the complete renumbering is there."""
     spec = RNNSpec(cell="gru", input_size=4, hidden_size=6, num_layers=1, output_size=3)
     stack = random_rnns(spec, 3)
-    whole, broken = (
-        renumbered(stack, torch.Generator().manual_seed(5), left_out=left_out) for left_out in (None, part)
-    )
+    whole, broken = (permuted(stack, torch.Generator().manual_seed(5), left_out=left_out) for left_out in (None, part))
     different = {name for name in whole.weights if not torch.equal(whole.weights[name], broken.weights[name])}
     at = {
         "input rows": "rnn.weight_ih_l0",
@@ -85,7 +83,7 @@ def test_the_same_units_go_to_the_same_places_in_every_change(random_rnns: MakeR
 
 def test_an_unknown_part_is_refused(random_rnns: MakeRNNs) -> None:
     with pytest.raises(UsageError, match=r"left_out='gates'\n.*input rows, recurrent rows"):
-        renumbered(random_rnns(_spec(), 2), torch.Generator(), left_out="gates")
+        permuted(random_rnns(_spec(), 2), torch.Generator(), left_out="gates")
 
 
 # -- known answers ---------------------------------------------------------------------------------
