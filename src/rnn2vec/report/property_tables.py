@@ -1,4 +1,4 @@
-"""How well properties can be predicted, as Markdown tables for the terminal and the documentation."""
+"""Scores of property prediction as Markdown tables, for the terminal and the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PARTS = {"validation": "unseen tasks", "ood": "unusual tasks (OOD test)"}
 
 
 def property_markdown(results: Sequence[PropertyScores]) -> str:
-    """Two tables for each property: a row for each predictor, for unseen and for unusual tasks."""
+    """Format two tables for each property, for unseen and out-of-distribution tasks, with a row for each predictor."""
     return "\n".join(_tables(result) for result in results)
 
 
@@ -30,7 +30,7 @@ def _tables(result: PropertyScores) -> str:
 
 
 def _cells(whole: Score, last: Score | None) -> dict[str, str]:
-    """What has a meaning for the property, by the column's title."""
+    """Format the scores that are defined for the property, by column title."""
     if whole.column_accuracy is not None:
         by_column = whole.column_accuracy if len(whole.column_accuracy) > 1 else {}
         cells = {"loss": f"{whole.loss:.4f}", "all right" if by_column else "right": _share(whole.accuracy)}
