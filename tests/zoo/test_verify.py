@@ -142,8 +142,8 @@ def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> Non
     zoo = _rewrite(copy, 1, lambda shard: _with_column(shard, "performance", wrong))
     (problem,) = verify(zoo, recompute=15)
     assert problem == (
-        f"RNN 10 (run 3, step 100): its performance is {wrong[4]:.3f} in the zoo and {stored[4]:.3f} when it acts "
-        "again (0.020 apart is allowed)"
+        f"RNN 10 (run 3, step 100): its performance is {wrong[4]:.3f} in the zoo and {stored[4]:.3f} when "
+        "rolled out again (tolerance 0.020)"
     )
     assert verify(zoo, recompute=0) == []
 
@@ -151,7 +151,7 @@ def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> Non
 def test_rollouts_and_weights_that_do_not_belong_together_are_found(copy: Path) -> None:
     zoo = _rewrite(copy, 1, lambda shard: dataclasses.replace(shard, weights=shard.weights.flip(0)))
     problems = verify(zoo, recompute=15)
-    assert any("RNN 6 (run 2, step 0): 100% of its stored rollouts are not what it does" in one for one in problems)
+    assert any("RNN 6 (run 2, step 0): 100% of its stored rollouts cannot be reproduced" in one for one in problems)
     assert all(one.startswith(tuple(f"RNN {place} " for place in range(6, 12))) for one in problems)
 
 
