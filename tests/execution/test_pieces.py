@@ -103,7 +103,9 @@ def test_what_a_failing_piece_and_its_neighbours_said_is_heard(tmp_path: Path) -
 
 
 def test_a_killed_worker_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(WorkerError, match=r"a process was killed while doomed ran\n  -> most often memory ran out"):
+    with pytest.raises(
+        WorkerError, match=r"a process was killed while doomed ran\n  -> the usual cause is lack of memory"
+    ):
         run_pieces([Piece("doomed", die)], workers=1, progress=_ignore)
     assert WorkerError.exit_code == 1
 
@@ -126,7 +128,7 @@ def test_some_workers_are_needed(workers: int) -> None:
 
 
 def test_results_by_name_need_different_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"two pieces of one name among a, b, a\n.*differently"):
+    with pytest.raises(UsageError, match=r"two pieces with the same name among a, b, a\n.*each its own name"):
         run_pieces(_notes(tmp_path, "a", "b", "a"), workers=1, progress=_ignore)
     assert list(tmp_path.iterdir()) == []
 
@@ -219,7 +221,7 @@ def test_pieces_that_may_fail_run_side_by_side_on_one_thread_each(
 def test_pieces_that_may_fail_are_checked_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="workers=0"):
         try_pieces([], devices=[], progress=_ignore)
-    with pytest.raises(UsageError, match="two pieces of one name"):
+    with pytest.raises(UsageError, match="two pieces with the same name"):
         try_pieces(_notes(tmp_path, "a", "a"), devices=["cpu"], progress=_ignore)
     assert try_pieces([], devices=["cpu"], progress=_ignore) == {}
 
@@ -264,7 +266,7 @@ def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [{"a": "b"}, {"b": "b"}])
 def test_a_piece_that_needs_one_behind_it_is_refused(tmp_path: Path, after: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=r"[ab] before b, which it needs\n.*the other way round"):
+    with pytest.raises(UsageError, match=r"[ab] comes before b, which it needs\n.*reverse their order"):
         try_pieces(_notes(tmp_path, "a", "b"), devices=["cpu"], progress=_ignore, after=after)
     assert list(tmp_path.iterdir()) == []
 
