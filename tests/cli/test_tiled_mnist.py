@@ -68,8 +68,8 @@ def test_without_images_a_zoo_is_still_shown_and_drawn(zoo: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("plot", "words"),
     [
-        ("zoo.png", "does not end in .svg\n  -> the picture is an SVG: name it so."),
-        ("nowhere/zoo.svg", "nowhere is not a folder\n  -> name a file in a folder that is there."),
+        ("zoo.png", "does not end in .svg\n  -> give a file name that ends in .svg."),
+        ("nowhere/zoo.svg", "nowhere is not a folder\n  -> give a file in an existing folder."),
     ],
 )
 def test_a_picture_needs_a_place(zoo: Path, tmp_path: Path, capsys: Captured, plot: str, words: str) -> None:

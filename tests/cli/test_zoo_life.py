@@ -48,7 +48,7 @@ def test_filter_subset_and_merge_make_zoos_that_verify(folder: Path, tmp_path: P
     assert "made          merged from two (4 RNNs) and other (2 RNNs)" in said
     for name, count in (("last", 2), ("two", 4), ("merged", 6)):
         said = run("verify", tmp_path / name, "--recompute", "all")
-        assert said == f"{tmp_path / name} is sound and complete; {count} of {count} RNNs acted again as they did\n"
+        assert said == f"{tmp_path / name} is intact and complete; {count} of {count} RNNs were rolled out again\n"
 
 
 def test_export_and_import_are_each_others_way_back(folder: Path, tmp_path: Path, run: Any) -> None:
