@@ -45,9 +45,7 @@ class BenchZoo(Verb):
                 f"--turns {self.turns} --seconds {self.seconds:g}", remedy="give at least 1 turn of some length."
             )
         if self.scale and self.device != "cpu":
-            raise UsageError(
-                f"--scale --device {self.device}", remedy="omit one: --scale measures numba."
-            )
+            raise UsageError(f"--scale --device {self.device}", remedy="omit one: --scale measures numba.")
         with terminal.progress(f"bench zoo {self.family}") as progress:
             comparison = compare(
                 self.family, turns=self.turns, seconds=self.seconds, device=self.device, progress=progress
