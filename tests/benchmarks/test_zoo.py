@@ -39,7 +39,7 @@ class OneModuleHere(Contender):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two RNNs on one core, no other process, and nobody who has to be installed."""
+    """Reduce the benchmark to two RNNs on one core, without other processes and optional libraries."""
     monkeypatch.setattr(measure, "OneModulePerProcess", OneModuleHere)
     for module in (measure, scale):
         monkeypatch.setattr(module, "NUM_RUNS", 2)
@@ -49,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: None if name == "jax" else find(name))
 
 
-def test_the_table_names_everybody_who_took_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_names_every_contender(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*HASTY]) == 0
     said = capsys.readouterr().out
     rows = [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")]

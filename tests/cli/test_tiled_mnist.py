@@ -28,7 +28,7 @@ def zoo(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As after a new start: no images were read yet, and none are to be found."""
+    """Reset to the state of a new process: no images have been read, and none are available."""
     monkeypatch.delenv(idx_images.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(idx_images, "_known", {})

@@ -1,4 +1,4 @@
-"""Renumbered hidden units: every encoder, every cell, and each of the six parts that must move together left behind."""
+"""Permuted hidden units: every encoder, every cell, and each of the six parts left out of the permutation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts: times over interruptions, and what is scaled down."""
+"""Facts about a tour: times over interruptions, and the scale compared with the paper."""
 
 from __future__ import annotations
 

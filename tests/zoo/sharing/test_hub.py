@@ -198,7 +198,7 @@ def test_a_hub_that_is_not_there_says_so(zoo: Zoo, tmp_path: Path) -> None:
         lambda: pull(REPOSITORY, tmp_path / "zoo", endpoint=endpoint),
         lambda: push(zoo, REPOSITORY, endpoint=endpoint),
     ):
-        with pytest.raises(HubError, match=r"the hub cannot be reached: .*\n.*give the same command again"):
+        with pytest.raises(HubError, match=r"the hub cannot be reached: .*\n.*rerun the command"):
             ask()
 
 

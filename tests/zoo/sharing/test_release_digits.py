@@ -63,7 +63,7 @@ def arrays(digits: Path) -> Arrays:
 
 
 def _answered(arrays: Arrays) -> Arrays:
-    """With the answers to what the sequences are."""
+    """Recompute the logits for the sequences."""
     stack = RNNStack.from_flat(SPEC, torch.from_numpy(arrays["parameters"]))
     with torch.no_grad():
         outputs, _ = stack(torch.from_numpy(arrays["sequences"]).float())
