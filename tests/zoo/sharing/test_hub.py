@@ -63,7 +63,7 @@ def test_the_card_has_front_matter_that_the_hub_reads_and_a_body_for_people(zoo:
         "configs": [{"config_name": "properties", "data_files": "shards/*.parquet"}],
     }
     assert '# five: "runs"' in body
-    assert "15 LSTMs: snapshots of 5 training runs" in body
+    assert "15 LSTMs, snapshots of\n5 training runs" in body
     assert "| architecture | lstm 2x8, 6 inputs, 6 outputs: 1,142 parameters |" in body
     assert "zoo.rnns(zoo.where(step=120))" in body
     config = json.loads(body.split("```json\n")[1].split("```")[0])["config"]
