@@ -1,11 +1,11 @@
 """DWSNet for recurrent networks (Navon et al. 2023; Zhou et al. 2023; paper, Section 3 and Appendix C).
 
 Every layer is equivariant to permutations of hidden units, and a mean over each tensor at the end makes the
-representation invariant. `TERMS` is the layer of the *released code*: it reproduces the paper's parameter counts exactly
-(1,279,736 for its formal-language LSTMs), so the paper's experiments used it. It is not the printed formula with its
-index errors corrected, which has further terms: for W_hh[l] the rows W_ih[l][j,*] and b_ih[l][j] and the column
-W_ih[l+1][*,k], for the last layer the readout's columns, and for b_hh the same rows. `docs/encoders.md` shows the same
-table.
+representation invariant. `TERMS` is the layer of the *released code*: it reproduces the paper's parameter counts
+exactly (1,279,736 for its formal-language LSTMs), so the paper's experiments used it. It is not the printed formula
+with its index errors corrected, which has further terms: for W_hh[l] the rows W_ih[l][j,*] and b_ih[l][j] and the
+column W_ih[l+1][*,k], for the last layer the readout's columns, and for b_hh the same rows. `docs/encoders.md` shows
+the same table.
 
 `dws_complete` has those terms and all others that a layer can have, such as the transpose and the diagonal of W_hh.
 
