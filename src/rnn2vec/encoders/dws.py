@@ -150,10 +150,10 @@ class DWSNet(WeightEncoder):
     def encode(self, rnns: RNNs) -> Representation:
         """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
-        views = Views(self.features(rnns)).told(self.identities[0])
+        views = Views(self.features(rnns)).changed_by(self.identities[0])
         *layers, last = (layer for layer in self.layers if isinstance(layer, EquivariantLinear))
         for layer, identities in zip(layers, self.identities[1:], strict=True):
-            views = layer.rectified(views).told(identities)
+            views = layer.rectified(views).changed_by(identities)
         means = last.means(views)
         return self.to_representation(torch.cat(list(means.values()), dim=-1))
 

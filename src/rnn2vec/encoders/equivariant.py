@@ -263,9 +263,9 @@ class Identities(nn.Module):
 
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
         """Add the vectors to the feature maps."""
-        told = dict(features)
+        identified = dict(features)
         for feature, axis in self._axis.items():
             vectors = self.vectors[feature.tensor.replace(".", "/")]
             is_row_of_matrix = axis == 0 and features[feature].dim() == 4
-            told[feature] = features[feature] + (vectors.unsqueeze(1) if is_row_of_matrix else vectors)
-        return told
+            identified[feature] = features[feature] + (vectors.unsqueeze(1) if is_row_of_matrix else vectors)
+        return identified

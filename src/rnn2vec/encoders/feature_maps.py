@@ -107,7 +107,7 @@ class Views:
             self._seen[term] = self._compute(term)
         return self._seen[term]
 
-    def told(self, change: Callable[[Mapping[Feature, Tensor]], Mapping[Feature, Tensor]]) -> Views:
+    def changed_by(self, change: Callable[[Mapping[Feature, Tensor]], Mapping[Feature, Tensor]]) -> Views:
         """Build the views of changed feature maps, reusing the means of those that did not change."""
         return Views(change(self.features), self._with_means)
 
