@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rnn2vec.experiments.encoder_table import EncoderRow
 from rnn2vec.experiments.invariance import UNMOVED, Learned, Movement
-from rnn2vec.report.markdown import markdown_table
+from rnn2vec.report.markdown import markdown_table, optional
 
 
 def invariance_markdown(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]]) -> str:
@@ -47,10 +47,7 @@ def trained_markdown(
     names = next(iter(losses.values()))
     reached = markdown_table(
         ["lowest validation loss", *names],
-        [
-            [training, *(f"{one[name]:.3f}" if name in one else None for name in names)]
-            for training, one in losses.items()
-        ],
+        [[training, *(optional(one.get(name), ".3f") for name in names)] for training, one in losses.items()],
         numbers_right=True,
     )
     return f"{movements}\n\n{reached}\n"

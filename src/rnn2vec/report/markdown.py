@@ -18,6 +18,16 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, num
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def optional(value: float | None, style: str) -> str | None:
+    """Format a number, or return None for None, which a table shows as a dash.
+
+    Args:
+        value: the number.
+        style: format specification, such as `.3f`.
+    """
+    return None if value is None else format(value, style)
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"

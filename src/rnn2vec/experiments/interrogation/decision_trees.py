@@ -44,37 +44,28 @@ class Strategy:
         return self.calls == self.at_least
 
 
+@dataclass(frozen=True)
 class TreeInterrogator:
-    """An interactive interrogator that follows a decision tree.
+    """An interactive interrogator that follows a decision tree."""
 
-    Args:
-        tree: decision tree over the rows and columns of a table of answers.
-        inputs: inputs that the table's columns stand for.
-        identities: identities of the table's rows.
-        codes: number of each answer in the table.
-    """
-
-    def __init__(
-        self,
-        tree: Question | int,
-        inputs: Sequence[Hashable],
-        identities: Sequence[Hashable],
-        codes: dict[Hashable, int],
-    ) -> None:
-        self._tree = tree
-        self._inputs = inputs
-        self._identities = identities
-        self._codes = codes
+    tree: Question | int
+    """Decision tree over the rows and columns of a table of answers."""
+    inputs: Sequence[Hashable]
+    """Inputs that the table's columns stand for."""
+    identities: Sequence[Hashable]
+    """Identities of the table's rows."""
+    codes: dict[Hashable, int]
+    """Number of each answer in the table."""
 
     def interrogate(self, ask: Ask) -> Hashable:
         """Descend the tree and return the member's identity; None after an answer that no remaining member gives."""
-        node = self._tree
+        node = self.tree
         while isinstance(node, Question):
-            code = self._codes.get(ask(self._inputs[node.probe]), -1)
+            code = self.codes.get(ask(self.inputs[node.probe]), -1)
             if code not in node.branches:
                 return None
             node = node.branches[code]
-        return self._identities[node]
+        return self.identities[node]
 
 
 def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) -> Strategy:

@@ -18,39 +18,29 @@ from rnn2vec.experiments.interrogation.examination import Ask
 from rnn2vec.experiments.interrogation.functions import FunctionSet, TotalFunction
 
 
+@dataclass(frozen=True)
 class NoisyFunction:
-    """A function whose answers are sometimes random.
+    """A function whose answers are sometimes random."""
 
-    Args:
-        function: the function without noise.
-        error_rate: probability of an answer drawn uniformly from `answers`.
-        answers: all possible answers.
-        generator: source of randomness.
-    """
-
-    def __init__(
-        self,
-        function: TotalFunction,
-        *,
-        error_rate: float,
-        answers: Sequence[Hashable],
-        generator: np.random.Generator,
-    ) -> None:
-        self._function = function
-        self._error_rate = error_rate
-        self._answers = answers
-        self._generator = generator
+    function: TotalFunction
+    """Function without noise."""
+    error_rate: float
+    """Probability of an answer drawn uniformly from `answers`."""
+    answers: Sequence[Hashable]
+    """All possible answers."""
+    generator: np.random.Generator
+    """Source of randomness."""
 
     @property
     def identity(self) -> Hashable:
         """Identity of the function without noise."""
-        return self._function.identity
+        return self.function.identity
 
     def __call__(self, x: Hashable, /) -> Hashable:
         """Return the function's answer, or a random one at the error rate."""
-        if self._generator.random() < self._error_rate:
-            return self._answers[int(self._generator.integers(len(self._answers)))]
-        return self._function(x)
+        if self.generator.random() < self.error_rate:
+            return self.answers[int(self.generator.integers(len(self.answers)))]
+        return self.function(x)
 
 
 @dataclass(frozen=True)

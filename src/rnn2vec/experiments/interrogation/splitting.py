@@ -8,6 +8,7 @@ the root (interactive).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -60,13 +61,7 @@ class SplittingInterrogator:
 
     def interrogate(self, ask: Ask) -> Hashable:
         """Descend the tree in at most |D| - 1 calls; no input is asked twice."""
-        known: dict[Hashable, Hashable] = {}
-        node = self._tree
-        while isinstance(node, Split):
-            if node.x not in known:
-                known[node.x] = ask(node.x)
-            node = node.same if known[node.x] == node.answer else node.other
-        return node
+        return _descend(self._tree, functools.cache(ask))
 
 
 class SplittingProbes:
@@ -82,8 +77,13 @@ class SplittingProbes:
 
     def conclude(self, answers: Sequence[Hashable]) -> Hashable:
         """Follow the path that the answers determine."""
-        known = dict(zip(self.probes, answers, strict=True))
-        return SplittingInterrogator.interrogate(self, known.__getitem__)  # pyright: ignore[reportArgumentType]
+        return _descend(self._tree, dict(zip(self.probes, answers, strict=True)).__getitem__)
+
+
+def _descend(node: Split | Hashable, answer_to: Ask) -> Hashable:
+    while isinstance(node, Split):
+        node = node.same if answer_to(node.x) == node.answer else node.other
+    return node
 
 
 def _inputs(node: Split | Hashable) -> list[Hashable]:
