@@ -1,1 +1,1 @@
-"""Speed beside what a user would take instead: `python -m benchmarks.zoo`, `python -m benchmarks.encoders`."""
+"""Speed compared with the alternatives that a user has: `python -m benchmarks.zoo`, `python -m benchmarks.encoders`."""

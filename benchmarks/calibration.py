@@ -1,11 +1,11 @@
-"""How reliable the properties on `rnn2vec inspect`'s card are: probabilities of choices, intervals of numbers.
+"""Reliability of the properties on the card of `rnn2vec inspect`: probabilities of choices, intervals of numbers.
 
     python benchmarks/calibration.py FOLDER
 
-Builds the tour's zoo, pre-trains an encoder on it and puts both into an index, in FOLDER (a quarter of an hour on one
-core; what is there is taken as it is). Then predictors are fitted, and judged on RNNs that had no part in it: on the
-zoo's validation split, ten times with other folds; and on each sixth of its languages in turn, which says how much
-depends on which languages were kept apart.
+The script builds the tour's zoo, pre-trains an encoder on it and builds an index of both in FOLDER, which takes a
+quarter of an hour on one core; existing results are reused. It then fits predictors and evaluates them on held-out
+RNNs: on the zoo's validation split, ten times with different folds, and on each sixth of its languages in turn, which
+shows how much the result depends on the choice of held-out languages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEEDS, SIXTHS = 10, 6
 
 
 def index_in(folder: Path) -> Index:
-    """The index of the tour's zoo, made as far as it is missing."""
+    """Open the index of the tour's zoo, building it if it is missing."""
     if not (folder / "index").is_dir():
         zoo = build_zoo(zoo_preset("tour"), folder / "zoo")
         pretrain(zoo, pretrain_preset("tour", "interactive-probing"), folder / "run")
@@ -41,11 +41,11 @@ def index_in(folder: Path) -> Index:
     return Index.open(folder / "index")
 
 
-def with_tasks_apart(index: Index, apart: np.ndarray, folder: Path) -> Index:
-    """A copy without the OOD split in which the RNNs of these tasks are the validation split."""
+def with_held_out_tasks(index: Index, held_out: np.ndarray, folder: Path) -> Index:
+    """Copy an index without the OOD split, with the RNNs of the held-out tasks as the validation split."""
     table = index.table.drop_columns(["rnn", "vector", "split"])
     tasks = np.array(index.table.column("task").to_pylist())
-    split = np.where(np.isin(tasks, apart), "validation", "train")
+    split = np.where(np.isin(tasks, held_out), "validation", "train")
     rows = np.flatnonzero(np.array(index.table.column("split").to_pylist()) != "ood")
     other = Index.build(folder, index.vectors.shape[1])
     properties = table.append_column("split", pa.array(split)).take(rows)
@@ -54,7 +54,7 @@ def with_tasks_apart(index: Index, apart: np.ndarray, folder: Path) -> Index:
 
 
 def main(folder: str) -> None:
-    """Fit, judge, print."""
+    """Fit and evaluate predictors, and print the results."""
     index = index_in(Path(folder))
     for name, errors in (
         ("validation split, other folds", over_seeds(index)),
@@ -67,24 +67,26 @@ def main(folder: str) -> None:
             flush=True,
         )
     for one in PropertyPredictor(index).predict(index.vectors[0]):
-        reliability = f"right {one.score:.2f}" if one.coverage is None else f"intervals hold {one.coverage:.3f}"
+        reliability = (
+            f"accuracy {one.score:.2f}" if one.coverage is None else f"coverage {one.coverage:.3f}"
+        )
         print(f"{one.name}: {reliability}")
 
 
 def over_seeds(index: Index) -> list[float]:
-    """The error for each division into folds."""
+    """Compute the calibration error for each division into folds."""
     return [PropertyPredictor(index, seed=seed).calibration_error or 0.0 for seed in range(SEEDS)]
 
 
 def over_tasks(index: Index) -> list[float]:
-    """The error on each sixth of the tasks that are not OOD."""
+    """Compute the calibration error on each sixth of the tasks that are not OOD."""
     tasks = np.array(index.table.column("task").to_pylist())
     known = np.array(index.table.column("split").to_pylist()) != "ood"
     shuffled = np.random.default_rng(0).permutation(np.unique(tasks[known]))
     errors: list[float] = []
     for sixth in range(SIXTHS):
         with tempfile.TemporaryDirectory() as temporary:
-            other = with_tasks_apart(index, shuffled[sixth::SIXTHS], Path(temporary) / "index")
+            other = with_held_out_tasks(index, shuffled[sixth::SIXTHS], Path(temporary) / "index")
             errors.append(PropertyPredictor(other).calibration_error or 0.0)
     return errors
 

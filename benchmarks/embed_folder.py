@@ -1,12 +1,11 @@
-"""Embed a folder of checkpoints as a user would: time, and the most memory taken.
+"""Time and peak memory of embedding a folder of checkpoints with the command line.
 
     python benchmarks/embed_folder.py --checkpoints 10000
 
-Writes LSTMs (2 x 32) as safetensors into a temporary folder, and an untrained interactive-probing encoder of the
-published size (256 hidden units): what its numbers are does not change how long they take. Then `rnn2vec embed` runs
-in a process of its own on two threads, on a tenth of the files and on all of them: memory that grows with the number of
-files would show. The call with one file beside them is what the start costs. Where other work shares the cores, look at
-processor seconds.
+The script writes LSTMs (2 x 32) as safetensors to a temporary folder, and an untrained interactive-probing encoder of
+the published size (256 hidden units); the values of its weights do not affect the time. It then runs `rnn2vec embed` in
+its own process on two threads: on one file, which shows the start-up time, on a tenth of the files, and on all of them,
+which shows if memory grows with the number of files. If other work shares the cores, compare processor seconds.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ INTERFACE = Interface(input_kind="categorical", output_kind="categorical")
 
 
 def write_model(folder: Path) -> None:
-    """An encoder with new weights, as `rnn2vec pretrain` would save it."""
+    """Write an encoder with new weights in the format of `rnn2vec pretrain`."""
     encoder = encoders.build("interactive-probing", SPEC, interface=INTERFACE)
     config = model_config("interactive-probing", {}, {"hidden_size": 32}, SPEC, INTERFACE, 16, {})
     Rnn2Vec(Model(encoder, Emulator(6, 6, hidden_size=32), config)).save(folder)
 
 
 def write_checkpoints(folder: Path, number: int) -> None:
-    """RNNs with random weights, a hundred to a folder."""
+    """Write RNNs with random weights, a hundred per folder."""
     generator = torch.Generator().manual_seed(0)
     for at in range(number):
         place = folder / f"{at // 100:04d}"
@@ -55,7 +54,7 @@ def write_checkpoints(folder: Path, number: int) -> None:
 
 
 def embed(checkpoints: list[Path], model: Path, out: Path) -> dict[str, float]:
-    """Wall seconds, processor seconds and the peak resident memory in MiB of one command."""
+    """Run one command; return its wall seconds, processor seconds and peak resident memory in MiB."""
     command = [
         sys.executable,
         "-m",
@@ -67,20 +66,20 @@ def embed(checkpoints: list[Path], model: Path, out: Path) -> dict[str, float]:
         "--out",
         str(out),
     ]
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)} failed")
     return {
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(time.perf_counter() - started, 1),
         "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_mib": round(usage.ru_maxrss / 1024),
     }
 
 
 def main() -> None:
-    """Write, embed, report."""
+    """Write the checkpoints, embed them, and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=10_000)
     number = parser.parse_args().checkpoints

@@ -1,4 +1,4 @@
-"""How fast an index is: build, reopen, exact and approximate queries, side by side in one run.
+"""Speed of an index: building, opening, exact and approximate queries, measured in one run.
 
 python benchmarks/index.py [NUMBER]
 """
@@ -20,14 +20,14 @@ SIZE, QUERIES, NEIGHBOURS = 16, 200, 10
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long something takes."""
+    """Measure the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def main(number: int = 100_000) -> None:
-    """Measure and print."""
+    """Measure and print the times."""
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(number, SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

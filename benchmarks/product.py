@@ -1,4 +1,4 @@
-"""`python -m benchmarks.product`: the bare matrix product of small RNNs."""
+"""`python -m benchmarks.product`: speed of the bare matrix product of small RNNs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rnn2vec.cli.verb import Verb, execute, parse
 
 @dataclass(frozen=True, kw_only=True)
 class BenchProduct(Verb):
-    """The bare matrix product of small RNNs, 32x32 @ 32x128, on all cores: what a machine can reach at most."""
+    """Measure the bare matrix product of small RNNs, 32x32 @ 32x128, on all cores: the machine's peak."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, and show GFLOP/s."""
+        """Measure and show GFLOP/s."""
         from benchmarks.zoo.peaks import SmallProduct
         from rnn2vec.execution.cores import usable_cores
 

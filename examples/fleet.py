@@ -1,9 +1,9 @@
-"""A fleet of forecasting GRUs, a few of them broken: find the odd ones out.
+"""A fleet of forecasting GRUs, a few of them broken: find the outliers.
 
-500 small GRUs forecast the next value of a series, each for a customer of its own: seasonal series of many periods,
-and autoregressive ones that return to their mean faster or slower. Ten of them (2 %) went wrong: in training some
-got targets with the sign flipped, some targets in another unit, some had a broken sensor that always said the same.
-Nobody labelled them. Which are they?
+500 small GRUs forecast the next value of a series, each for a different customer: seasonal series of many periods, and
+autoregressive ones that return to their mean faster or slower. The training of ten of them (2 %) went wrong: some had
+targets with the wrong sign, some had targets in another unit, and some had a broken sensor with a constant signal.
+There are no labels. Which ones are they?
 
     python examples/fleet.py [SCALE [SEED]]
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
 from rnn2vec.index.outliers import judge_members
-from training import PerRNN, beside_baselines, new_rnns, pretraining, train
+from training import PerRNN, new_rnns, pretraining, train, vectors_and_baselines
 
 NUM_RNNS, NUM_ODD, STEPS, LENGTH, SERIES = 500, 10, 200, 20, 6
 SPEC = RNNSpec(cell="gru", input_size=1, hidden_size=8, num_layers=1, output_size=1)
@@ -27,7 +27,7 @@ SPEC = RNNSpec(cell="gru", input_size=1, hidden_size=8, num_layers=1, output_siz
 
 @dataclasses.dataclass(frozen=True)
 class Customers:
-    """What the series of each customer are like: `(N,)` each."""
+    """Parameters of the series of N customers, `(N,)` each."""
 
     is_seasonal: Tensor
     period: Tensor
@@ -35,12 +35,12 @@ class Customers:
 
     @classmethod
     def draw(cls, number: int, generator: torch.Generator) -> Customers:
-        """Customers at random: seasonal ones with a period of 5 to 12, and others with a memory of 0.5 to 0.95."""
+        """Draw customers: seasonal ones with a period of 5 to 12, and others with a memory of 0.5 to 0.95."""
         uniform = torch.rand(3, number, generator=generator)
         return cls(uniform[0] < 0.5, 5 + 7 * uniform[1], 0.5 + 0.45 * uniform[2])
 
     def series(self, count: int, generator: torch.Generator) -> Tensor:
-        """`(N, count, LENGTH + 1)`, with mean 0 and standard deviation 1."""
+        """Draw `count` series per customer, `(N, count, LENGTH + 1)`, with mean 0 and standard deviation 1."""
         number = len(self.period)
         noise = torch.randn(number, count, LENGTH + 1, generator=generator)
         phase = 2 * torch.pi * torch.rand(number, count, 1, generator=generator)
@@ -54,7 +54,7 @@ class Customers:
 
 
 def forecasting_loss(customers: Customers, odd: Tensor) -> PerRNN:
-    """The squared error of each GRU; `odd` is 0 for the sound ones, else what goes wrong: 1, 2 or 3."""
+    """Build the squared error of each GRU; `odd` is 0 for intact ones, else the kind of fault: 1, 2 or 3."""
 
     def loss(stack: RNNStack, generator: torch.Generator) -> Tensor:
         series = customers.series(SERIES, generator)
@@ -69,7 +69,7 @@ def forecasting_loss(customers: Customers, odd: Tensor) -> PerRNN:
 
 
 def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
-    """Train the fleet, fit, and rank; average precision by method."""
+    """Train the fleet, fit, and rank the GRUs; return the average precision by method."""
     generator = torch.Generator().manual_seed(seed)
     customers = Customers.draw(NUM_RNNS, generator)
     odd = torch.zeros(NUM_RNNS, dtype=torch.long)
@@ -87,7 +87,7 @@ def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
 
     found = {
         name: float(average_precision_score(odd > 0, judge_members(vectors).distances))
-        for name, vectors in beside_baselines(rnn2vec, fleet).items()
+        for name, vectors in vectors_and_baselines(rnn2vec, fleet).items()
     }
     for name, precision in found.items():
         print(f"{name}: average precision {precision:.2f} (at random: {NUM_ODD / NUM_RNNS:.2f})")

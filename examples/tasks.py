@@ -1,7 +1,7 @@
 """Task-trained tanh RNNs, as in neuroscience: which task was a network trained on?
 
-240 vanilla RNNs learn one of six cognitive tasks each. They see a fixation signal and two stimuli, and answer with two
-numbers. Trained networks differ in everything that a random start makes different; what they do is the same per task.
+240 vanilla RNNs learn one of six cognitive tasks each. Their inputs are a fixation signal and two stimuli, and their
+outputs are two numbers. The weights differ with the random initialization; the behaviour is the same for each task.
 
     python examples/tasks.py [SCALE [SEED]]
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
-from training import PerRNN, beside_baselines, neighbour_accuracy, new_rnns, pretraining, train
+from training import PerRNN, neighbour_accuracy, new_rnns, pretraining, train, vectors_and_baselines
 
 TASKS = ("report", "report later", "opposite", "compare", "integrate", "keep the first")
 NUM_RNNS, STEPS, LENGTH, TRIALS = 240, 250, 16, 12
@@ -22,7 +22,7 @@ SPEC = RNNSpec(cell="rnn_tanh", input_size=3, hidden_size=24, num_layers=1, outp
 
 
 def trials(number: int, count: int, generator: torch.Generator) -> Tensor:
-    """Inputs `(number, count, LENGTH, 3)`: fixation until step 10; stimuli in steps 2 to 5, and again in 7 and 8."""
+    """Draw inputs `(number, count, LENGTH, 3)`: fixation until step 10; stimuli in steps 2 to 5 and 7 to 8."""
     steps = torch.arange(LENGTH)
     stimuli = 2 * torch.rand(number, count, 2, 2, generator=generator) - 1
     first = stimuli[:, :, 0, None] * ((steps >= 2) & (steps < 6))[:, None]
@@ -33,7 +33,7 @@ def trials(number: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def answers(inputs: Tensor) -> Tensor:
-    """What each task asks for, `(6, number, count, LENGTH, 2)`: nothing before the fixation ends but in `report`."""
+    """Compute the targets of all tasks, `(6, number, count, LENGTH, 2)`: except in `report`, 0 until fixation ends."""
     stimuli = inputs[..., 1:]
     after = (torch.arange(LENGTH) >= 10).float()[:, None]
     first, second = stimuli[:, :, 4:5], stimuli[:, :, 8:9]
@@ -51,19 +51,19 @@ def answers(inputs: Tensor) -> Tensor:
 
 
 def task_loss(labels: Tensor) -> PerRNN:
-    """The squared error of each network in its own task."""
+    """Build the squared error of each network on its own task."""
 
     def loss(stack: RNNStack, generator: torch.Generator) -> Tensor:
         inputs = trials(len(stack), TRIALS, generator)
-        wanted = answers(inputs)[labels, torch.arange(len(stack))]
+        targets = answers(inputs)[labels, torch.arange(len(stack))]
         outputs, _ = stack(inputs)
-        return (outputs - wanted).square().mean(dim=(1, 2, 3))
+        return (outputs - targets).square().mean(dim=(1, 2, 3))
 
     return loss
 
 
 def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
-    """Train, fit, and ask each network's nearest neighbour for its task; accuracy by method."""
+    """Train, fit, and predict each network's task from its nearest neighbour; return the accuracy by method."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(NUM_RNNS) % len(TASKS)
     print(f"training {NUM_RNNS} tanh RNNs on {len(TASKS)} tasks")
@@ -73,7 +73,7 @@ def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     config = pretraining(steps=round(scale * 500), sequence_length=16, seed=seed)
     rnn2vec = Rnn2Vec.fit(networks, trials(1, 100, generator)[0].numpy(), config=config)
     print(rnn2vec.report)
-    vectors = beside_baselines(rnn2vec, networks)
+    vectors = vectors_and_baselines(rnn2vec, networks)
     found = {name: neighbour_accuracy(one, labels.numpy()) for name, one in vectors.items()}
     for name, accuracy in found.items():
         print(f"{name}: the nearest network has the same task in {accuracy:.0%} (at random: {1 / len(TASKS):.0%})")

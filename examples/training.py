@@ -1,4 +1,4 @@
-"""What the examples share: hundreds of RNNs trained at once, as one stack, by gradient descent; and baselines."""
+"""Code that the examples share: gradient descent on hundreds of RNNs as one stack, and baselines."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rnn2vec import PretrainConfig, Rnn2Vec, RNNSpec, RNNStack
 from rnn2vec.embedding.fit import CONFIG
 
 PerRNN = Callable[[RNNStack, torch.Generator], Tensor]
-"""The loss of each RNN of a stack, `(N,)`, on examples that it draws."""
+"""A function that draws examples and returns the loss of each RNN of a stack, `(N,)`."""
 
 
 def new_rnns(spec: RNNSpec, number: int, generator: torch.Generator) -> RNNStack:
-    """RNNs with random weights, as PyTorch begins."""
+    """Draw RNNs with random weights, initialized like PyTorch's."""
     flat = torch.rand(number, spec.num_parameters, generator=generator)
     return RNNStack.from_flat(spec, (2 * flat - 1) / spec.hidden_size**0.5)
 
 
 def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, generator: torch.Generator) -> RNNStack:
-    """Train every RNN on a loss of its own. Adam scales each weight by itself, so they do not disturb each other."""
+    """Train every RNN on its own loss; Adam scales each weight separately, so the RNNs do not affect each other."""
     weights = {name: weight.clone().requires_grad_() for name, weight in stack.weights.items()}
     optimizer = torch.optim.Adam(weights.values(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -39,7 +39,7 @@ def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, ge
 
 
 def pretraining(*, steps: int, sequence_length: int, seed: int) -> PretrainConfig:
-    """What `Rnn2Vec.fit` recommends, smaller, for probing sequences of this length."""
+    """Build a smaller version of the default config of `Rnn2Vec.fit`, for probing sequences of this length."""
     return dataclasses.replace(
         CONFIG,
         encoder_options={"hidden_size": 64, "sequence_length": sequence_length},
@@ -51,8 +51,8 @@ def pretraining(*, steps: int, sequence_length: int, seed: int) -> PretrainConfi
     )
 
 
-def beside_baselines(rnn2vec: Rnn2Vec, stack: RNNStack) -> dict[str, np.ndarray]:
-    """The vectors of RNNs, and what else one might take for vectors."""
+def vectors_and_baselines(rnn2vec: Rnn2Vec, stack: RNNStack) -> dict[str, np.ndarray]:
+    """Compute the vectors of RNNs by rnn2vec and by two baselines."""
     return {
         "rnn2vec": rnn2vec.embed(stack),
         "statistics of the weights": statistics(stack),
@@ -61,7 +61,7 @@ def beside_baselines(rnn2vec: Rnn2Vec, stack: RNNStack) -> dict[str, np.ndarray]
 
 
 def statistics(stack: RNNStack) -> np.ndarray:
-    """Mean, variance and quantiles of each weight tensor."""
+    """Compute mean, variance and quantiles of each weight tensor."""
     parts: list[Tensor] = []
     levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     for weight in stack.weights.values():
@@ -72,12 +72,12 @@ def statistics(stack: RNNStack) -> np.ndarray:
 
 
 def standardized(features: np.ndarray) -> np.ndarray:
-    """Each feature with mean 0 and standard deviation 1."""
+    """Scale each feature to mean 0 and standard deviation 1."""
     return (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-8)
 
 
 def neighbour_accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """How often the nearest other RNN has the same label."""
+    """Compute the share of RNNs whose nearest other RNN has the same label."""
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     return float((labels[distances.argmin(axis=1)] == labels).mean())

@@ -1,1 +1,1 @@
-"""The time of a pre-training step and of embedding, for every encoder."""
+"""Time of a pre-training step and of embedding, for every encoder."""

@@ -18,29 +18,30 @@ from rnn2vec.cli.verb import Verb, execute, parse
 
 @dataclass(frozen=True, kw_only=True)
 class BenchEncoders(Verb):
-    """How long does a pre-training step take with each encoder, and how many RNNs a second does it embed?
+    """Measure the time of a pre-training step and the embedding speed of each encoder.
 
-    Measured in turns, beside the machine's floor and the same probing without stacked weights. Take a quiet machine.
+    The encoders are measured in turns and compared with the machine's floor and with probing without stacked weights.
+    Run it on an otherwise idle machine.
     """
 
     encoders: tuple[str, ...] = ()
     """Names of encoders; all by default."""
     workloads: tuple[str, ...] = ("FL", "SM")
-    """FL (formal languages) and SM (tiled sequential MNIST): which of the paper's RNNs and rollouts."""
+    """Workloads with the paper's RNNs and rollouts: FL (formal languages) and SM (tiled sequential MNIST)."""
     preset: str = "paper"
     """Sizes of encoders and emulator: tiny, tour, laptop, recommended or paper."""
     rnns: int = 64
-    """RNNs in a batch."""
+    """Number of RNNs in a batch."""
     rounds: int = 7
-    """Measurements of each encoder."""
+    """Number of measurements of each encoder."""
     threads: int | None = None
-    """Threads of PyTorch; its own choice by default."""
+    """Number of PyTorch's threads; PyTorch's default if omitted."""
     device: str = "cpu"
-    """Where."""
+    """Device to compute on."""
     out: Path | None = None
-    """Base name of files for the results: OUT.json and OUT.md."""
+    """Base name of the result files OUT.json and OUT.md."""
     seed: int = 0
-    """Of weights and rollouts."""
+    """Seed of weights and rollouts."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show a table for each workload."""

@@ -1,17 +1,18 @@
-"""How long encoders take, beside what they cannot do without and beside the straightforward way to write them.
+"""Time of pre-training steps and of embedding, compared with a lower bound and with a straightforward implementation.
 
-A pre-training step is what a user waits for: outputs of a batch of RNNs on their rollouts, representations, emulation,
-loss, gradients, clipping, AdamW. It is measured on RNNs with random weights (the arithmetic is the same) of the
-paper's two kinds. Beside it stand
+The time that matters to a user is that of a pre-training step: outputs of a batch of RNNs on their rollouts,
+representations, emulation, loss, gradients, clipping, AdamW. It is measured on RNNs with random weights (the arithmetic
+is the same) of the paper's two kinds, and compared with
 
-- the *floor*: the step's matrix products at the machine's peak, measured in the same round: that of one large product
-  or of one wide fused LSTM layer, whichever is faster (PyTorch computes the two with different libraries, and on some
-  processors one is twice as fast as the other). Nothing can be faster without computing less;
-- the *emulator alone*, on constant vectors: what every encoder's step contains;
-- *per module*: the same probing encoder, while the probed RNNs are `torch.nn` modules under `torch.func.vmap` and
-  `functional_call`, as one would write it without stacked weights.
+- the *floor*: the time of the step's matrix products at the machine's peak, measured in the same round. The peak is
+  that of one large product or of one wide fused LSTM layer, whichever is faster (PyTorch computes the two with
+  different libraries, and on some processors one is twice as fast as the other). No implementation of the same
+  products can be faster;
+- the *emulator alone* on constant vectors, which is part of every encoder's step;
+- *per module*: the same probing encoder with the probed RNNs as `torch.nn` modules under `torch.func.vmap` and
+  `functional_call`, the obvious implementation without stacked weights.
 
-Candidates take turns, round by round, so that a machine's ups and downs meet all of them.
+Candidates are measured in turns, round by round, so that fluctuations of the machine affect all of them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 PER_MODULE = "per module"
-"""What is added to an encoder's name where the probed RNNs are modules under `vmap`."""
+"""Suffix of an encoder's name if the probed RNNs are modules under `vmap`."""
 _PEAK_SIZE = 1024
 _PROBING = ("noninteractive-probing", "interactive-probing")
 
@@ -55,9 +56,9 @@ class Workload:
     spec: RNNSpec
     interface: Interface
     num_steps: int
-    """Steps of a rollout."""
+    """Number of steps of a rollout."""
     num_probes: int
-    """Probes of a probing sequence."""
+    """Number of probes of a probing sequence."""
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -79,7 +80,7 @@ WORKLOADS: dict[str, Workload] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """Repeated measurements of one thing."""
+    """Median, smallest and largest of repeated measurements."""
 
     median: float
     low: float
@@ -87,36 +88,36 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """Median, smallest and largest."""
+        """Summarize measurements."""
         return cls(float(np.median(values)), min(values), max(values))
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One encoder on one workload."""
+    """The speed of an encoder on one workload."""
 
     parameters: int
-    """Of the encoder."""
+    """Number of parameters of the encoder."""
     step_ms: Spread
-    """Milliseconds of a pre-training step."""
+    """Time of a pre-training step, in milliseconds."""
     floor_ms: float
-    """Of its matrix products alone, at the machine's peak."""
+    """Time of its matrix products at the machine's peak, in milliseconds."""
     embedded_per_second: Spread | None
-    """RNNs; None for the emulator alone."""
+    """Number of RNNs embedded per second; None for the emulator alone."""
 
 
 @dataclass(frozen=True)
 class SpeedTable:
-    """All encoders on one workload, measured in turns."""
+    """The speed of all encoders on one workload, measured in turns."""
 
     rnns: int
-    """In a batch."""
+    """Number of RNNs in a batch."""
     threads: int
-    """Of PyTorch."""
+    """Number of PyTorch's threads."""
     peak_gflops: Spread
-    """Billions of operations per second of the fastest large computation, which floors are computed with."""
+    """Peak of the machine, in billions of floating-point operations per second, from which floors are computed."""
     rows: Mapping[str, Speed]
-    """By encoder; `emulator alone`, and `<encoder>, per module`."""
+    """Speeds by encoder, with `emulator alone` and `<encoder>, per module`."""
 
 
 def measure_speed(
@@ -134,16 +135,16 @@ def measure_speed(
 
     Args:
         workload: `FL` or `SM`.
-        names: encoders.
-        size: the preset that gives the sizes of encoders and emulator.
-        rnns: in a batch.
-        rounds: times that each candidate is measured, after one that is not counted.
-        device: where.
-        seed: of weights and rollouts.
-        progress: told of every measurement.
+        names: names of encoders.
+        size: preset that determines the sizes of encoders and emulator.
+        rnns: number of RNNs in a batch.
+        rounds: number of measurements of each candidate, after a warm-up.
+        device: device to compute on.
+        seed: seed of weights and rollouts.
+        progress: callback that receives the number of measurements done.
 
     Raises:
-        UsageError: an unknown workload or encoder, or less than one RNN or round.
+        UsageError: if the workload or an encoder is unknown, or there is less than one RNN or round.
     """
     if workload not in WORKLOADS:
         raise unknown_name("workload", workload, WORKLOADS)
@@ -171,7 +172,7 @@ def _in_turns(bench: _Bench, candidates: dict[str, _Candidate], rounds: int, pro
 
 
 class _Bench:
-    """A batch of RNNs with rollouts, and what it takes to train on them."""
+    """A batch of RNNs with rollouts, from which candidates are built."""
 
     def __init__(self, workload: Workload, size: str, num_rnns: int, device: torch.device, seed: int) -> None:
         self.workload, self.size, self.num_rnns, self.device, self.seed = workload, size, num_rnns, device, seed
@@ -184,7 +185,7 @@ class _Bench:
             self._layer = nn.LSTM(_PEAK_SIZE, _PEAK_SIZE).to(device)
 
     def candidate(self, name: str, *, per_module: bool = False, timed_embedding: bool = True) -> _Candidate:
-        """An encoder with new weights, ready to be measured."""
+        """Build an encoder with new weights, ready to be measured."""
         options: dict[str, Any] = {**preset(self.size, name).encoder_options}
         if name in _PROBING:
             options.setdefault("sequence_length", self.workload.num_probes)
@@ -196,8 +197,8 @@ class _Bench:
 
     @torch.no_grad()
     def peak_gflops(self) -> float:
-        """The speed of one large product, or of one wide LSTM layer where that is faster."""
-        steps = self._matrix.expand(4, -1, -1)  # of many sequences: weights are laid out anew before the first one
+        """Measure the speed of one large product or one wide LSTM layer, whichever is faster."""
+        steps = self._matrix.expand(4, -1, -1)  # many sequences, since weights are repacked before the first step
         return max(self._gflops(lambda: self._matrix @ self._matrix), self._gflops(lambda: self._layer(steps)[0]))
 
     def _gflops(self, compute: Callable[[], Tensor]) -> float:
@@ -228,7 +229,7 @@ class _Candidate:
         self._operations = 0
 
     def measure(self) -> None:
-        """Once: a step, and an embedding of all RNNs. The first time warms up, and counts operations."""
+        """Time one step and one embedding of all RNNs; the first call only warms up and counts operations."""
         if not self._operations:
             with FlopCounterMode(display=False, custom_mapping=_FUSED_LSTM) as counter:
                 self._step()
@@ -239,7 +240,7 @@ class _Candidate:
         self._embeddings.append(_seconds(self._embed))
 
     def result(self, peak_gflops: float) -> Speed:
-        """What all rounds said."""
+        """Summarize all rounds."""
         speeds = [self._bench.num_rnns / seconds for seconds in self._embeddings]
         return Speed(
             count_parameters(self._encoder),
@@ -273,12 +274,12 @@ class _Candidate:
 
 
 def _fused_lstm_operations(inputs: Any, weight_ih: Any, weight_hh: Any, *_: Any, **__: Any) -> int:
-    """Of the products in one layer of an LSTM that PyTorch runs as a single fused operation, from the shapes."""
+    """Count the operations of the products in an LSTM layer that PyTorch runs as one fused operation, from shapes."""
     rows = inputs[0] * inputs[1]
     return 2 * rows * (math.prod(weight_ih) + math.prod(weight_hh))
 
 
-# PyTorch's counter does not know the layer that a CPU runs; its backward has twice the products.
+# PyTorch's counter does not support the fused layer used on CPUs; its backward pass has twice the products.
 _FUSED_LSTM = {
     torch.ops.aten.mkldnn_rnn_layer: _fused_lstm_operations,
     torch.ops.aten.mkldnn_rnn_layer_backward: lambda *shapes, **options: 2 * _fused_lstm_operations(*shapes, **options),
@@ -300,12 +301,12 @@ def _rollouts(workload: Workload, num_rnns: int, generator: torch.Generator) -> 
 
 
 class PerModuleBlackBox:
-    """LSTMs as `torch.nn` modules that step under `vmap` and `functional_call`: what the stack is compared with.
+    """LSTMs as `torch.nn` modules that step under `vmap` and `functional_call`, for comparison with the stack.
 
     Args:
-        stack: LSTMs.
-        input_kind: what their inputs are.
-        output_kind: what their outputs are.
+        stack: the LSTMs.
+        input_kind: kind of their inputs.
+        output_kind: kind of their outputs.
     """
 
     def __init__(self, stack: RNNStack, *, input_kind: Kind, output_kind: Kind) -> None:
@@ -325,12 +326,12 @@ class PerModuleBlackBox:
         self._weights = weights
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """One step of every sequence: inputs `(N, B, I)` to outputs `(N, B, O)`, and the next state."""
+        """Advance every sequence by one step: inputs `(N, B, I)` to outputs `(N, B, O)` and the next state."""
         return self._all(self._weights, inputs, state)
 
 
 class _LSTM(nn.Module):
-    """One LSTM that steps, made of linear layers: `vmap` knows no rule for PyTorch's own cell."""
+    """An LSTM that steps, built from linear layers, since `vmap` does not support PyTorch's own cell."""
 
     def __init__(self, spec: RNNSpec) -> None:
         super().__init__()
@@ -342,7 +343,7 @@ class _LSTM(nn.Module):
 
     @staticmethod
     def name_of(name: str) -> str:
-        """`rnn.weight_ih_l0` is called `ih.0.weight` here."""
+        """Translate a parameter's name, such as `rnn.weight_ih_l0` to `ih.0.weight`."""
         return re.sub(r"rnn\.(weight|bias)_(ih|hh)_l(\d+)", r"\2.\3.\1", name)
 
     def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -1,4 +1,4 @@
-"""How long encoders take as a Markdown table, for the documentation and the terminal."""
+"""Speed of encoders as a Markdown table, for the documentation and the terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rnn2vec.report.markdown import markdown_table
 
 
 def speed_markdown(tables: Mapping[str, SpeedTable]) -> str:
-    """A table for each workload.
+    """Format a table for each workload.
 
     Args:
-        tables: by workload, as `benchmarks.encoders.speed.measure_speed` makes them.
+        tables: results of `benchmarks.encoders.speed.measure_speed`, by workload.
     """
     return "\n\n".join(_one(name, table) for name, table in tables.items()) + "\n"
 
@@ -20,10 +20,12 @@ def speed_markdown(tables: Mapping[str, SpeedTable]) -> str:
 def _one(workload: str, table: SpeedTable) -> str:
     head = (
         f"**{workload}**, batches of {table.rnns}, {table.threads} threads: median (smallest..largest). The floor is "
-        f"the step's matrix products at {table.peak_gflops.median:.0f} GFLOP/s, the most that a large product or LSTM "
-        "layer reaches here."
+        f"the step's matrix products at {table.peak_gflops.median:.0f} GFLOP/s, the peak of a large product or LSTM "
+        "layer on this machine."
     )
-    columns = ["", "parameters", "ms a pre-training step", "floor, ms", "x floor", "RNNs embedded a second", "beside"]
+    columns = [
+        "", "parameters", "ms per pre-training step", "floor, ms", "x floor", "RNNs embedded per second", "comparison"
+    ]  # fmt: skip
     return f"{head}\n\n{markdown_table(columns, [_row(name, table) for name in table.rows])}"
 
 
@@ -36,12 +38,12 @@ def _row(name: str, table: SpeedTable) -> list[str]:
         f"{speed.floor_ms:.0f}",
         f"{speed.step_ms.median / speed.floor_ms:.2f}" if speed.floor_ms else "",
         _spread(speed.embedded_per_second) if speed.embedded_per_second else "",
-        _beside(speed, table.rows.get(name.removesuffix(f", {PER_MODULE}"))),
+        _ratio(speed, table.rows.get(name.removesuffix(f", {PER_MODULE}"))),
     ]
 
 
-def _beside(speed: Speed, stacked: Speed | None) -> str:
-    """How much longer a per-module step takes than the stacked one of the same encoder."""
+def _ratio(speed: Speed, stacked: Speed | None) -> str:
+    """Compare a per-module step with the stacked one of the same encoder."""
     if stacked is None or stacked is speed:
         return ""
     return f"{speed.step_ms.median / stacked.step_ms.median:.2f} x the step of the stack"

@@ -1,1 +1,1 @@
-"""How fast zoos are trained, beside what a user would take instead, in one run."""
+"""Speed of training zoos, compared with the alternatives that a user has in the same run."""

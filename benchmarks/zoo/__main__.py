@@ -1,4 +1,4 @@
-"""`python -m benchmarks.zoo`: how fast zoos are trained."""
+"""`python -m benchmarks.zoo`: speed of training zoos."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _MEMORY_RUNS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class BenchZoo(Verb):
-    """How fast zoos are trained here, beside one torch.nn module per process, stacked torch and JAX.
+    """Measure the speed of training zoos, compared with a torch.nn module per process, stacked torch and JAX.
 
-    Everybody trains the paper's RNNs (LSTM 2x32, batches of 32), drawing batches included, in turns. On a GPU these are
-    our kernels in Triton, and stacked torch.
+    All contenders train the paper's RNNs (LSTM 2x32, batches of 32), drawing batches included, in turns. On a GPU the
+    contenders are our Triton kernels and stacked torch.
     """
 
     family: tyro.conf.Positional[str] = "formal-languages"
-    """Whose RNNs: formal-languages or tiled-mnist."""
+    """Task family of the RNNs: formal-languages or tiled-mnist."""
     turns: int = 7
-    """Times that everybody is measured."""
+    """Number of measurements of each contender."""
     seconds: float = 2.0
-    """How long everybody trains per turn, about."""
+    """Approximate training time of each contender per turn, in seconds."""
     device: str = "cpu"
-    """Where: cpu, or a GPU such as cuda."""
+    """Device: cpu, or a GPU such as cuda."""
     scale: bool = False
-    """Also twice the runs, twice the steps, and one core against all."""
+    """Also measure twice the runs, twice the steps, and one core against all."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, and show the table."""
+        """Measure and show the table."""
         from benchmarks.zoo.measure import compare, render
 
         if self.turns < 1 or self.seconds <= 0:
@@ -45,7 +45,7 @@ class BenchZoo(Verb):
                 f"--turns {self.turns} --seconds {self.seconds:g}", remedy="give at least 1 turn of some length."
             )
         if self.scale and self.device != "cpu":
-            raise UsageError(f"--scale --device {self.device}", remedy="leave out one: it is numba that is scaled.")
+            raise UsageError(f"--scale --device {self.device}", remedy="omit one: --scale measures numba.")
         with terminal.progress(f"bench zoo {self.family}") as progress:
             comparison = compare(
                 self.family, turns=self.turns, seconds=self.seconds, device=self.device, progress=progress

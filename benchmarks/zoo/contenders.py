@@ -1,7 +1,7 @@
-"""Who trains in a benchmark. All get the same work; what they make of it is their own business.
+"""The contenders of a benchmark, which all do the same work.
 
-The alternatives are written as somebody would who knows the library: the data is on hand, no Python between updates
-that is not needed, one thread per process where processes share the cores.
+The alternatives are written as an expert in the respective library would write them: the data is in memory, there is no
+unnecessary Python between updates, and processes that share the cores use one thread each.
 """
 
 from __future__ import annotations
@@ -28,39 +28,43 @@ RATE, DECAY = 0.003, 1e-4
 
 
 class Contender(ABC):
-    """Trains RNNs as fast as it can, drawing batches included."""
+    """An implementation of training, including drawing batches.
+
+    Args:
+        name: name for the table.
+        rows: number of batch rows that it computes.
+    """
 
     is_ours: ClassVar[bool] = False
-    """Whether it is a backend of this library."""
+    """True for a backend of this library."""
 
     def __init__(self, name: str, rows: int = BATCH_SIZE) -> None:
         self.name = name
         self.rows = rows
-        """Rows of a batch that it computes on."""
 
     @abstractmethod
     def run(self, updates: int) -> int:
-        """Make so many updates of each RNN it trains; return the model-steps made (RNNs times updates)."""
+        """Make `updates` updates of each RNN; return the number of model-steps (RNNs times updates)."""
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to give back)
-        """Give back processes."""
+    def close(self) -> None:  # noqa: B027 (most hold no resources)
+        """Release processes."""
 
 
 def initial_weights(spec: RNNSpec, number: int) -> Float32[np.ndarray, "N P"]:
-    """Flat weights of so many RNNs at PyTorch's start."""
+    """Draw the flat weights of N RNNs as PyTorch initializes them."""
     bound = spec.hidden_size**-0.5
     drawn = numpy_generator(0, "bench", "weights").uniform(-bound, bound, (number, spec.num_parameters))
     return drawn.astype(np.float32)
 
 
 class BackendContender(Contender):
-    """A backend of ours, fed as a build feeds it.
+    """A backend of this library, with batches as in a build.
 
     Args:
-        name: for the table.
+        name: name for the table.
         backend: the backend.
-        workload: what is trained.
-        merged: whether equal draws become one weighted row, as in a build.
+        workload: the runs to train.
+        merged: merge equal draws into one weighted row, as a build does.
     """
 
     is_ours = True
@@ -74,7 +78,7 @@ class BackendContender(Contender):
         self._generators = [numpy_generator(0, "bench", run) for run in range(number)]
 
     def run(self, updates: int) -> int:
-        """See `Contender.run`."""
+        """Train; see `Contender.run`."""
         number = len(self._workload.examples)
         for start in range(0, updates, STEPS_PER_CALL):
             count = min(STEPS_PER_CALL, updates - start)
@@ -85,17 +89,17 @@ class BackendContender(Contender):
 
 
 class StackedTorch(BackendContender):
-    """All RNNs as batched products in torch, 32 rows each: what `torch.func.vmap` over a cell comes down to."""
+    """All RNNs as batched products in torch, 32 rows each, which is equivalent to `torch.func.vmap` over a cell."""
 
     is_ours = False
 
 
 class OneModulePerProcess(Contender):
-    """`torch.nn.LSTM` and `torch.optim.AdamW`, one RNN in each of as many processes as there are cores.
+    """`torch.nn.LSTM` and `torch.optim.AdamW`, with one RNN per process and one process per core.
 
     Args:
-        workload: what is trained; process i trains run i.
-        num_processes: as many as cores.
+        workload: the runs to train; process i trains run i.
+        num_processes: number of processes.
     """
 
     def __init__(self, workload: Workload, num_processes: int) -> None:
@@ -112,7 +116,7 @@ class OneModulePerProcess(Contender):
             self._processes.append(process)
 
     def run(self, updates: int) -> int:
-        """See `Contender.run`."""
+        """Train; see `Contender.run`."""
         for pipe in self._pipes:
             pipe.send(updates)
         for pipe in self._pipes:
@@ -128,7 +132,7 @@ class OneModulePerProcess(Contender):
 
 
 def _serve(pipe: Connection, spec: RNNSpec, inputs: Float[np.ndarray, "E T I"], targets: np.ndarray) -> None:
-    """In a process of its own: train as often as asked, until asked for 0 updates."""
+    """Train in a separate process on request, until 0 updates are requested."""
     torch.set_num_threads(1)
     train = module_trainer(spec, inputs, targets)
     while updates := pipe.recv():
@@ -139,7 +143,7 @@ def _serve(pipe: Connection, spec: RNNSpec, inputs: Float[np.ndarray, "E T I"], 
 def module_trainer(
     spec: RNNSpec, inputs: Float[np.ndarray, "E T I"], targets: np.ndarray
 ) -> Callable[[int], torch.nn.Module]:
-    """The usual training loop; a call makes some updates and returns the module."""
+    """Build the usual training loop: a function that makes a number of updates and returns the module."""
     (net,) = RNNStack.from_flat(spec, torch.from_numpy(initial_weights(spec, 1))).to_modules()
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     all_inputs, all_targets = torch.from_numpy(inputs), torch.from_numpy(targets)

@@ -1,10 +1,10 @@
 """The contender in JAX, an optional library: many updates of all RNNs in one compiled function.
 
-Written as fast as we could make it without a kernel of our own: the examples lie on the device, the state is donated,
-`lax.scan` goes over time and over updates, AdamW is compiled with the rest, and each core is a device of its own with
-its share of the RNNs. How an RNN meets the others is the choice of whoever writes such a loop, so both ways take part:
-`vmap` makes each update of all RNNs at once, `lax.map` lets one RNN after another make its updates and so keeps that
-one's weights in the cache. Tried and slower: unrolling the scan over time (3 to 5 times), `lax.map` within each update.
+This is the fastest version that we found without custom kernels: the examples are on the device, the state is donated,
+`lax.scan` runs over time and over updates, AdamW is compiled with the rest, and each core is a separate device with its
+share of the RNNs. There are two ways to combine RNNs, and both are measured: `vmap` makes each update for all RNNs at
+once; `lax.map` makes all updates of one RNN after another, which keeps its weights in the cache. Unrolling the scan
+over time (3 to 5 times) and `lax.map` within each update were slower.
 """
 
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportAttributeAccessIssue=false
@@ -25,7 +25,7 @@ from rnn2vec.execution.cores import usable_cores
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.backends.base import BETAS, EPSILON
 
-jax.config.update("jax_num_cpu_devices", usable_cores())  # before anything is computed, else all cores are one device
+jax.config.update("jax_num_cpu_devices", usable_cores())  # before the first computation, or all cores are one device
 
 
 class JaxContender(Contender):
@@ -33,11 +33,11 @@ class JaxContender(Contender):
 
     Args:
         how: `"vmap"` or `"lax.map"`, see the module.
-        workload: what is trained.
+        workload: the runs to train.
     """
 
     UPDATES_PER_CALL = 10
-    """Compiled into one call; more make no difference to the speed."""
+    """Number of updates compiled into one call; a larger number is not faster."""
 
     def __init__(self, how: Literal["vmap", "lax.map"], workload: Workload) -> None:
         super().__init__(f"jax, {how}")
@@ -54,12 +54,12 @@ class JaxContender(Contender):
         self._examples = put(_stacked_examples(workload))
         every_rnn = _updates_side_by_side if how == "vmap" else _updates_in_turn
         train = functools.partial(every_rnn, spec.num_layers, self.UPDATES_PER_CALL)
-        # Nothing is exchanged between devices, so there is nothing to check about copies that should agree.
+        # Devices exchange nothing, so there are no replicated values whose equality could be checked.
         sharded = jax.shard_map(train, mesh=mesh, in_specs=each, out_specs=each, check_vma=False)
         self._train = jax.jit(sharded, donate_argnums=0)
 
     def run(self, updates: int) -> int:
-        """See `Contender.run`."""
+        """Train; see `Contender.run`."""
         calls = max(updates // self.UPDATES_PER_CALL, 1)
         for _ in range(calls):
             self._state = self._train(self._state, self._examples)
@@ -68,7 +68,7 @@ class JaxContender(Contender):
 
 
 def _stacked_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everybody's inputs and targets, as many for each run, and how many are real: what pads them is never drawn."""
+    """Stack the inputs and targets of all runs, padded to one size, with the number of real examples of each run."""
 
     def pad(array: np.ndarray) -> np.ndarray:
         return np.concatenate([array, np.repeat(array[:1], workload.most - len(array), axis=0)])
@@ -79,7 +79,7 @@ def _stacked_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def loss(num_layers: int, weights: Any, inputs: Any, targets: Any) -> Any:
-    """Mean cross-entropy of one LSTM over a batch, `(B, T, I)` and `(B, T)`; names of weights are PyTorch's."""
+    """Compute the mean cross-entropy of an LSTM, with weights under PyTorch's names, over `(B, T, I)` and `(B, T)`."""
     x = jnp.swapaxes(inputs, 0, 1)
     for layer in range(num_layers):
         recurrent = weights[f"rnn.weight_hh_l{layer}"].T
@@ -91,7 +91,7 @@ def loss(num_layers: int, weights: Any, inputs: Any, targets: Any) -> Any:
 
 
 def _cell(recurrent: Any, carry: Any, x: Any) -> Any:
-    """One time step; of the gates, `x` is what the input contributes."""
+    """Compute one time step; `x` is the input's contribution to the gates."""
     hidden, memory = carry
     i, f, g, o = jnp.split(x + hidden @ recurrent, 4, axis=-1)
     memory = jax.nn.sigmoid(f) * memory + jax.nn.sigmoid(i) * jnp.tanh(g)
@@ -100,7 +100,7 @@ def _cell(recurrent: Any, carry: Any, x: Any) -> Any:
 
 
 def update(num_layers: int, state: Any, examples: Any) -> Any:
-    """One update of one RNN on a batch that is drawn here: weights, both moments, step and key."""
+    """Make one update of one RNN on a new batch; the state is weights, both moments, step and key."""
     weights, first, second, step, key = state
     inputs, targets, count = examples
     key, now = jax.random.split(key)
@@ -117,13 +117,13 @@ def update(num_layers: int, state: Any, examples: Any) -> Any:
 
 
 def _updates_side_by_side(num_layers: int, number: int, state: Any, examples: Any) -> Any:
-    """Each update of all RNNs at once."""
+    """Make each update for all RNNs at once."""
     every_rnn = jax.vmap(functools.partial(update, num_layers))
     return jax.lax.scan(lambda now, _: (every_rnn(now, examples), None), state, length=number)[0]
 
 
 def _updates_in_turn(num_layers: int, number: int, state: Any, examples: Any) -> Any:
-    """All updates of one RNN, then those of the next."""
+    """Make all updates of one RNN, then those of the next."""
 
     def one_rnn(rnn: Any) -> Any:
         start, own = rnn

@@ -1,7 +1,7 @@
-"""Measure contenders against each other: in turns, several times, in one process.
+"""Comparison of contenders, measured several times in turns in one process.
 
-Other programs slow a machine down for seconds at a time. In turns, that hits all alike, and what is compared is the
-ratio within each turn. What the machine reaches in products alone is measured in the same turns (`peaks`).
+Other programs slow a machine down for seconds at a time. Measuring in turns spreads this over all contenders, and
+ratios are taken within each turn. The machine's peak for matrix products is measured in the same turns (`peaks`).
 """
 
 from __future__ import annotations
@@ -27,61 +27,61 @@ from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.backends.triton_backend import TritonBackend
 
 NUM_RUNS = 32
-"""RNNs that contenders train side by side where they can: a shard."""
+"""Number of RNNs that contenders train in parallel if they can: a shard."""
 NUM_RUNS_ON_GPU = 1000
-"""The same on a GPU, where a shard is a whole zoo: a program for each RNN, and hundreds run at once."""
+"""Number of RNNs on a GPU, where a shard is a whole zoo: hundreds of programs, one per RNN, run at once."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Model-steps per second of one contender, over all turns."""
+    """The speed of one contender over all turns."""
 
     name: str
-    """Who."""
+    """Name of the contender."""
     is_ours: bool
-    """Whether it is a backend of this library."""
+    """True for a backend of this library."""
     rates: tuple[float, ...]
     """Model-steps per second in each turn."""
     gflops: float
-    """Arithmetic of its matrix products per second, at the median."""
+    """Median speed of its matrix products, in billions of floating-point operations per second."""
     shares: dict[str, float]
-    """Of each peak, by its name, at the medians."""
+    """Share of each peak that the median speed reaches, by the peak's name."""
 
     @property
     def median(self) -> float:
-        """The rate in the middle."""
+        """Median of the rates, in model-steps per second."""
         return float(np.median(self.rates))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All contenders on one workload."""
+    """The speeds of all contenders on one workload."""
 
     family: str
-    """Whose RNNs."""
+    """Task family of the RNNs."""
     cores: int
-    """Cores used."""
+    """Number of cores used."""
     peak: str
-    """The product whose peaks these are, and where it was computed."""
+    """Description of the product whose peaks were measured."""
     speeds: tuple[Speed, ...]
-    """The contenders'."""
+    """Speeds of the contenders."""
     peaks: dict[str, tuple[float, ...]]
-    """GFLOP/s of that product in each turn, by the name of the way."""
+    """Speed of that product in each turn, in GFLOP/s, by its implementation or precision."""
     skipped: tuple[str, ...]
-    """Who could not take part, and why."""
+    """Contenders that could not be measured, with reasons."""
 
     @property
     def best_alternative(self) -> Speed:
-        """The fastest that is not ours, at the median."""
+        """The contender with the largest median rate that is not a backend of this library."""
         return max((one for one in self.speeds if not one.is_ours), key=lambda one: one.median)
 
     def ratios(self, name: str) -> Float[np.ndarray, " R"]:
-        """How many times as fast as the best alternative a contender was, turn by turn."""
+        """Compute a contender's speed relative to the best alternative in each turn."""
         (ours,) = (one for one in self.speeds if one.name == name)
         return np.array(ours.rates) / np.array(self.best_alternative.rates)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """Return the comparison as JSON-ready values."""
         ours = [one.name for one in self.speeds if one.is_ours]
         ratios = {name: [round(float(ratio), 3) for ratio in self.ratios(name)] for name in ours}
         return {
@@ -99,24 +99,24 @@ class Comparison:
 
 
 def compare(family: str, *, turns: int, seconds: float, device: str = "cpu", progress: Progress = silent) -> Comparison:
-    """Let everybody train the same in turns.
+    """Let all contenders train the same runs in turns.
 
     Args:
-        family: whose RNNs, see `workload`.
-        turns: times that each is measured.
-        seconds: how long each trains per turn, about.
-        device: `"cpu"`, or a GPU such as `"cuda"`; each has contenders and a peak of its own.
-        progress: told of the turns.
+        family: task family of the RNNs, see `workload`.
+        turns: number of measurements of each contender.
+        seconds: approximate training time of each contender per turn, in seconds.
+        device: `"cpu"`, or a GPU such as `"cuda"`, which has its own contenders and peak.
+        progress: callback that receives the number of turns done.
 
     Raises:
-        UsageError: no such family, or no such device here.
+        UsageError: if the family or the device is not available.
     """
     on_cpu, cores = device == "cpu", usable_cores()
     work = workload(family, NUM_RUNS if on_cpu else NUM_RUNS_ON_GPU)
     contenders, skipped = _contenders(work, cores) if on_cpu else _contenders_on_gpu(work, device)
     peak = SmallProduct(cores) if on_cpu else LargeProduct(device)
     try:
-        with torch_threads(cores):  # whatever the environment says: this is a comparison
+        with torch_threads(cores):  # overrides the environment, for a fair comparison
             rates, peaks = _measure(contenders, peak, turns, seconds, progress)
     finally:
         for one in contenders:
@@ -136,7 +136,7 @@ def _speed(one: Contender, work: Workload, rates: Sequence[float], peaks: dict[s
 def _measure(
     contenders: Sequence[Contender], peak: Peak, turns: int, seconds: float, progress: Progress
 ) -> tuple[list[list[float]], dict[str, list[float]]]:
-    """Rates of each contender, and GFLOP/s of the bare product, turn by turn."""
+    """Measure the rates of each contender and the GFLOP/s of the bare product in each turn."""
     updates = [updates_for(one, seconds) for one in contenders]
     rates: list[list[float]] = [[] for _ in contenders]
     peaks: dict[str, list[float]] = {name: [] for name in peak.names}
@@ -150,7 +150,7 @@ def _measure(
 
 
 def _contenders(work: Workload, cores: int) -> tuple[list[Contender], list[str]]:
-    """Ours first; then what a user would take."""
+    """Build the contenders on a CPU, our backends first; return them with reasons for missing ones."""
     contenders: list[Contender] = [
         *_merged_and_not("numba", NumbaBackend(), work),
         BackendContender("torch", TorchBackend(), work, merged=True),
@@ -165,7 +165,7 @@ def _contenders(work: Workload, cores: int) -> tuple[list[Contender], list[str]]
 
 
 def _contenders_on_gpu(work: Workload, device: str) -> tuple[list[Contender], list[str]]:
-    """Ours first; then batched products in torch."""
+    """Build the contenders on a GPU, our backends first; return them with reasons for missing ones."""
     torch_backend, kernels = TorchBackend(device), TritonBackend(device)
     contenders: list[Contender] = [
         BackendContender("torch", torch_backend, work, merged=True),
@@ -178,7 +178,7 @@ def _contenders_on_gpu(work: Workload, device: str) -> tuple[list[Contender], li
 
 
 def _merged_and_not(name: str, backend: Backend, work: Workload) -> list[Contender]:
-    """A backend as in a build, and on as many rows as the alternatives where that is something else."""
+    """Build a contender with a backend as in a build, and one with as many rows as the alternatives if these differ."""
     contenders: list[Contender] = [BackendContender(name, backend, work, merged=True)]
     if work.most <= BATCH_SIZE:
         contenders.append(BackendContender(f"{name}, {BATCH_SIZE} distinct rows", backend, work, merged=False))
@@ -192,7 +192,7 @@ def _rate(contender: Contender, updates: int) -> float:
 
 
 def updates_for(contender: Contender, seconds: float) -> int:
-    """So many updates that they take about so long; it compiles and warms up on the way."""
+    """Choose a number of updates that takes about `seconds`; this also compiles and warms up the contender."""
     contender.run(10)
     started = time.perf_counter()
     contender.run(10)
@@ -200,7 +200,7 @@ def updates_for(contender: Contender, seconds: float) -> int:
 
 
 def render(comparison: Comparison) -> str:
-    """The comparison as a Markdown table, with a line for who did not take part."""
+    """Format the comparison as a Markdown table, with a line for each contender that was not measured."""
     of_peaks = " | ".join(f"of the product by {name}" for name in comparison.peaks)
     lines = [f"| | model-steps/s | spread | GFLOP/s | {of_peaks} | to the best alternative |"]
     lines.append("|---" * (5 + len(comparison.peaks)) + "|")
@@ -214,4 +214,4 @@ def render(comparison: Comparison) -> str:
         )
     peaks = ", ".join(f"{name} {np.median(values):,.0f}" for name, values in comparison.peaks.items())
     lines += ["", f"{comparison.peak}, GFLOP/s: {peaks}"]
-    return "\n".join([*lines, *(f"left out: {one}" for one in comparison.skipped)])
+    return "\n".join([*lines, *(f"skipped: {one}" for one in comparison.skipped)])

@@ -1,4 +1,4 @@
-"""What a machine reaches at most: matrix products and nothing else, measured in the same turns as the contenders."""
+"""Peak speed of a machine: bare matrix products, measured in the same turns as the contenders."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import torch
 
 
 class Peak(ABC):
-    """A product that can be measured in several ways."""
+    """A matrix product that can be computed in several ways."""
 
     what: str
-    """The product and where it is computed."""
+    """Description of the product and the hardware."""
     names: ClassVar[tuple[str, ...]]
-    """The ways."""
+    """Names of the ways to compute it."""
 
     @abstractmethod
     def gflops(self, name: str) -> float:
-        """Billions of operations per second in one of the ways."""
+        """Measure one way of computing the product, in billions of floating-point operations per second."""
 
 
 class SmallProduct(Peak):
-    """32x32 @ 32x128, the largest product that an RNN of 32 units consists of, on all cores at once.
+    """The product 32x32 @ 32x128, the largest in an RNN with 32 hidden units, on all cores at once.
 
-    By BLAS on a thread per core, and by our own product, which is faster.
+    It is computed by BLAS with a thread per core, and by our own kernel, which is faster.
 
     Args:
-        cores: threads.
+        cores: number of threads.
     """
 
     names = ("blas", "ours")
     SHAPE = (32, 32, 128)
     TIMES = 2000
-    """Products in a measurement, on each core."""
+    """Number of products per measurement on each core."""
 
     def __init__(self, cores: int) -> None:
         from rnn2vec.rnn.kernels.products import repeated_products
@@ -53,7 +53,7 @@ class SmallProduct(Peak):
             function(*self._matrices[0], 1)
 
     def gflops(self, name: str) -> float:
-        """See `Peak.gflops`."""
+        """Measure; see `Peak.gflops`."""
         from threadpoolctl import threadpool_limits
 
         def work(matrices: Sequence[np.ndarray]) -> None:
@@ -68,19 +68,19 @@ class SmallProduct(Peak):
 
 
 class LargeProduct(Peak):
-    """A large float32 product on a GPU, by torch: in full precision, as our backends compute, and in TF32.
+    """A large float32 product by torch on a GPU: in full precision, as in our backends, and in TF32.
 
-    A small one would measure how fast kernels start.
+    A small product would measure the launch time of kernels.
 
     Args:
-        device: such as `"cuda"`.
+        device: device such as `"cuda"`.
     """
 
     names = ("float32", "TF32")
     SIZE = 8192
-    """Rows and columns: 1.1 TFLOP a product."""
+    """Number of rows and columns, 1.1 TFLOP per product."""
     TIMES = 20
-    """Products in a measurement."""
+    """Number of products per measurement."""
 
     def __init__(self, device: str) -> None:
         self._matrix = torch.full((self.SIZE, self.SIZE), 1 / self.SIZE, device=device)
@@ -88,7 +88,7 @@ class LargeProduct(Peak):
         self.what = f"{self.SIZE}x{self.SIZE} product on {where}"
 
     def gflops(self, name: str) -> float:
-        """See `Peak.gflops`."""
+        """Measure; see `Peak.gflops`."""
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if name == "TF32" else "highest")
         try:

@@ -1,4 +1,4 @@
-"""How the time of training grows with the work, and shrinks with the cores."""
+"""Scaling of the training time with the amount of work and the number of cores."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 
 @dataclass(frozen=True)
 class Scaling:
-    """How the time of numba's training grows: ratios of seconds, turn by turn."""
+    """Scaling of numba's training time, as ratios of seconds in each turn."""
 
     twice_the_runs: tuple[float, ...]
-    """2 where time is linear in runs."""
+    """Time for twice the runs relative to the base; 2 if time is linear in runs."""
     twice_the_steps: tuple[float, ...]
-    """2 where time is linear in steps."""
+    """Time for twice the steps relative to the base; 2 if time is linear in steps."""
     all_cores: tuple[float, ...]
-    """One core's seconds to those of all cores."""
+    """Time on one core relative to that on all cores."""
     cores: int
-    """How many all are."""
+    """Number of all cores."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Medians, and the values of each turn."""
+        """Return medians and the values of each turn as JSON-ready values."""
         named = {name: getattr(self, name) for name in ("twice_the_runs", "twice_the_steps", "all_cores")}
         medians = {name: float(np.median(values)) for name, values in named.items()}
         return {**medians, "cores": self.cores, "by_turn": {name: list(values) for name, values in named.items()}}
@@ -40,10 +40,10 @@ def scaling(family: str, *, turns: int, seconds: float, progress: Progress = sil
     """Train twice the runs, twice the steps, and on one core.
 
     Args:
-        family: whose RNNs.
-        turns: times that each is measured.
-        seconds: how long the shortest takes, about.
-        progress: told of the turns.
+        family: task family of the RNNs.
+        turns: number of measurements.
+        seconds: approximate time of the shortest measurement, in seconds.
+        progress: callback that receives the number of turns done.
     """
     cores = usable_cores()
     few, many = (workload(family, number) for number in (NUM_RUNS // 2, NUM_RUNS))

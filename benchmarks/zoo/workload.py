@@ -1,4 +1,4 @@
-"""What is trained in a benchmark: RNNs of a family's shape, on data of its shape, and how much arithmetic that is."""
+"""The work of a benchmark: RNNs and data with the shapes of a task family, and the amount of arithmetic."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Workload:
     """N runs to train, each on its own task."""
 
     family: str
-    """Whose shape it has."""
+    """Task family whose shapes are used."""
     spec: RNNSpec
-    """The paper's RNNs."""
+    """Architecture of the paper's RNNs."""
     examples: tuple[Examples, ...]
-    """The examples of each run."""
+    """Training examples of each run."""
     most: int
-    """Examples of the task that has most."""
+    """Largest number of examples of a task."""
 
     @property
     def num_steps(self) -> int:
-        """Time steps T of a sequence."""
+        """Number of time steps of a sequence, T."""
         first = self.examples[0]
         return first.inputs.shape[1] if isinstance(first, TokenExamples) else first.pixel_map.shape[0]
 
@@ -44,18 +44,22 @@ class Workload:
         """Draw batches as a build does.
 
         Args:
-            updates: batches for each run.
-            generators: one for each run.
-            merged: equal draws become one weighted row, where a task has few examples.
+            updates: number of batches for each run.
+            generators: random generator of each run.
+            merged: merge equal draws into one weighted row if tasks have few examples.
         """
         most = self.most if merged else max(self.most, BATCH_SIZE + 1)
         return draw_batches(self.examples, most, updates, BATCH_SIZE, generators)
 
     def flops(self, rows: int) -> int:
-        """Floating-point operations of the matrix products in one update over batches of so many rows.
+        """Count the floating-point operations of the matrix products in one update on a batch.
 
-        Each weight matrix is used three times: forward, for the gradient of its input, for its own gradient. Of the
-        first layer's, tokens need none (a lookup would do), and pixels need no gradient of the input.
+        Each weight matrix is used three times: in the forward pass, for the gradient of its input, and for its own
+        gradient. The first layer needs no product for tokens (a lookup suffices), and no gradient of the input for
+        pixels.
+
+        Args:
+            rows: number of rows of the batch.
         """
         spec = self.spec
         gates = spec.num_gates * spec.hidden_size
@@ -65,10 +69,14 @@ class Workload:
 
 
 def workload(family: str, num_runs: int) -> Workload:
-    """The paper's RNNs of one family: real languages, or images of random bytes (the time does not depend on them).
+    """Build the workload of one family: real languages, or random images, on whose content the time does not depend.
+
+    Args:
+        family: one of `FAMILIES`.
+        num_runs: number of runs, N.
 
     Raises:
-        UsageError: no such family.
+        UsageError: if the family is unknown.
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
@@ -84,7 +92,7 @@ def workload(family: str, num_runs: int) -> Workload:
 
 
 def _images(num_runs: int) -> tuple[FrameExamples, ...]:
-    """Random images; each run reads their tiles through a map of its own."""
+    """Build random images; each run reads their tiles through its own map."""
     numbers = numpy_generator(0, "bench", "images")
     images = numbers.integers(0, 256, (_IMAGES, _SIDE**2), dtype=np.uint8)
     labels = numbers.integers(0, _CLASSES, _IMAGES, dtype=np.uint8)
@@ -95,7 +103,7 @@ def _images(num_runs: int) -> tuple[FrameExamples, ...]:
 
 
 def as_arrays(examples: Examples, input_size: int) -> tuple[Float[np.ndarray, "E T I"], Int[np.ndarray, "E T"]]:
-    """Inputs and targets of one run as whoever writes a training loop by hand would keep them."""
+    """Convert the examples of one run to the arrays of an ordinary training loop: inputs and targets."""
     if isinstance(examples, TokenExamples):
         return np.eye(input_size, dtype=np.float32)[examples.inputs], examples.targets.astype(np.int64)
     numbers = np.concatenate([examples.values[examples.images], np.zeros((len(examples), 2), dtype=np.float32)], axis=1)

@@ -20,7 +20,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 class ByHand:
-    """One RNN of a family in torch and its examples, and both as JAX takes them."""
+    """An RNN of a family in torch with its examples, and both converted for JAX."""
 
     def __init__(self, family: str) -> None:
         work = workload(family, 1)

@@ -39,7 +39,7 @@ class OneModuleHere(Contender):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two RNNs on one core, no other process, and nobody who has to be installed."""
+    """Reduce the benchmark to two RNNs on one core, without other processes and optional libraries."""
     monkeypatch.setattr(measure, "OneModulePerProcess", OneModuleHere)
     for module in (measure, scale):
         monkeypatch.setattr(module, "NUM_RUNS", 2)
@@ -49,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: None if name == "jax" else find(name))
 
 
-def test_the_table_names_everybody_who_took_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_names_every_contender(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*HASTY]) == 0
     said = capsys.readouterr().out
     rows = [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")]
@@ -62,7 +62,7 @@ def test_the_table_names_everybody_who_took_part(capsys: pytest.CaptureFixture[s
         "torch.nn, a process per core",
     ]
     assert "bare 32x32 @ 32x128 product on 1 cores, GFLOP/s: blas " in said
-    assert "left out: jax: the package is not installed (pip install 'rnn2vec[jax]')" in said
+    assert "skipped: jax: the package is not installed (pip install 'rnn2vec[jax]')" in said
     assert "peak memory of a process that trains 64 runs: 0 MB" in said
 
 
@@ -105,7 +105,7 @@ def test_twice_the_work_is_twice_the_work(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_memory_is_told_by_the_process_that_trained() -> None:
     here, there = multiprocessing.Pipe()
-    memory._train_and_tell(there, "formal-languages", 1)
+    memory._train_and_report(there, "formal-languages", 1)
     assert here.recv() == peak_bytes()
 
 
@@ -161,5 +161,5 @@ def test_on_a_gpu_the_table_is_of_the_gpu(capsys: pytest.CaptureFixture[str], mo
     said = capsys.readouterr().out
     assert "| of the product by float32 | of the product by TF32 |" in said
     assert "16x16 product on cpu:0, GFLOP/s: float32 " in said
-    assert "left out: triton: it is missing" in said
+    assert "skipped: triton: it is missing" in said
     assert "peak memory" not in said

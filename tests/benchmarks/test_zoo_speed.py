@@ -59,7 +59,7 @@ def test_batches_are_merged_where_that_saves_work() -> None:
 
 @every_family
 def test_arrays_by_hand_are_what_backends_read(family: str) -> None:
-    """One update of the torch backend and one of plain torch on the same rows give the same gradient."""
+    """Compare the gradients of one update of the torch backend and one of plain torch on the same rows."""
     work = workload(family, 1)
     inputs, targets = as_arrays(work.examples[0], work.spec.input_size)
     rows = np.arange(5, dtype=np.int32)
@@ -133,15 +133,15 @@ def test_the_speedup_is_over_the_best_alternative_turn_by_turn(comparison: Compa
     assert found["speedup_over_best_alternative"] == 4.0
 
 
-def test_the_table_names_everybody(comparison: Comparison) -> None:
+def test_the_table_names_every_contender(comparison: Comparison) -> None:
     text = render(comparison)
     assert "| GFLOP/s | of the product by blas | of the product by ours |" in text
     assert "| **numba** | 400 | 300..800 | 50.0 | 90% | 50% | 4.00x |" in text
-    assert "a product, GFLOP/s: blas 55, ours 100\nleft out: jax: no" in text
+    assert "a product, GFLOP/s: blas 55, ours 100\nskipped: jax: no" in text
 
 
 @pytest.mark.slow
-def test_a_comparison_measures_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "NUM_RUNS", 2)
     found = measure.compare("formal-languages", turns=2, seconds=0.01).to_dict()
     names = [one["name"] for one in found["contenders"]]
@@ -174,7 +174,7 @@ def test_triton_is_left_out_for_a_reason(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class MadeUpProduct(LargeProduct):
-    """One that needs no GPU: 4000 and 16,000 GFLOP/s."""
+    """A product that needs no GPU, with 4000 and 16,000 GFLOP/s."""
 
     def __init__(self, device: str) -> None:
         self.what = f"product on {device}"

@@ -22,7 +22,7 @@ def build() -> list[str]:
 
 @pytest.fixture(scope="session")
 def folder(build: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its folder. Read only."""
+    """Build the zoo; its folder must not be changed."""
     out = tmp_path_factory.mktemp("cli") / "zoo"
     assert main([*build, "--out", str(out), "--json"]) == 0
     return out

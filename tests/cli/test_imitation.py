@@ -54,9 +54,9 @@ def test_wrong_calls_write_nothing(tiny_zoo: Zoo, tiny_run: Path, tmp_path: Path
     config = dataclasses.replace(tiny_zoo.manifest.config, num_runs=3, num_steps=2)
     other = build_zoo(config, tmp_path / "other")
     for zoo, runs, message in (
-        (tiny_zoo, [tiny_run, tiny_run], "give folders of different names"),
+        (tiny_zoo, [tiny_run, tiny_run], "give folders with different names"),
         (tiny_zoo, [tmp_path / "none"], "is not a model"),
-        (other, [tiny_run], "was pre-trained on another zoo"),
+        (other, [tiny_run], "was pre-trained on a zoo other than"),
     ):
         command = ["study", "imitation", str(zoo.folder), "--out", str(tmp_path / "x"), "--runs"]
         assert main([*command, *map(str, runs)]) == 2

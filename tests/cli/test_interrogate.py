@@ -34,31 +34,31 @@ def test_the_same_command_writes_the_same_files(
         assert (results / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_it_questions_a_zoo(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rnns_of_a_zoo_are_interrogated(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["interrogate", *SMALL, "--zoo", str(folder), "--budget", "5", "--out", str(tmp_path / "new"), "--json"]
     assert main(command) == 0
     results = json.loads(capsys.readouterr().out)["rnns"]
     assert results["learned"] is None
     assert results["tallies"][0]["what"] == "after 0 updates"
-    assert "## Beside the learned one" in (tmp_path / "new" / "rnns.md").read_text()
+    assert "## Comparison with the learned interrogator" in (tmp_path / "new" / "rnns.md").read_text()
     assert (tmp_path / "new" / "rnns.svg").is_file()
 
 
-def test_a_function_set_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_user_defined_function_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "functions.csv"
     table.write_text("name,x,y,z\nf,1,1,1\ng,1,2,1\nh,2,1,1\ni,2,1,2\n")
     assert main(["interrogate", "--table", str(table)]) == 0
     said = capsys.readouterr().out
-    assert "with interaction: 2 calls (the optimum)" in said
-    assert "without: 3 calls (the optimum)" in said
+    assert "with interaction: 2 calls (optimal)" in said
+    assert "without: 3 calls (optimal)" in said
     assert "ratio: 1.50; fixed probes: x, y, z" in said
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("name,x\n", "holds no functions"),
-        ("name,x,y\nf,1,2\ng,1\n", "row 3 has 2 cells; the first has 3"),
+        ("name,x\n", "has no functions"),
+        ("name,x,y\nf,1,2\ng,1\n", "row 3 has 2 cells, the first row 3"),
         ("name,x\nf,1\nf,2\n", "2 functions with 1 identities"),
         ("name,x\nf,1\ng,1\n", "two functions give the same answers to all inputs"),
         (b"\xff\xfe\x00", "is not a CSV file"),

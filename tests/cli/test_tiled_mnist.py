@@ -28,7 +28,7 @@ def zoo(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As after a new start: no images were read yet, and none are to be found."""
+    """Reset to the state of a new process: no images have been read, and none are available."""
     monkeypatch.delenv(idx_images.ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(idx_images, "_known", {})
@@ -68,8 +68,8 @@ def test_without_images_a_zoo_is_still_shown_and_drawn(zoo: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("plot", "words"),
     [
-        ("zoo.png", "does not end in .svg\n  -> the picture is an SVG: name it so."),
-        ("nowhere/zoo.svg", "nowhere is not a folder\n  -> name a file in a folder that is there."),
+        ("zoo.png", "does not end in .svg\n  -> give a file name that ends in .svg."),
+        ("nowhere/zoo.svg", "nowhere is not a folder\n  -> give a file in an existing folder."),
     ],
 )
 def test_a_picture_needs_a_place(zoo: Path, tmp_path: Path, capsys: Captured, plot: str, words: str) -> None:

@@ -48,7 +48,7 @@ def test_filter_subset_and_merge_make_zoos_that_verify(folder: Path, tmp_path: P
     assert "made          merged from two (4 RNNs) and other (2 RNNs)" in said
     for name, count in (("last", 2), ("two", 4), ("merged", 6)):
         said = run("verify", tmp_path / name, "--recompute", "all")
-        assert said == f"{tmp_path / name} is sound and complete; {count} of {count} RNNs acted again as they did\n"
+        assert said == f"{tmp_path / name} is intact and complete; {count} of {count} RNNs were rolled out again\n"
 
 
 def test_export_and_import_are_each_others_way_back(folder: Path, tmp_path: Path, run: Any) -> None:
@@ -119,10 +119,10 @@ def test_one_builder_at_a_time_and_readers_beside_it(
     [
         (["filter", "{zoo}", "--where", "stepp=1"], ["unknown property 'stepp'", "did you mean 'step'?"]),
         (["filter", "{zoo}", "--where", "step=7"], ["no snapshot of {zoo} has step=7"]),
-        (["subset", "{zoo}", "--runs", "9"], ["num_runs=9 of a zoo of 3", "-> give 1 to 3."]),
+        (["subset", "{zoo}", "--runs", "9"], ["num_runs=9 of a zoo with 3", "-> give 1 to 3."]),
         (["merge", "{zoo}"], ["1 zoo to merge", "-> give at least two."]),
         (["merge", "{zoo}", "{zoo}"], ["every RNN of {zoo} is in the zoos before it"]),
-        (["import", "{zoo}"], ["{zoo} is no release of formal languages: it lacks parameters.npy"]),
+        (["import", "{zoo}"], ["{zoo} is not a release of formal languages: it lacks parameters.npy"]),
         (["export", "{zoo}/shards"], ["{zoo}/shards is not a zoo"]),
     ],
 )

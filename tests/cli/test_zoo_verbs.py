@@ -79,7 +79,7 @@ def test_info_for_people_and_machines_says_the_same(folder: Path, capsys: Captur
 
 def test_verify_for_people_and_machines(folder: Path, capsys: Captured) -> None:
     assert main(["zoo", "verify", str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder} is sound and complete; 6 of 6 RNNs acted again as they did\n"
+    assert capsys.readouterr().out == f"{folder} is intact and complete; 6 of 6 RNNs were rolled out again\n"
     assert main(["zoo", "verify", str(folder), "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"zoo": str(folder), "problems": [], "recomputed": 6}

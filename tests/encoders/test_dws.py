@@ -28,7 +28,7 @@ NAMES = ["dwsnet", "dwsnet-complete"]
 SWAP = torch.tensor([2, 0, 1, 4, 3])
 MakeRNNs = Callable[..., RNNStack]
 Units = Mapping[str, tuple[Tensor, Tensor]]
-"""For each sort of axis: which old unit each new one is, and its sign."""
+"""Permutations and signs of the units, by the sort of axis."""
 quick = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -45,7 +45,7 @@ def _moved(encoder: WeightEncoder, one: RNNStack, other: RNNStack) -> float:
 
 
 def _acted(spec: RNNSpec, features: Mapping[Feature, Tensor], units: Units) -> dict[Feature, Tensor]:
-    """Feature maps after their units were renumbered and flipped, straight from the definition."""
+    """Permute and flip the units of feature maps, directly by the definition."""
     result: dict[Feature, Tensor] = {}
     for feature, feature_map in features.items():
         moved = feature_map
@@ -183,7 +183,7 @@ def test_the_layers_of_the_complete_one_commute_with_signed_permutations(
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 def test_lifted_weights_have_the_parities_of_the_symmetry(random_rnns: MakeRNNs, cell: CellName) -> None:
-    """What flips in the feature maps is what flips in the RNN; otherwise all else would be in vain."""
+    """Check that sign flips of the RNN flip the feature maps as their parities say."""
     spec = _spec(cell, 2)
     stack = random_rnns(spec, 2, torch.float64)
     flipped = RNNStack(spec, flip_randomly(spec, stack.weights, torch.Generator().manual_seed(3)))
@@ -252,8 +252,8 @@ def test_moved_when_one_part_stays_behind(random_rnns: MakeRNNs, name: str, cell
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("tensor", ["rnn.weight_ih_l0", "readout.weight", "readout.bias"])
-def test_inputs_and_outputs_are_told_apart(random_rnns: MakeRNNs, name: str, tensor: str) -> None:
-    """They are no hidden units: an RNN with two inputs exchanged is another RNN."""
+def test_inputs_and_outputs_are_distinguished(random_rnns: MakeRNNs, name: str, tensor: str) -> None:
+    """Exchange two inputs or outputs, which gives a different RNN, unlike an exchange of hidden units."""
     spec = _spec("lstm", 1)
     encoder, stack = _encoder(name, spec), random_rnns(spec, 2, torch.float64)
     exchanged = dict(stack.weights)

@@ -1,4 +1,4 @@
-"""One pass over the entries equals the operations written one after another, gradients included."""
+"""The single pass over the entries equals the separate operations, gradients included."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Arguments = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @pytest.fixture(params=[1, 2 * 3 * 4 * 5 * 8, 1 << 20], ids=["one by one", "in twos", "all at once"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of so many bytes: of one RNN, of two of five RNNs, of all."""
+    """Set the block size to one, two or all of five RNNs."""
     monkeypatch.setattr(entries, "_BLOCK_BYTES", request.param)
 
 
 @pytest.fixture
 def arguments(generator: torch.Generator) -> Arguments:
-    """Of 5 RNNs, with 3 rows, 4 columns, 2 features seen and 5 made."""
+    """Draw arguments for 5 RNNs, with 3 rows, 4 columns, 2 input features and 5 output features."""
     shapes = [(5, 3, 4, 2), (5, 2), (5, 3, 5), (5, 4, 5)]
     made = [torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
     return made[0], made[1], made[2], made[3]
@@ -37,7 +37,7 @@ def _rectified(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _gradients(results: tuple[Tensor, ...], arguments: Arguments) -> tuple[Tensor, ...]:
-    """Of a sum in which every number of the results has another weight."""
+    """Compute the gradients of a sum in which every number of the results has a different weight."""
     loss = sum((result.sin() * torch.arange(result.numel()).view_as(result)).sum() for result in results)
     return torch.autograd.grad(loss, arguments)
 

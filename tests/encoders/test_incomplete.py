@@ -1,4 +1,4 @@
-"""Renumbered hidden units: every encoder, every cell, and each of the six parts that must move together left behind."""
+"""Permuted hidden units: every encoder, every cell, and each of the six parts left out of the permutation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.probing import ProbingEncoder
-from rnn2vec.experiments.invariance import PARTS, renumbered
+from rnn2vec.experiments.invariance import PARTS, permuted
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -48,7 +48,7 @@ def test_only_a_complete_renumbering_goes_unnoticed(
     encoder, stack = small_encoder(name, spec).double(), random_rnns(spec, 2, torch.float64)
 
     def change(left_out: str | None) -> RNNStack:
-        return renumbered(stack, torch.Generator().manual_seed(seed), left_out=left_out)
+        return permuted(stack, torch.Generator().manual_seed(seed), left_out=left_out)
 
     assume(not torch.equal(change(None).flatten(), stack.flatten()))  # two units may well stay where they are
     unnoticed = {part for part in (None, *PARTS) if _distance(encoder(change(part)), encoder(stack)) < UNMOVED}

@@ -1,4 +1,4 @@
-"""What encoders are given: RNNs of several architectures in one call, and what fits no encoder."""
+"""Input of encoders: RNNs of several architectures in one call, and input that encoders refuse."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def _probes(encoder: WeightEncoder, rnns: RNNStack | BlackBox) -> Tensor:
 
 
 def _as_function(stack: RNNStack) -> FunctionBlackBox:
-    """One RNN as a Python function that knows nothing of torch outside."""
+    """Wrap an RNN as a Python function on NumPy arrays."""
 
     def step(vector: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         with torch.no_grad():
@@ -75,7 +75,7 @@ def test_a_black_box_is_asked_in_whatever_float_type_it_computes(
 
 
 class Picky:
-    """A black box of one's own that knows one float type."""
+    """A user's black box that accepts only one float type."""
 
     num_rnns, input_size, output_size = 1, 4, 4
     input_kind = output_kind = "categorical"
@@ -287,7 +287,7 @@ def test_self_feeding_can_be_switched_off(random_rnns: MakeRNNs, small_encoder: 
 
 
 def test_a_closed_gate_asks_as_without_self_feeding(random_rnns: MakeRNNs, small_encoder: MakeEncoder) -> None:
-    """With the gate at 0, a probe is the learned one alone: the RNN's prediction leaves no trace in it."""
+    """Set the gate to 0, so that a probe is the learned one and does not depend on the RNN's prediction."""
     encoder = small_encoder("interactive-probing", SPEC)
     assert isinstance(encoder, ProbingEncoder)
     last = encoder.probe_maker[-1]

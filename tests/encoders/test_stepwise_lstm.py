@@ -21,7 +21,7 @@ def cells() -> list[nn.Module]:
 
 @pytest.fixture
 def start(generator: torch.Generator) -> Tensor:
-    """What the first step reads."""
+    """Draw the input of the first step."""
     return torch.randn(NUMBER, SIZE, generator=generator, dtype=torch.float64)
 
 
@@ -31,7 +31,7 @@ def _blank() -> Memory:
 
 
 def _stepwise(cells: list[nn.Module], start: Tensor) -> Tensor:
-    """Each step reads something that depends on the step before, as a dialogue does."""
+    """Run steps whose inputs depend on the previous step, as in a dialogue."""
     lstm, memory, read, said = StepwiseLSTM(cells), _blank(), start, []
     for _ in range(STEPS):
         memory = lstm.step(read, memory)

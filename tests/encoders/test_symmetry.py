@@ -1,4 +1,4 @@
-"""Renumbered hidden units: who is moved by them, and who by an incomplete renumbering."""
+"""Permuted hidden units: invariance of each encoder to complete and incomplete permutations."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_moved_when_one_part_stays_behind(
 
 
 def test_statistics_do_not_notice_an_incomplete_one(small_encoder: MakeEncoder, random_rnns: MakeRNNs) -> None:
-    """They are unmoved by far more than what leaves the function: the price of their simplicity."""
+    """Check that statistics are invariant even to changes of the function, the price of their simplicity."""
     spec = _spec("lstm", 2)
     encoder, stack = small_encoder("layerwise-statistics", spec).double(), random_rnns(spec, 2, torch.float64)
     weights = {**stack.permute_neurons(0, SWAP).weights, "rnn.weight_ih_l1": stack.weights["rnn.weight_ih_l1"]}

@@ -93,7 +93,7 @@ def test_only_the_summary_goes_through_the_last_layer_and_nothing_is_lost(random
 
 
 def test_a_token_is_its_row_with_its_bias(random_rnns: MakeRNNs) -> None:
-    """One weight, or its row's bias, moves one token; the transformer sees no other part of the RNN there."""
+    """Change one weight, or its row's bias, which moves a single token."""
     encoder, stack = _encoder(_spec("lstm")), random_rnns(_spec("lstm"), 1, torch.float64)
     before = encoder.tokens(stack)
     for name, entry in (("rnn.weight_hh_l0", (0, 3, 1)), ("rnn.bias_hh_l0", (0, 3))):

@@ -1,4 +1,4 @@
-"""How many cores there are, and how many torch uses."""
+"""The number of usable cores, and of torch's threads."""
 
 from __future__ import annotations
 

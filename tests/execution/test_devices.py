@@ -1,4 +1,4 @@
-"""Where pieces of work run."""
+"""Assignment of pieces of work to devices."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ def _notes(folder: Path, *names: str, seconds: float = 0.0) -> list[Piece]:
 
 
 def test_one_worker_runs_pieces_in_the_order_given(tmp_path: Path) -> None:
-    heard: list[str] = []
+    reported: list[str] = []
     pieces = _notes(tmp_path, "c", "a", "b")
-    results = run_pieces(pieces, workers=1, progress=lambda *report: heard.append(report[0]))
+    results = run_pieces(pieces, workers=1, progress=lambda *report: reported.append(report[0]))
     assert list(results.items()) == [("c", "C"), ("a", "A"), ("b", "B")]
-    assert heard == ["c", "a", "b"]
+    assert reported == ["c", "a", "b"]
 
 
 def test_results_have_the_order_given_whichever_is_ready_first(tmp_path: Path) -> None:
@@ -75,35 +75,37 @@ def test_no_piece_begins_after_one_has_failed(tmp_path: Path) -> None:
 
 
 def test_everything_that_was_said_is_heard_in_order() -> None:
-    heard: list[tuple[str, float, float, str]] = []
+    reported: list[tuple[str, float, float, str]] = []
     pieces = [Piece("long", talk, {"number": 200}), Piece("short", talk, {"number": 3})]
-    run_pieces(pieces, workers=2, progress=lambda *report: heard.append(report))
+    run_pieces(pieces, workers=2, progress=lambda *report: reported.append(report))
     for name, number in (("long", 200), ("short", 3)):
-        assert [report[1:] for report in heard if report[0] == name] == [
+        assert [report[1:] for report in reported if report[0] == name] == [
             (done, number, "talking") for done in range(number + 1)
         ]
 
 
 def test_a_listener_that_fails_is_not_ignored(tmp_path: Path) -> None:
-    def deaf(*_: Any) -> None:
-        raise RuntimeError("cannot hear")
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("refuses reports")
 
-    talks = Piece("talks", talk, {"number": 3000})  # more than a pipe holds: nobody may wait for the listener
-    with pytest.raises(RuntimeError, match="cannot hear"):
-        run_pieces([talks, *_notes(tmp_path, "a")], workers=1, progress=deaf)
+    talks = Piece("talks", talk, {"number": 3000})  # more than a pipe holds: the worker must not wait for the listener
+    with pytest.raises(RuntimeError, match="refuses reports"):
+        run_pieces([talks, *_notes(tmp_path, "a")], workers=1, progress=refuse)
     assert (tmp_path / "a").exists()
 
 
 def test_what_a_failing_piece_and_its_neighbours_said_is_heard(tmp_path: Path) -> None:
-    heard: list[str] = []
+    reported: list[str] = []
     pieces = [Piece("broken", fail, {"folder": tmp_path}), *_notes(tmp_path, "slow", seconds=1.0)]
     with pytest.raises(DataError, match="the piece is broken"):
-        run_pieces(pieces, workers=2, progress=lambda *report: heard.append(report[0]))
-    assert heard == (["slow"] if (tmp_path / "slow").exists() else [])
+        run_pieces(pieces, workers=2, progress=lambda *report: reported.append(report[0]))
+    assert reported == (["slow"] if (tmp_path / "slow").exists() else [])
 
 
 def test_a_killed_worker_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(WorkerError, match=r"a process was killed while doomed ran\n  -> most often memory ran out"):
+    with pytest.raises(
+        WorkerError, match=r"a process was killed while doomed ran\n  -> the usual cause is lack of memory"
+    ):
         run_pieces([Piece("doomed", die)], workers=1, progress=_ignore)
     assert WorkerError.exit_code == 1
 
@@ -126,7 +128,7 @@ def test_some_workers_are_needed(workers: int) -> None:
 
 
 def test_results_by_name_need_different_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"two pieces of one name among a, b, a\n.*differently"):
+    with pytest.raises(UsageError, match=r"two pieces with the same name among a, b, a\n.*each its own name"):
         run_pieces(_notes(tmp_path, "a", "b", "a"), workers=1, progress=_ignore)
     assert list(tmp_path.iterdir()) == []
 
@@ -157,7 +159,7 @@ def once(progress):
 
 
 def _processes(marker: Path) -> list[str]:
-    """Those whose environment names the marker, zombies left out."""
+    """List the processes whose environment names the marker, excluding zombies."""
     found: list[str] = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -208,18 +210,18 @@ def test_pieces_that_may_fail_run_side_by_side_on_one_thread_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    heard: list[str] = []
+    reported: list[str] = []
     pieces = [Piece("x", threads), Piece("y", threads), *_notes(tmp_path, "a")]
-    outcomes = try_pieces(pieces, devices=["cpu"] * 2, progress=lambda *report: heard.append(report[0]))
+    outcomes = try_pieces(pieces, devices=["cpu"] * 2, progress=lambda *report: reported.append(report[0]))
     assert outcomes == {"x": dict.fromkeys(VARIABLES, "1"), "y": dict.fromkeys(VARIABLES, "1"), "a": "A"}
-    assert heard == ["a"]
+    assert reported == ["a"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
 def test_pieces_that_may_fail_are_checked_too(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="workers=0"):
         try_pieces([], devices=[], progress=_ignore)
-    with pytest.raises(UsageError, match="two pieces of one name"):
+    with pytest.raises(UsageError, match="two pieces with the same name"):
         try_pieces(_notes(tmp_path, "a", "a"), devices=["cpu"], progress=_ignore)
     assert try_pieces([], devices=["cpu"], progress=_ignore) == {}
 
@@ -244,15 +246,15 @@ def test_a_piece_that_needs_another_begins_when_it_is_over_and_the_next_one_does
 
 
 def test_with_one_worker_the_order_given_is_kept(tmp_path: Path) -> None:
-    heard: list[str] = []
+    reported: list[str] = []
     pieces = _notes(tmp_path, "a", "of-a", "b", "of-b")
     try_pieces(
         pieces,
         devices=["cpu"],
-        progress=lambda *report: heard.append(report[0]),
+        progress=lambda *report: reported.append(report[0]),
         after={"of-a": "a", "of-b": "b", "b": "done long ago"},
     )
-    assert heard == ["a", "of-a", "b", "of-b"]
+    assert reported == ["a", "of-a", "b", "of-b"]
 
 
 def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
@@ -264,13 +266,13 @@ def test_a_piece_begins_after_one_that_failed_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [{"a": "b"}, {"b": "b"}])
 def test_a_piece_that_needs_one_behind_it_is_refused(tmp_path: Path, after: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=r"[ab] before b, which it needs\n.*the other way round"):
+    with pytest.raises(UsageError, match=r"[ab] comes before b, which it needs\n.*reverse their order"):
         try_pieces(_notes(tmp_path, "a", "b"), devices=["cpu"], progress=_ignore, after=after)
     assert list(tmp_path.iterdir()) == []
 
 
 def occupy(folder: Path, device: str, progress: Progress) -> str:  # noqa: ARG001
-    (folder / device).touch(exist_ok=False)  # nobody else may be there
+    (folder / device).touch(exist_ok=False)  # no other piece may be on this device
     time.sleep(0.1)
     (folder / device).unlink()
     return device

@@ -1,4 +1,4 @@
-"""Table 1 as a measurement: growth, and the two counterexamples to 'universal'."""
+"""Table 1, measured: growth of the encoders, and the two constructions that test universality."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_same_behaviour_and_other_weights(random_rnns: MakeRNNs, cell: CellName)
     one, other = same_behaviour(random_rnns(spec, 4, torch.float64), torch.Generator().manual_seed(3))
     assert torch.equal(one(_inputs())[0], other(_inputs())[0])
     assert (one.flatten() - other.flatten()).norm(dim=1).min() > 0.1
-    for layer in range(3):  # the difference is no renumbering: sorted, the biases still differ
+    for layer in range(3):  # the difference is not a permutation: the sorted biases differ
         name = f"rnn.bias_ih_l{layer}"
         assert not torch.allclose(one.weights[name].sort(dim=1).values, other.weights[name].sort(dim=1).values)
 
 
-def test_who_tells_the_counterexamples_apart(random_rnns: MakeRNNs) -> None:
+def test_each_encoder_distinguishes_the_constructions_that_it_should(random_rnns: MakeRNNs) -> None:
     models = {name: encoders.build(name, SMALL) for name in encoders.ENCODERS if name != "task-blind"}
     rows = encoder_table(models, random_rnns(SMALL, 4), _inputs())
     blind_to_behaviour = {name for name, row in rows.items() if row.same_statistics < 1e-10}

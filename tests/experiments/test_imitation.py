@@ -25,7 +25,7 @@ def _comparison(rnn: np.ndarray, emulation: np.ndarray) -> PerformanceComparison
 
 @pytest.fixture
 def imitation(tiny_zoo: Zoo, tiny_run: Path) -> Imitation:
-    """Of the RNNs of unseen tasks."""
+    """Imitate the RNNs of unseen tasks."""
     return imitate(SplitData(tiny_zoo, "validation"), load_model(tiny_run), num_episodes=5)
 
 

@@ -1,4 +1,4 @@
-"""The experiment of Appendix F.2: its changes of the weights are what they say, and known answers come out."""
+"""The experiment of Appendix F.2: its changes of the weights are correct, and known results are reproduced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnn2vec.experiments.invariance import (
     learned_invariance,
     movements,
     outputs,
-    renumbered,
+    permuted,
     representations,
 )
 from rnn2vec.rnn.spec import CellName, RNNSpec
@@ -50,13 +50,11 @@ def test_the_rnns_are_moved_by_every_incomplete_change_and_by_no_other(random_rn
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_what_is_left_out_is_that_part_and_no_other(random_rnns: MakeRNNs, part: str) -> None:
-    """Put the part back in its place, and the complete renumbering is there."""
+def test_only_the_part_left_out_is_not_permuted(random_rnns: MakeRNNs, part: str) -> None:
+    """Compare with the complete permutation, which differs in this part only."""
     spec = RNNSpec(cell="gru", input_size=4, hidden_size=6, num_layers=1, output_size=3)
     stack = random_rnns(spec, 3)
-    whole, broken = (
-        renumbered(stack, torch.Generator().manual_seed(5), left_out=left_out) for left_out in (None, part)
-    )
+    whole, broken = (permuted(stack, torch.Generator().manual_seed(5), left_out=left_out) for left_out in (None, part))
     different = {name for name in whole.weights if not torch.equal(whole.weights[name], broken.weights[name])}
     at = {
         "input rows": "rnn.weight_ih_l0",
@@ -85,7 +83,7 @@ def test_the_same_units_go_to_the_same_places_in_every_change(random_rnns: MakeR
 
 def test_an_unknown_part_is_refused(random_rnns: MakeRNNs) -> None:
     with pytest.raises(UsageError, match=r"left_out='gates'\n.*input rows, recurrent rows"):
-        renumbered(random_rnns(_spec(), 2), torch.Generator(), left_out="gates")
+        permuted(random_rnns(_spec(), 2), torch.Generator(), left_out="gates")
 
 
 # -- known answers ---------------------------------------------------------------------------------
@@ -120,7 +118,7 @@ def test_the_seed_decides(random_rnns: MakeRNNs) -> None:
     assert one == same != other
 
 
-def test_one_rnn_has_nothing_to_be_compared_with(random_rnns: MakeRNNs) -> None:
+def test_a_single_rnn_is_refused(random_rnns: MakeRNNs) -> None:
     with pytest.raises(UsageError, match=r"1 RNN to compare with others\n.*at least 2"):
         movements(outputs(_inputs(1)), random_rnns(_spec(), 1))
 
@@ -129,7 +127,7 @@ def _movement(median: float, largest: float | None = None) -> Movement:
     return Movement(median, median, median, median if largest is None else largest)
 
 
-def test_what_training_did_is_told_of_what_is_no_change_alone() -> None:
+def test_training_is_compared_for_function_preserving_changes_only() -> None:
     still, moved = _movement(1e-16), _movement(0.8)
     before = {
         "RNN": {"complete": still, "without input bias": moved, "signs": still},

@@ -72,10 +72,10 @@ def test_where_inputs_are_too_many_a_natural_one_is_still_found() -> None:
 
 def test_the_same_function_shows_no_difference(random_rnns: MakeRNNs) -> None:
     stack = random_rnns(RNNSpec(cell="gru", input_size=3, hidden_size=4, num_layers=1, output_size=3), 1)
-    renumbered = stack.permute_neurons(0, torch.tensor([2, 0, 3, 1]))
-    assert difference.shortest(stack, renumbered, TOKENS, margin=1e-3, max_length=5) is None
+    permuted = stack.permute_neurons(0, torch.tensor([2, 0, 3, 1]))
+    assert difference.shortest(stack, permuted, TOKENS, margin=1e-3, max_length=5) is None
     inputs = difference.generated(stack, TOKENS, number=20, length=8)[0]
-    natural = difference.on_natural(stack, renumbered, inputs, TOKENS, margin=1e-3)
+    natural = difference.on_natural(stack, permuted, inputs, TOKENS, margin=1e-3)
     assert (natural.share, natural.mean_distance) == (0, pytest.approx(0, abs=1e-5))
 
 

@@ -1,4 +1,4 @@
-"""What docs/your-own-rnns.md tells a reader to type, typed in order."""
+"""The commands and the code of docs/your-own-rnns.md, executed in order."""
 
 from __future__ import annotations
 

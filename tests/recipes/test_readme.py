@@ -1,4 +1,4 @@
-"""What the README tells a reader to type, typed: its code runs and its commands exist, at a size for tests."""
+"""The README: its code runs and its commands exist, at a size for tests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture
 def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Presets of the real names with next to no work in them."""
+    """Replace presets by tiny ones with the same names."""
     for name in ("laptop", "tour"):
         small = dataclasses.replace(zoo_config.PRESETS["tiny"], num_runs=6, num_steps=10, backend="torch")
         monkeypatch.setitem(zoo_config.PRESETS, name, small)

@@ -1,4 +1,4 @@
-"""Languages and numbers for readers."""
+"""Typographic forms of languages and numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, safe against what it is given, and honest about what was found."""
+"""The tour's page: complete, self-contained, escaped, and true to the findings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOADING = {
 
 
 class Reader(HTMLParser):
-    """Collects what tests ask for: headings, attributes that load something, texts of script elements, open tags."""
+    """A parser that collects headings, attributes that load something, texts of script elements, and tags."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def test_plotly_is_there_once(html: str) -> None:
 
 
 def test_every_figure_can_be_drawn(html: str) -> None:
-    """Two curves, five maps of two encoders, two scatter plots; and the themes, which are plotly templates."""
+    """Check two curves, five maps of two encoders, two scatter plots, and the themes, which are plotly templates."""
     *drawn, themes = [json.loads(text) for text in _read(html).scripts["application/json"]]
     assert len(drawn) == 2 + 2 * 5 + 2
     assert all(figure["data"] and "template" not in figure["layout"] for figure in drawn)
@@ -135,7 +135,7 @@ def test_the_numbers_are_the_findings(html: str, tour_results: TourResults) -> N
 
 
 def test_it_does_not_claim_what_was_not_found(html: str, tour_results: TourResults) -> None:
-    """Twenty updates teach nothing: the page has to say so."""
+    """Check that the page admits that twenty updates are too few."""
     assert not tour_results.findings.all_snapshots.interactive.is_below_floor
     assert "This time it has not clearly worked" in html
     assert "It works" not in html
@@ -163,17 +163,17 @@ def test_a_report_is_written_and_its_findings_returned(
     tiny_tour: Any, tour_results: TourResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "measure", lambda *_: tour_results)
-    heard: list[tuple[float, float, str]] = []
+    reports: list[tuple[float, float, str]] = []
     findings = write_tour_report(
-        tmp_path / "report.html", tiny_tour.zoo, tiny_tour.runs, progress=lambda *news: heard.append(news)
+        tmp_path / "report.html", tiny_tour.zoo, tiny_tour.runs, progress=lambda *report: reports.append(report)
     )
     assert findings is tour_results.findings
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert heard[-1] == (1, 1, "done")
+    assert reports[-1] == (1, 1, "done")
 
 
 def test_the_smallest_tour_has_a_page_too(tmp_path: Path, tiny_tour: Any) -> None:
-    """One unseen language, no task-blind run, RNNs that all fail: no interval, no R squared, and no error."""
+    """Render a page with one unseen language, no task-blind run, and RNNs that all fail: no interval, no R squared."""
     from dataclasses import replace
 
     from rnn2vec.emulation.config import preset as pretrain_preset

@@ -1,4 +1,4 @@
-"""The picture of a zoo's training: what is in it, and that it is the same again."""
+"""The figure of a zoo's training: its content, and its reproducibility."""
 
 from __future__ import annotations
 

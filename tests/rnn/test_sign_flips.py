@@ -94,8 +94,8 @@ def test_signs_travel_with_their_units(make_stack: MakeStack, permutation: list[
     """Flip, then renumber = renumber, then flip the same units under their new numbers."""
     stack, order = make_stack(_spec("lstm")), torch.tensor(permutation)
     flipped_first = permute_neurons(stack.spec, flip_signs(stack.spec, stack.weights, layer, FLIPS), layer, order)
-    renumbered = permute_neurons(stack.spec, stack.weights, layer, order)
-    flipped_last = flip_signs(stack.spec, renumbered, layer, FLIPS[order])
+    permuted = permute_neurons(stack.spec, stack.weights, layer, order)
+    flipped_last = flip_signs(stack.spec, permuted, layer, FLIPS[order])
     assert all(torch.equal(flipped_first[name], flipped_last[name]) for name in flipped_first)
 
 

@@ -48,9 +48,9 @@ def copy(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def digests() -> Callable[[Path], dict[str, str]]:
-    """`digests(folder)`: checksum of every file that the promise of equal bytes is about, hidden ones too.
+    """Return `digests(folder)`: checksums of all files, hidden ones included, for which equal bytes are promised.
 
-    A commit that somebody makes while the tests run is no difference.
+    A commit made while the tests run does not count as a difference.
     """
 
     def of(folder: Path) -> dict[str, str]:

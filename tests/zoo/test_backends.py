@@ -1,6 +1,6 @@
-"""One suite for every backend: what it computes is what `torch.nn.LSTM` and `torch.optim.AdamW` compute.
+"""Common tests of all backends, which compute the same as `torch.nn.LSTM` and `torch.optim.AdamW`.
 
-Bounds in float32 are measured ones with some room; see the constants. Triton's kernels run in its interpreter.
+Bounds in float32 are measured values with a margin; see the constants. Triton's kernels run in its interpreter.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 BATCH_SIZE = 16
 
 GRADIENT_BOUND = {True: 1e-9, False: 1e-6}
-"""By whether it is float64. Measured in float32 (depths 1-3, 8-64 units): torch 1.4e-7, triton 1.5e-7, numba 8.7e-7."""
+"""Bounds in float64 (True) and float32 (False). Measured in float32 (depths 1-3, 8-64 units): torch 1.4e-7, triton
+1.5e-7, numba 8.7e-7."""
 WEIGHT_BOUND = {False: 5e-6, True: 5e-5}
-"""In float32, after one update and after many. Measured here: 1.1e-6 and 6.7e-6. Larger sizes reach 2.1e-3 after 50
-(torch: 1.4e-4): Adam divides by the gradient's own size, so where a gradient is nearly 0, its rounding error moves the
-weight."""
+"""Bounds in float32 after one update (False) and after many (True). Measured: 1.1e-6 and 6.7e-6. Larger sizes reach
+2.1e-3 after 50 updates (torch: 1.4e-4): Adam divides by the gradient's magnitude, so the rounding error of a gradient
+near 0 moves the weight."""
 FRAME_WEIGHT_BOUND = {False: 5e-6, True: 1e-3}
 
 every_precision = pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
@@ -50,7 +51,7 @@ once_and_often = pytest.mark.parametrize("often", [False, True], ids=["once", "o
 
 @pytest.fixture(params=list(BACKENDS))
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each in turn, by name."""
+    """Name each backend in turn."""
     if request.param == "triton":
         request.getfixturevalue("triton")
     return request.param
@@ -58,7 +59,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @dataclass
 class Problem:
-    """Runs to train, the same arrays for whoever trains them."""
+    """Runs to train, with the same arrays for all backends."""
 
     spec: RNNSpec
     examples: RunExamples
@@ -163,7 +164,7 @@ class Problem:
 
 @dataclass
 class Reference:
-    """What plain PyTorch makes of a problem, in float64, a run at a time."""
+    """Results of plain PyTorch on a problem, in float64, one run at a time."""
 
     weights: np.ndarray
     first_gradient: np.ndarray
@@ -210,7 +211,7 @@ def _error(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _gradient_error(problem: Problem, backend: str, reference: Reference) -> float:
-    """Of the first update: Adam's first moment after it is a tenth of the gradient."""
+    """Compute the error of the first update's gradient, of which Adam's first moment is a tenth."""
     return _error(problem.steps(slice(1)).trained(backend).first_moments / 0.1, reference.first_gradient)
 
 
@@ -255,7 +256,7 @@ OTHER_CELLS = [*product(("torch", "triton"), CELLS[1:]), ("numba", "gru")]
 
 @pytest.mark.parametrize(("backend", "cell"), OTHER_CELLS, indirect=["backend"])
 def test_other_cells_are_those_of_torch(backend: str, cell: CellName) -> None:
-    """Of numba's, the one that differs most; the others are in the recipe tier."""
+    """Test the numba cell that differs most; the others are in the recipe tier."""
     problem = Problem.make(cell=cell, steps=MANY[backend], double=False)
     state, reference = problem.trained(backend), Reference.of(problem)
     assert _gradient_error(problem, backend, reference) < GRADIENT_BOUND[False]
@@ -274,7 +275,7 @@ def test_every_cell_and_depth_is_that_of_torch(backend: str, cell: CellName, lay
 
 
 SIZES = [*product(BACKENDS, [(1, 8), (2, 32), (3, 64)]), *product(("torch", "numba"), [(2, 128)])]
-"""By backend, layers and hidden units. Triton leaves LSTMs of 128 units to torch."""
+"""Backends with numbers of layers and hidden units. Triton leaves LSTMs with 128 units to torch."""
 
 
 @pytest.mark.slow

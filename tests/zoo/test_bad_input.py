@@ -1,4 +1,4 @@
-"""What can be wrong with a zoo or a call: one message that names it and the remedy, an exit code, and nothing lost."""
+"""Damaged zoos and wrong calls: a message that names the problem and the remedy, an exit code, and no data loss."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_damaged_shard_is_found_at_first_read_and_by_verify_and_mended_by_buil
     words = f"{file} is missing" if how == "missing" else f"{file} is truncated or altered"
 
     zoo = Zoo.open(copy)
-    assert len(zoo.rnns([0, 5, 14])) == 3, "other shards go on"
+    assert len(zoo.rnns([0, 5, 14])) == 3, "other shards remain readable"
     with pytest.raises(DataError, match=rf"{words}(.|\n)*--out {copy} makes it again"):
         zoo.rollouts([0, 6])
     for verb in ("info", "verify"):

@@ -21,7 +21,7 @@ Digests = Callable[[Path], dict[str, str]]
 
 
 def _interrupt_after(updates: float) -> Callable[[float, float, str], None]:
-    """What a person at the keyboard does."""
+    """Build a progress callback that interrupts like a user's Ctrl-C."""
 
     def progress(done: float, total: float, what: str) -> None:
         if done >= updates:
@@ -111,7 +111,7 @@ def test_other_cells_are_trained_and_learn(cell: CellName, config: ZooConfig, tm
     assert digests(tmp_path / "again") == digests(tmp_path / "zoo")
 
 
-# -- going on --------------------------------------------------------------------------------------
+# -- resuming --------------------------------------------------------------------------------------
 
 
 def test_a_finished_zoo_is_not_touched(config: ZooConfig, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ BUILD = ["--preset", "tiny", "--runs", "12", "--hidden-size", "8", "--runs-per-s
 OF_BACKEND = {
     name: [*BUILD, "--backend", name, "--steps", steps] for name, steps in (("numba", "2000"), ("torch", "60"))
 }
-"""As many steps as take about as long."""
+"""Build options for each backend, with steps that take about the same time."""
 PATIENCE = 60.0
 
 

@@ -42,7 +42,7 @@ print(total, int(status.split("VmHWM:")[1].split()[0]) // 1024)
 
 
 def _zoo(folder: Path, shards: int, per_shard: int) -> Zoo:
-    """A zoo of random weights that nobody trained."""
+    """Write a zoo of random weights."""
     spec = RNNSpec(cell="lstm", input_size=6, hidden_size=100, num_layers=2, output_size=6)
     origin = Origin(made_by="import", family="formal-languages", family_options={}, num_shards=shards)
 

@@ -144,7 +144,7 @@ BUILD = ["--preset", "tiny", "--runs", "6", "--hidden-size", "8", "--tile-size",
 OF_BACKEND = {
     name: [*BUILD, "--backend", name, "--steps", steps] for name, steps in (("numba", "3000"), ("torch", "100"))
 }
-"""As many steps as take about as long."""
+"""Build options for each backend, with steps that take about the same time."""
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.backends.triton_backend import RECURRENT_BYTES, block_size
 
 SHARED_BYTES = 227 * 1024
-"""Of one program on an H100."""
+"""Shared memory of a program on an H100, in bytes."""
 
 COMPILE = """
 import sys
@@ -59,7 +59,7 @@ def test_it_is_picked_by_name_where_it_runs() -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if there were a GPU, and Triton."""
+    """Pretend that a GPU and Triton are available."""
 
     def take(backend: TorchBackend, device: str) -> None:
         backend._device = torch.device(device)

@@ -1,4 +1,4 @@
-"""`verify` reads everything and says all that is wrong; the card says what there is."""
+"""`verify` reads the whole zoo and reports every problem; the card summarizes it."""
 
 from __future__ import annotations
 
@@ -120,16 +120,16 @@ def test_files_of_no_format_with_the_right_checksums_are_no_shard(copy: Path, su
     assert f"shards/00001.{suffix} is not part of a shard of this zoo" in problem
 
 
-# -- acting again ----------------------------------------------------------------------------------
+# -- rolling out again -----------------------------------------------------------------------------
 
 
-def test_rnns_that_act_again_do_what_they_did(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the bit, on the same machine; in a sample of any size."""
+def test_rollouts_are_reproduced(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check bit-identical rollouts on the same machine, for samples of any size."""
     monkeypatch.setattr(recompute, "ALLOWED_DIFFERENCE", 0.0)
-    told: list[tuple[float, float, str]] = []
+    reports: list[tuple[float, float, str]] = []
     for count in (1, 4, 15, 99):
-        assert verify(zoo, recompute=count, progress=lambda *report: told.append(report)) == []
-        assert told[-1] == (min(count, 15), min(count, 15), "done")
+        assert verify(zoo, recompute=count, progress=lambda *report: reports.append(report)) == []
+        assert reports[-1] == (min(count, 15), min(count, 15), "done")
 
 
 def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> None:
@@ -142,8 +142,8 @@ def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> Non
     zoo = _rewrite(copy, 1, lambda shard: _with_column(shard, "performance", wrong))
     (problem,) = verify(zoo, recompute=15)
     assert problem == (
-        f"RNN 10 (run 3, step 100): its performance is {wrong[4]:.3f} in the zoo and {stored[4]:.3f} when it acts "
-        "again (0.020 apart is allowed)"
+        f"RNN 10 (run 3, step 100): its performance is {wrong[4]:.3f} in the zoo and {stored[4]:.3f} when "
+        "rolled out again (tolerance 0.020)"
     )
     assert verify(zoo, recompute=0) == []
 
@@ -151,7 +151,7 @@ def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> Non
 def test_rollouts_and_weights_that_do_not_belong_together_are_found(copy: Path) -> None:
     zoo = _rewrite(copy, 1, lambda shard: dataclasses.replace(shard, weights=shard.weights.flip(0)))
     problems = verify(zoo, recompute=15)
-    assert any("RNN 6 (run 2, step 0): 100% of its stored rollouts are not what it does" in one for one in problems)
+    assert any("RNN 6 (run 2, step 0): 100% of its stored rollouts cannot be reproduced" in one for one in problems)
     assert all(one.startswith(tuple(f"RNN {place} " for place in range(6, 12))) for one in problems)
 
 

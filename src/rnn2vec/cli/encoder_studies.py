@@ -26,35 +26,35 @@ _ROLLOUTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class _OfEncoders(Verb):
-    """A study that looks at encoders on the RNNs of a zoo."""
+    """Common options and steps of studies that examine encoders on the RNNs of a zoo."""
 
     zoo: tyro.conf.Positional[Path]
-    """Folder of a zoo; RNNs of its validation split are looked at, last snapshots first."""
+    """Folder of the zoo; the study uses RNNs of its validation split, last snapshots first."""
     encoders: tuple[str, ...] = ()
     """Names of encoders; all by default."""
     preset: str = "tour"
     """Sizes of the encoders: tiny, tour, laptop, recommended or paper."""
     rnns: int = 32
-    """RNNs that are looked at, at most."""
+    """Maximum number of RNNs."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Seed of all random numbers."""
 
     def names(self) -> tuple[str, ...]:
-        """The encoders to look at.
+        """Return the names of the encoders to examine.
 
         Raises:
-            UsageError: one of them is unknown, or too few RNNs are asked for.
+            UsageError: if an encoder is unknown, or the number of RNNs is below 2.
         """
         from rnn2vec import encoders
 
         for name in self.encoders:
             _ = encoders.ENCODERS[name]
         if self.rnns < 2:
-            raise UsageError(f"--rnns {self.rnns}", remedy="give at least 2: movements are compared with distances.")
+            raise UsageError(f"--rnns {self.rnns}", remedy="give at least 2: movements are relative to distances.")
         return self.encoders or tuple(name for name in encoders.ENCODERS if name != "task-blind")
 
     def behaviour(self, zoo: Zoo) -> Behaviour:
-        """RNNs of unseen tasks, those with the most updates first, with a few of their rollouts."""
+        """Select RNNs of unseen tasks, those with the most updates first, with a few of their rollouts."""
         import numpy as np
 
         from rnn2vec.emulation.data import SplitData
@@ -65,21 +65,21 @@ class _OfEncoders(Verb):
         return unseen.behaviour(chosen, np.tile(rollouts, (len(chosen), 1)))
 
     def config(self, zoo: Zoo, name: str) -> PretrainConfig:
-        """The preset for an encoder on this zoo's RNNs."""
+        """Return the preset for an encoder on the RNNs of a zoo."""
         from rnn2vec.emulation.config import preset
 
         kind, length = zoo.family.interface.output_kind, zoo.family.probing_length
         return preset(self.preset, name, output_kind=kind, probing_length=length)
 
     def untrained(self, zoo: Zoo, name: str) -> WeightEncoder:
-        """A new encoder of the preset's size."""
+        """Build a new encoder of the preset's size."""
         from rnn2vec import encoders
 
         options = self.config(zoo, name).encoder_options
         return encoders.build(name, zoo.spec, interface=zoo.family.interface, seed=self.seed, **options)
 
     def write(self, out: Path, marker: str, text: str, findings: dict[str, Any], rnns: int) -> dict[str, Any]:
-        """Write the tables and all numbers; return what `--json` prints."""
+        """Write the tables and all numbers; return the values that `--json` prints."""
         source = {"provenance": provenance(), "zoo": self.zoo.name, "rnns": rnns, "seed": self.seed}
         result = {**source, "preset": self.preset, **findings}
         write_atomically((out / marker).with_suffix(".md"), text.encode())
@@ -89,20 +89,20 @@ class _OfEncoders(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Invariance(_OfEncoders):
-    """Which changes of the weights does each encoder notice? The experiment of the paper's Appendix F.2.
+    """Measure how far changes of the weights move the representations of each encoder (paper, Appendix F.2).
 
-    With --steps, each encoder is pre-trained for so many updates and looked at again.
+    With --steps, each encoder is also measured after pre-training for the given number of updates.
     """
 
     out: Path = Path("invariance")
     """Folder of the table, the figure, and the runs."""
     steps: int = 0
-    """Updates of each encoder's pre-training; 0 for untrained encoders alone."""
+    """Number of updates of each encoder's pre-training; 0 for untrained encoders only."""
     augment_signs: bool = False
-    """Flip signs at random in that pre-training, besides renumbering units."""
+    """Augment that pre-training with random sign flips in addition to permutations."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, write, and show the tables."""
+        """Measure, write the results, and show the tables."""
         from rnn2vec.experiments.invariance import invariance_table, learned_invariance
         from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
         from rnn2vec.report.invariance_figure import draw_invariance
@@ -136,7 +136,7 @@ class Invariance(_OfEncoders):
         return self.write(self.out, "invariance.json", text, measured, len(behaviour.rnns))
 
     def _all_trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal) -> dict[str, _Trained]:
-        """Each encoder after its training; those that augmentation is for also without it, to tell what it does."""
+        """Pre-train each encoder, and those that use augmentation once more without it for comparison."""
         from rnn2vec.encoders import ENCODERS
 
         title = f"trained for {self.steps:,} updates"
@@ -147,7 +147,7 @@ class Invariance(_OfEncoders):
         return trained
 
     def _trained(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal, *, augment: bool) -> _Trained:
-        """Encoders after their training, and the lowest validation loss of each."""
+        """Pre-train encoders; return them with the lowest validation loss of each."""
         from rnn2vec.emulation.pretrain import pretrain
         from rnn2vec.training.tracking import read_metrics
 
@@ -172,13 +172,13 @@ class _Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTable(_OfEncoders):
-    """The paper's Table 1 as a measurement: how encoders grow with the RNN, and what they can tell apart."""
+    """Measure the paper's Table 1: the growth of encoders with the RNN's size, and the RNNs they distinguish."""
 
     out: Path = Path("encoders")
     """Folder of the table."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, write, and show the table."""
+        """Measure, write the results, and show the table."""
         from rnn2vec.experiments.encoder_table import encoder_table
         from rnn2vec.report.encoder_tables import encoders_markdown
         from rnn2vec.zoo.store import Zoo

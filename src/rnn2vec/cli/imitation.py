@@ -1,4 +1,4 @@
-"""`rnn2vec study imitation`."""
+"""`rnn2vec study imitation`: the performance of emulations compared with that of their RNNs."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
 
 MARKER = "imitation.json"
 _SPLITS: dict[Split, str] = {"validation": "unseen tasks", "ood": "unusual tasks (OOD)"}
+"""Splits to measure, with their titles."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationStudy(Verb):
-    """Is an emulation as good at the task as its RNN? The paper's Figure 5, for tasks that the encoder never met."""
+    """Compare the task performance of emulations with that of their RNNs on unseen tasks (paper, Figure 5)."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
     runs: tuple[Path, ...]
-    """Folders of pre-training runs on it."""
+    """Folders of pre-training runs on the zoo."""
     out: Path = Path("imitation")
     """Folder of the table and the figures."""
     episodes: int = 100
-    """Episodes, such as sampled strings, of each RNN and of each emulation."""
+    """Number of episodes, such as sampled strings, of each RNN and each emulation."""
     seed: int = 0
-    """Of the episodes and the bootstrap."""
+    """Seed of the episodes and the bootstrap."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, draw, and show the table."""
+        """Measure, draw the figures, and show the table."""
         from rnn2vec.report.imitation_figure import draw_imitations, imitation_markdown
         from rnn2vec.zoo.store import Zoo
 
@@ -61,25 +62,25 @@ class ImitationStudy(Verb):
         return result
 
     def _models(self, zoo: Zoo) -> dict[str, Model]:
-        """The models by the names of their folders.
+        """Load the models by the names of their folders.
 
         Raises:
-            UsageError: none was given, two have one name, or one was pre-trained on another zoo.
+            UsageError: if there is no model, two folders have the same name, or a model was pre-trained on another zoo.
         """
         from rnn2vec.emulation import checkpoints
         from rnn2vec.zoo.manifest import MANIFEST
 
         names = [folder.name for folder in self.runs]
         if not names or len(set(names)) < len(names):
-            raise UsageError(f"--runs {' '.join(map(str, self.runs))}", remedy="give folders of different names.")
+            raise UsageError(f"--runs {' '.join(map(str, self.runs))}", remedy="give folders with different names.")
         models = {folder.name: checkpoints.load_model(folder) for folder in self.runs}
         checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
         for folder in self.runs:
             record = folder / checkpoints.RUN
             if record.is_file() and read_json(record)["zoo"]["manifest"] != checksum:
                 raise UsageError(
-                    f"{folder} was pre-trained on another zoo than {zoo.folder}",
-                    remedy="give the zoo that it was pre-trained on: its unseen tasks are no others.",
+                    f"{folder} was pre-trained on a zoo other than {zoo.folder}",
+                    remedy="give the zoo that the model was pre-trained on, since unseen tasks differ between zoos.",
                 )
         return models
 

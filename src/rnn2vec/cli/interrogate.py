@@ -1,4 +1,4 @@
-"""`rnn2vec interrogate`."""
+"""`rnn2vec interrogate`: the theory of probing as an experiment."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ MARKER = "interrogation.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Interrogate(Verb):
-    """The theory as an experiment: how many questions does it take to know which function this is?
+    """Measure how many questions it takes to identify a function.
 
-    Without options: the three propositions of the paper, measured, as a table and a figure. With --zoo also:
-    which language does each RNN of a zoo generate? With --table instead: calls needed for a function set of yours.
+    Without options, the paper's three propositions are measured and written as tables and a figure. With --zoo, the
+    language of each RNN of a zoo is identified as well. With --table, the calls needed for your own set of functions
+    are computed instead.
     """
 
     out: Path = Path("interrogation")
     """Folder of the tables and figures."""
     zoo: Path | None = None
-    """A zoo of formal languages whose RNNs are to be identified."""
+    """Zoo of formal languages whose RNNs are to be identified."""
     model: str | None = None
-    """A pre-trained probing encoder to compare with on that zoo: a run's folder, or a name."""
+    """Pre-trained probing encoder to compare with on that zoo: folder of a run, or a name."""
     budget: int = 40
-    """Most steps of each RNN."""
+    """Maximum number of steps per RNN."""
     table: Path | None = None
-    """A CSV file with a function in each row: its name, then its answers; the first row names the inputs."""
+    """CSV file with one function per row: its name, then its answers; the first row names the inputs."""
     largest_offset: int = 5
     """Largest M of Proposition 3.3."""
     letters: int = 8
     """Largest k of Proposition 3.3."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Seed of all random numbers."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Measure, write, and say where it is."""
+        """Measure, write tables and figures, and report where they are."""
         if self.table is not None:
             return self._compare(self.table, terminal)
         if self.model is not None and self.zoo is None:
-            raise UsageError("--model without --zoo", remedy="give the zoo on which the encoder is to be compared.")
+            raise UsageError("--model without --zoo", remedy="give the zoo on which to compare the encoder.")
         if self.largest_offset < 2 or self.letters < 3 or self.budget < 1:
             raise UsageError(
                 f"--largest-offset {self.largest_offset} --letters {self.letters} --budget {self.budget}",
@@ -73,7 +74,7 @@ class Interrogate(Verb):
         draw_calls_needed(results.gap, self.out / "theory.svg")
         false = [f"({row.M}, {row.k})" for row in results.gap if not row.printed_bound_holds]
         last = results.gap[-1]
-        terminal.say(f"printed non-interactive bound false at (M, k) = {', '.join(false) or 'none of these'}")
+        terminal.say(f"the paper's non-interactive bound is false for (M, k) = {', '.join(false) or 'none of these'}")
         terminal.say(
             f"M={last.M}, k={last.k}: {last.bisection} calls with interaction, {last.constructed_probes:,} without"
         )
@@ -96,8 +97,8 @@ class Interrogate(Verb):
         draw_accuracy(results, self.out / "rnns.svg")
         for one in results.tallies:
             terminal.say(
-                f"{one.what}: {one.right:.1%} right, {one.wrong:.1%} wrong, {one.unsure + one.stranger:.1%} not named; "
-                f"{one.mean_calls} calls on average"
+                f"{one.what}: {one.right:.1%} correct, {one.wrong:.1%} wrong, {one.unsure + one.unknown:.1%} not "
+                f"identified; {one.mean_calls} calls on average"
             )
         return dataclasses.asdict(results)
 
@@ -112,14 +113,14 @@ class Interrogate(Verb):
             ("with interaction", needed.interactive.calls, needed.interactive.at_least),
             ("without", len(needed.noninteractive.probes), needed.noninteractive.at_least),
         ):
-            exactness = "the optimum" if calls == at_least else f"at least {at_least} are needed"
+            exactness = "optimal" if calls == at_least else f"lower bound {at_least}"
             terminal.say(f"{kind}: {calls} calls ({exactness})")
         terminal.say(f"ratio: {needed.ratio:.2f}; fixed probes: {', '.join(map(str, result['probes']))}")  # pyright: ignore[reportArgumentType]
         return result
 
 
 def _read_table(path: Path) -> tuple[list[str], list[str], list[list[str]]]:
-    """Names of the functions, names of the inputs, and the answers."""
+    """Read the names of the functions, the names of the inputs, and the answers."""
     if not path.is_file():
         raise UsageError(f"{path} does not exist", remedy="give a CSV file with a function in each row.")
     try:
@@ -128,11 +129,14 @@ def _read_table(path: Path) -> tuple[list[str], list[str], list[list[str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file: {error}", remedy="save it as CSV, in UTF-8.") from error
     if len(rows) < 2 or len(rows[0]) < 2:
-        raise DataError(f"{path} holds no functions", remedy="name the inputs in the first row, then a function a row.")
+        raise DataError(
+            f"{path} has no functions",
+            remedy="give the names of the inputs in the first row, and one function in each further row.",
+        )
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise DataError(
-                f"{path}, row {number} has {len(row)} cells; the first has {len(rows[0])}",
+                f"{path}: row {number} has {len(row)} cells, the first row {len(rows[0])}",
                 remedy="give every function an answer to every input.",
             )
     return [row[0] for row in rows[1:]], rows[0][1:], [row[1:] for row in rows[1:]]

@@ -17,32 +17,32 @@ from rnn2vec.zoo.config import preset as zoo_preset
 
 MARKER = "tour.json"
 ENCODERS = ("interactive-probing", "noninteractive-probing", "task-blind")
-"""Pre-trained side by side, the one that takes longest first."""
+"""Encoders to pre-train in parallel, the slowest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tour(Verb):
     """Build a small zoo, pre-train two probing encoders, and write a report: the whole idea in minutes.
 
-    Given again, it goes on where it was interrupted.
+    If interrupted, rerun the command to resume.
     """
 
     out: Path = Path("tour")
     """Folder of the zoo, the runs and the report."""
     runs: int | None = None
-    """RNNs to train; by default every language twice."""
+    """Number of RNNs to train; by default two per language."""
     zoo_steps: int | None = None
-    """Updates of each RNN."""
+    """Number of updates of each RNN."""
     pretrain_steps: int | None = None
-    """Updates of each encoder."""
+    """Number of updates of each encoder."""
     workers: int = 3
-    """Encoders pre-trained at the same time, one thread each. All three share two cores: were the third to wait for
-    one of the others, a core would stand idle at the end."""
+    """Number of encoders to pre-train in parallel, with one thread each. The default of 3 suits two cores: if the third
+    encoder started last, one core would be idle at the end."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Seed of all random numbers."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Zoo, encoders, report; then say where it is, and three numbers."""
+        """Build the zoo, pre-train the encoders, write the report, and print its location and main numbers."""
         zoo_config = dataclasses.replace(
             zoo_preset("tour"), seed=self.seed, **given(num_runs=self.runs, num_steps=self.zoo_steps)
         )
@@ -74,13 +74,13 @@ class Tour(Verb):
         return {"report": str(report), **findings.to_dict()}
 
     def _command(self) -> str:
-        """What makes this report again."""
+        """Return the command line that reproduces the report."""
         numbers = {"runs": self.runs, "zoo-steps": self.zoo_steps, "pretrain-steps": self.pretrain_steps}
         options = [f"--{name} {value}" for name, value in given(**numbers).items()]
         return " ".join(["rnn2vec tour", *options, f"--seed {self.seed}"])
 
     def _pretrain(self, configs: list[PretrainConfig], terminal: Terminal) -> dict[str, Path]:
-        """Pre-train every encoder, `workers` at a time; the runs' folders by encoder."""
+        """Pre-train every encoder, `workers` at a time; return the folders of the runs by encoder."""
         from rnn2vec.execution.local import Piece, run_pieces
 
         runs = {config.encoder: self.out / config.encoder for config in configs}
@@ -102,7 +102,7 @@ class Tour(Verb):
 
 
 def pretrain_piece(zoo: Path, config: PretrainConfig, out: Path, progress: Progress = silent) -> None:
-    """Pre-train one encoder in a process of its own, on one thread."""
+    """Pre-train one encoder in its own process, on one thread."""
     import torch
 
     from rnn2vec.emulation.pretrain import pretrain

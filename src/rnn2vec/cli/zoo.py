@@ -1,4 +1,4 @@
-"""`rnn2vec zoo build | info | verify`, and the group of all zoo verbs."""
+"""`rnn2vec zoo build | info | verify`, and the group of all verbs on zoos."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from rnn2vec.zoo.config import ZooConfig, preset
 
 @dataclass(frozen=True, kw_only=True)
 class Build(Verb):
-    """Build a zoo of trained RNNs, or finish one that was interrupted.
+    """Build a zoo of trained RNNs, or resume an interrupted build.
 
-    Given again with the same options, it goes on where it was; damaged shards are made again.
+    If interrupted, rerun the command with the same options to resume; damaged shards are rebuilt.
     """
 
     family: Annotated[tyro.conf.Positional[str], registered("Task family", FAMILIES)]
@@ -33,36 +33,36 @@ class Build(Verb):
     preset: str = "laptop"
     """tiny, tour, laptop or paper: sizes, all of which the options below can change."""
     runs: int | None = None
-    """RNNs to train, one task each."""
+    """Number of RNNs to train, one task each."""
     steps: int | None = None
-    """Updates of each."""
+    """Number of updates of each RNN."""
     cell: CellName | None = None
     """Recurrent cell."""
     hidden_size: int | None = None
-    """Hidden units per layer."""
+    """Number of hidden units per layer."""
     layers: int | None = None
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     episodes: int | None = None
-    """Episodes from which a snapshot's performance is estimated."""
+    """Number of episodes from which a snapshot's performance is estimated."""
     rollouts: int | None = None
-    """Rollouts stored per snapshot."""
+    """Number of rollouts stored per snapshot."""
     runs_per_shard: int | None = None
-    """Runs trained side by side and stored in one file: what an interruption may lose."""
+    """Number of runs that are trained in parallel and stored in one file; an interruption loses at most one file."""
     backend: str | None = None
     """auto, numba, torch, or triton (an NVIDIA GPU, with --device cuda)."""
     seed: int | None = None
-    """Everything random follows from it."""
+    """Seed of all random numbers."""
     device: str = "cpu"
-    """Where a torch backend trains."""
+    """Device on which a torch backend trains."""
     mnist: Path | None = None
-    """Folder of MNIST's IDX files, for tiled-mnist; else RNN2VEC_MNIST, a cache, or the public mirror."""
+    """Folder with MNIST's IDX files, for tiled-mnist; by default RNN2VEC_MNIST, else a cache or the public mirror."""
     tile_size: int | None = None
-    """Rows and columns of a tile, for tiled-mnist."""
+    """Number of rows and columns of a tile, for tiled-mnist."""
     dry_run: bool = False
-    """Build nothing; say what it would take of time, memory and disk, measured on a small sample."""
+    """Build nothing; report the estimated time, memory and disk space, measured on a small sample."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Build, then show the zoo's card."""
+        """Build the zoo, then show its summary."""
         changes = given(
             num_runs=self.runs,
             num_steps=self.steps,
@@ -88,18 +88,18 @@ class Build(Verb):
 
 
 def _estimate(config: ZooConfig, out: Path, device: str, terminal: Terminal) -> dict[str, Any]:
-    """Say what a build from nothing would take."""
+    """Report the estimated cost of a build from scratch."""
     from rnn2vec.zoo.estimate import estimate_build
 
     estimate = estimate_build(config, device=device)
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
     short = "" if estimate.disk_bytes < free else ": NOT ENOUGH"
     terminal.say(
         f"{out} would have {config.num_rnns:,} RNNs: {config.num_runs:,} runs of {config.num_steps:,} steps\n"
         f"  time    {duration(estimate.seconds)}, measured on a sample\n"
-        f"  memory  {estimate.peak_bytes / 1e6:,.0f} MB at the most\n"
-        f"  disk    {estimate.disk_bytes / 1e6:,.2f} MB of {free / 1e6:,.0f} MB that are free{short}\n"
+        f"  memory  {estimate.peak_bytes / 1e6:,.0f} MB at most\n"
+        f"  disk    {estimate.disk_bytes / 1e6:,.2f} MB of {free / 1e6:,.0f} MB free{short}\n"
         "Nothing was built."
     )
     return {"out": str(out), **dataclasses.asdict(estimate), "free_bytes": free}
@@ -107,15 +107,15 @@ def _estimate(config: ZooConfig, out: Path, device: str, terminal: Terminal) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Info(Verb):
-    """Show what is in a zoo."""
+    """Show a summary of a zoo."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
     plot: Path | None = None
-    """SVG file to draw into: performance and losses by step."""
+    """SVG file to write, with performance and losses by step."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Show the zoo's card."""
+        """Show the zoo's summary."""
         from rnn2vec.zoo.store import Zoo
 
         zoo = Zoo.open(self.zoo)
@@ -129,25 +129,26 @@ class Info(Verb):
 
 
 def _require_svg(path: Path) -> None:
-    """A new file in a folder that is there, or a picture to replace."""
+    """Check that an SVG file can be written or replaced at a path."""
     if path.suffix != ".svg":
-        raise UsageError(f"--plot {path} does not end in .svg", remedy="the picture is an SVG: name it so.")
+        raise UsageError(f"--plot {path} does not end in .svg", remedy="give a file name that ends in .svg.")
     if not path.parent.is_dir() or path.is_dir():
-        what = f"{path} is a folder" if path.is_dir() else f"{path.parent} is not a folder"
-        raise UsageError(what, remedy="name a file in a folder that is there.")
+        problem = f"{path} is a folder" if path.is_dir() else f"{path.parent} is not a folder"
+        raise UsageError(problem, remedy="give a file in an existing folder.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(Verb):
-    """Read a whole zoo and check checksums, shapes, weights and properties; let some RNNs act again."""
+    """Read a whole zoo and check checksums, shapes, weights and properties; roll some RNNs out again."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
     recompute: int | Literal["all"] = 32
-    """Snapshots whose performance and rollouts must be what acting again gives: a number, 0, or all."""
+    """Number of snapshots to roll out again and compare with their stored performance and rollouts; 0 for none, or
+    all."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Check; problems are an error."""
+        """Check the zoo; any problem is an error."""
         from rnn2vec.zoo.store import Zoo
         from rnn2vec.zoo.verify import verify
 
@@ -157,18 +158,18 @@ class Verify(Verb):
             problems = verify(zoo, recompute=recompute, progress=progress)
         if problems:
             raise DataError(
-                f"{self.zoo} is not sound: {'; '.join(problems)}",
-                remedy=f"`rnn2vec zoo {zoo.manifest.verb}` with its options and --out makes missing and damaged shards "
-                "again; what is wrong with right checksums was written wrongly: make or get the zoo again.",
+                f"{self.zoo} is not intact: {'; '.join(problems)}",
+                remedy=f"rerun `rnn2vec zoo {zoo.manifest.verb}` with its options and --out to restore missing and "
+                "damaged shards; if the checksums are correct, the content is wrong: build or download the zoo again.",
             )
-        acted = min(recompute, len(zoo))
-        terminal.say(f"{self.zoo} is sound and complete; {acted} of {len(zoo)} RNNs acted again as they did")
-        return {"zoo": str(self.zoo), "problems": problems, "recomputed": acted}
+        recomputed = min(recompute, len(zoo))
+        terminal.say(f"{self.zoo} is intact and complete; {recomputed} of {len(zoo)} RNNs were rolled out again")
+        return {"zoo": str(self.zoo), "problems": problems, "recomputed": recomputed}
 
 
 @dataclass(frozen=True)
 class ZooVerbs:
-    """Build, look at, check, change and share model zoos."""
+    """Build, inspect, verify, derive and share model zoos."""
 
     verb: (
         Annotated[Build, tyro.conf.subcommand("build")]

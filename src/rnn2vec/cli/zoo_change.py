@@ -1,4 +1,4 @@
-"""`rnn2vec zoo filter | subset | merge | import | export`: zoos from other zoos, from and to the authors' layout."""
+"""`rnn2vec zoo filter | subset | merge | import | export`: derived zoos, and the layout of the authors' release."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
-    """Show the zoo's card; return it as values."""
+    """Show the zoo's summary, and return it as values."""
     from rnn2vec.zoo.sharing.card import render, summarize
 
     summary = summarize(zoo)
@@ -26,7 +26,7 @@ def show(zoo: Zoo, terminal: Terminal) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter(Verb):
-    """Make a zoo of the snapshots of another for which every condition holds."""
+    """Make a zoo of the snapshots of another zoo that satisfy every condition."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
@@ -35,12 +35,12 @@ class Filter(Verb):
     where: tuple[str, ...] = ()
     """Conditions in quotes, such as "step=1000,2000" "performance>=0.9": =, !=, <, <=, >, >= and a value."""
     split: Literal["train", "validation", "ood"] | None = None
-    """Only snapshots whose task is in this split."""
+    """Keep only snapshots whose task is in this split."""
     rollouts: int | None = None
-    """Keep only so many rollouts of each snapshot."""
+    """Number of rollouts to keep of each snapshot; all by default."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Filter, then show the new zoo's card."""
+        """Filter, then show the new zoo's summary."""
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"filter {self.zoo}") as progress:
@@ -51,19 +51,19 @@ class Filter(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Subset(Verb):
-    """Make a zoo of all snapshots of some runs of another, drawn by seed."""
+    """Make a zoo of all snapshots of some runs of another zoo, drawn at random."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
     out: Path
     """Folder of the new zoo."""
     runs: int
-    """Runs to draw; each split keeps its share."""
+    """Number of runs to draw, in the same proportions of splits."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the draw."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Draw, then show the new zoo's card."""
+        """Draw, then show the new zoo's summary."""
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"subset {self.zoo}") as progress:
@@ -73,15 +73,15 @@ class Subset(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Merge(Verb):
-    """Make one zoo of several of one family and architecture."""
+    """Merge several zoos of one family and architecture."""
 
     zoos: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of the zoos. A task is in the split of the first zoo that knows it."""
+    """Folders of the zoos. A task gets the split of the first zoo that has it."""
     out: Path
     """Folder of the new zoo."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Merge, then show the new zoo's card."""
+        """Merge, then show the new zoo's summary."""
         from rnn2vec.zoo.store import Zoo
 
         with terminal.progress(f"merge into {self.out}") as progress:
@@ -99,16 +99,16 @@ class Import(Verb):
     out: Path
     """Folder of the new zoo."""
     hidden_size: int = 32
-    """Hidden units per layer of its LSTMs."""
+    """Number of hidden units per layer of the LSTMs."""
     layers: int = 2
-    """Recurrent layers of its LSTMs."""
+    """Number of recurrent layers of the LSTMs."""
     seed: int = 0
-    """Decides which languages are for validation."""
+    """Seed of the split into training and validation languages."""
     mnist: Path | None = None
-    """Folder of MNIST's IDX files, for tiled MNIST; else RNN2VEC_MNIST, a cache, or the public mirror."""
+    """Folder with MNIST's IDX files, for tiled MNIST; by default RNN2VEC_MNIST, else a cache or the public mirror."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Import, then show the new zoo's card."""
+        """Import, then show the new zoo's summary."""
         from rnn2vec.zoo.sharing.release_import import import_release
 
         with terminal.progress(f"import {self.release}") as progress:
@@ -134,7 +134,7 @@ class Export(Verb):
     """Folder for the arrays."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Export."""
+        """Export the zoo and list the files."""
         from rnn2vec.zoo.sharing.release_export import export_release
         from rnn2vec.zoo.store import Zoo
 

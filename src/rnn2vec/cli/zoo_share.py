@@ -16,7 +16,7 @@ from rnn2vec.cli.zoo_change import show
 
 @dataclass(frozen=True, kw_only=True)
 class Card(Verb):
-    """Write the README of a zoo, as a dataset hub wants it."""
+    """Write the README of a zoo for a dataset hub."""
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
@@ -26,7 +26,7 @@ class Card(Verb):
     """Licence in the hub's notation, such as cc-by-4.0."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Write or print it."""
+        """Write or print the README."""
         from rnn2vec.zoo.sharing.dataset_card import dataset_card
         from rnn2vec.zoo.store import Zoo
 
@@ -46,14 +46,14 @@ class Push(Verb):
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
     repository: tyro.conf.Positional[str]
-    """USER/NAME of the dataset; made when it is not there."""
+    """USER/NAME of the dataset, which is created if necessary."""
     private: bool = False
     """Make a new repository private."""
     license: str | None = None
     """Licence in the hub's notation, such as cc-by-4.0."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Upload."""
+        """Upload the zoo and print its URL."""
         from rnn2vec.zoo.sharing.hub import push
         from rnn2vec.zoo.store import Zoo
 
@@ -66,7 +66,7 @@ class Push(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Pull(Verb):
-    """Download a zoo from the Hugging Face hub; given again after an interruption, go on."""
+    """Download a zoo from the Hugging Face hub. If interrupted, rerun the command to resume."""
 
     repository: tyro.conf.Positional[str]
     """USER/NAME of the dataset."""
@@ -76,7 +76,7 @@ class Pull(Verb):
     """Branch, tag or commit; the newest by default."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Download, verify, then show the zoo's card."""
+        """Download and verify, then show the zoo's summary."""
         from rnn2vec.zoo.sharing.hub import pull
 
         with terminal.progress(f"pull {self.repository}") as progress:

@@ -1,4 +1,4 @@
-"""The same functions with other weights: training data for encoders that do not see that they are the same."""
+"""Augmentation with function-preserving changes of the weights, for encoders that are not invariant to them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from rnn2vec.rnn.stack import RNNStack
 def augmented(
     encoder: WeightEncoder, rnns: RNNStack, *, seed: int, step: int, permutations: bool = True, signs: bool = False
 ) -> RNNStack:
-    """RNNs as they are, or changed at random in ways that leave their functions as they are.
+    """Change the weights of RNNs at random without changing their functions.
+
+    Changes to which the encoder is invariant are skipped.
 
     Args:
-        encoder: only what makes a difference to it is done.
+        encoder: encoder to be trained on the RNNs.
         rnns: N RNNs.
-        seed: where the changes come from ...
-        step: ... in this update.
-        permutations: renumber hidden units.
-        signs: flip signs of hidden units.
+        seed: seed of the run.
+        step: number of the update, which selects the random stream.
+        permutations: permute hidden units.
+        signs: flip the signs of hidden units.
     """
     weights = rnns.weights
     if permutations and encoder.augmentable:

@@ -1,16 +1,17 @@
 """DWSNet for recurrent networks (Navon et al. 2023; Zhou et al. 2023; paper, Section 3 and Appendix C).
 
-Every layer commutes with permutations of hidden units, and a mean over each tensor at the end makes the representation
-invariant to them. `TERMS` is the layer of the *released code*: it gives the paper's parameter counts exactly (1,279,736
-for its formal-language LSTMs), so the paper's experiments used it. It is not the printed formula with its index slips
-corrected, which has further terms: for W_hh[l] the rows W_ih[l][j,*] and b_ih[l][j] and the column W_ih[l+1][*,k], for
-the last layer the readout's columns, and for b_hh the same rows. `docs/encoders.md` shows the same table.
+Every layer is equivariant to permutations of hidden units, and a mean over each tensor at the end makes the
+representation invariant. `TERMS` is the layer of the *released code*: it reproduces the paper's parameter counts
+exactly (1,279,736 for its formal-language LSTMs), so the paper's experiments used it. It is not the printed formula
+with its index errors corrected, which has further terms: for W_hh[l] the rows W_ih[l][j,*] and b_ih[l][j] and the
+column W_ih[l+1][*,k], for the last layer the readout's columns, and for b_hh the same rows. `docs/encoders.md` shows
+the same table.
 
-`dws_complete` has those terms and all others that a layer can have, among them transpose and diagonal of W_hh.
+`dws_complete` has those terms and all others that a layer can have, such as the transpose and the diagonal of W_hh.
 
-With ReLU only *between* layers, as published, the mean follows upon a linear layer, and the mean of a linear
-equivariant layer depends on the means of its sources alone. The last layer is computed from those: the same numbers
-for a hundredth of the work, and also the statement that this layer sees no single weight any more.
+With ReLU only *between* layers, as published, the mean follows a linear layer, and the mean of a linear equivariant
+layer depends only on the means of its sources. The last layer is therefore computed from the means: the same numbers
+for a hundredth of the work. It also shows that this layer uses no information about single weights.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 TERMS: dict[str, dict[Place, str]] = {
-    # j counts the units of layer l, k those of the layer below (for W_hh of the same layer); `*` is a mean.
-    # The readout is W_ih and b_ih of the layer above the last. Terms of tensors that there are not drop out.
+    # j indexes the units of layer l, k those of the layer below (for W_hh of the same layer); `*` is a mean.
+    # The readout is W_ih and b_ih of the layer above the last. Terms that refer to absent tensors are dropped.
     "W_ih[l]": {
         "entry": "W_ih[l][j,k]",
         "column": "W_ih[l][*,k]  W_ih[l-1][k,*]  b_ih[l-1][k]  W_hh[l-1][k,*]  b_hh[l-1][k]  W_hh[l-1][*,k]",
@@ -49,7 +50,7 @@ TERMS: dict[str, dict[Place, str]] = {
         "row": "W_hh[l][j,*]  b_hh[l][j]  W_hh[l][*,j]  W_ih[l+1][*,j] unless readout",
     },
 }
-"""The terms of the layer; besides, the mean of every tensor goes everywhere."""
+"""The terms of the layer, in addition to the mean of every tensor, which goes everywhere."""
 
 _TERM = re.compile(r"(?P<kind>\w+)\[l(?P<shift>[+-]1)?\]\[(?P<indices>[jk*,]+)\](?P<unless> unless readout)?")
 _KINDS = {"W_ih": "weight_ih", "b_ih": "bias_ih", "W_hh": "weight_hh", "b_hh": "bias_hh"}
@@ -65,12 +66,12 @@ _VIEWS: dict[str, View] = {
 
 
 def even(spec: RNNSpec, tensor: str) -> Feature:
-    """The feature map of a tensor where signs are not looked at."""
+    """Return the feature map of a tensor that is even along every axis, for layers that ignore sign flips."""
     return Feature(tensor, "e" * len(spec.parameter_shapes[tensor]))
 
 
 def terms(spec: RNNSpec) -> dict[Feature, Terms]:
-    """`TERMS` written out for an architecture."""
+    """Expand `TERMS` for an architecture: the terms of each tensor's feature map."""
     means = tuple(Term(even(spec, tensor), "mean") for tensor in spec.parameter_shapes)
     table: dict[Feature, Terms] = {}
     for layer in range(spec.num_layers + 1):
@@ -85,7 +86,7 @@ def terms(spec: RNNSpec) -> dict[Feature, Terms]:
 
 
 def _terms(spec: RNNSpec, text: str, layer: int) -> tuple[Term, ...]:
-    """The terms of one place for one layer; those that the RNN has no tensor for drop out."""
+    """Parse the terms of one place for one layer, without those that refer to absent tensors."""
     found: list[Term] = []
     for match in _TERM.finditer(text):
         source_layer = layer + int(match["shift"] or 0)
@@ -97,7 +98,7 @@ def _terms(spec: RNNSpec, text: str, layer: int) -> tuple[Term, ...]:
 
 
 def _tensor(spec: RNNSpec, kind: str, layer: int) -> str | None:
-    """PyTorch's name of a tensor of the table, None where the RNN has none."""
+    """Return PyTorch's name of a tensor of the table, or None if the RNN lacks it."""
     if layer == spec.num_layers and kind.endswith("ih"):
         return "readout.weight" if kind == "W_ih" else "readout.bias"
     return f"rnn.{_KINDS[kind]}_l{layer}" if 0 <= layer < spec.num_layers else None
@@ -107,16 +108,16 @@ class DWSNet(WeightEncoder):
     """Equivariant layers on the weights, a mean over each tensor, and an MLP.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: not looked at; every encoder has it.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
-        channels: features of each weight.
-        num_layers: equivariant layers.
-        mlp_size: hidden layer of the MLP.
-        identity_deviation: standard deviation, at the start, of the vectors that identify inputs and outputs.
-        joint_bound: draw the maps of each target with one bound, by the number of inputs of all of them, as the
-            released code does; by default each map has PyTorch's own.
+        spec: architecture of the RNNs.
+        interface: kinds of inputs and outputs; not used by this encoder.
+        representation_size: number of components of a representation, Z.
+        unit_norm: scale representations to length 1.
+        channels: number of features per weight.
+        num_layers: number of equivariant layers.
+        mlp_size: number of hidden units of the MLP.
+        identity_deviation: initial standard deviation of the vectors that identify inputs and outputs.
+        joint_bound: draw the initial maps of each target with one bound, given by the number of inputs of all of them,
+            as the released code does; by default each map has PyTorch's bound.
     """
 
     name = "dwsnet"
@@ -147,17 +148,17 @@ class DWSNet(WeightEncoder):
         self.to_representation = mlp(len(table) * channels, mlp_size, representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`."""
+        """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
-        views = Views(self.features(rnns)).told(self.identities[0])
+        views = Views(self.features(rnns)).changed_by(self.identities[0])
         *layers, last = (layer for layer in self.layers if isinstance(layer, EquivariantLinear))
         for layer, identities in zip(layers, self.identities[1:], strict=True):
-            views = layer.rectified(views).told(identities)
+            views = layer.rectified(views).changed_by(identities)
         means = last.means(views)
         return self.to_representation(torch.cat(list(means.values()), dim=-1))
 
     def features(self, stack: RNNStack) -> dict[Feature, Tensor]:
-        """What goes into the first layer: gates are features; the readout, which has none, is repeated."""
+        """Build the input of the first layer, with gates as features; the readout, which has no gates, is repeated."""
         gates = stack.spec.num_gates
         return {
             even(stack.spec, name): weight.expand(*weight.shape[:-1], gates)

@@ -1,28 +1,28 @@
-"""`dwsnet-complete`: every linear map that commutes with the symmetries of an RNN's hidden units, signs included.
+"""`dwsnet-complete`: every linear map that is equivariant to the symmetries of an RNN's hidden units, signs included.
 
-Two things are missing in the published layer (`dws`):
+The published layer (`dws`) lacks two things:
 
-**Terms.** The rows and the columns of W_hh count the same units. Its transpose and its diagonal are therefore
-equivariant too: of the 15 basis maps from a square matrix to itself the published layer has 6. Here every view goes
-to every place that its indices fit, and nothing else would be equivariant: a test finds the null space of the
-constraints and compares. Inputs and outputs are treated as if they could be renumbered as well, and learned vectors
-tell them apart (`Identities`); the number of maps would grow with their number otherwise.
+**Terms.** The rows and the columns of W_hh index the same units, so its transpose and its diagonal are equivariant too:
+of the 15 basis maps from a square matrix to itself, the published layer has 6. Here every view goes to every place that
+its indices fit. No other map is equivariant: a test computes the null space of the constraints and compares. Inputs and
+outputs are treated as if they could be permuted as well, and learned vectors distinguish them (`Identities`); otherwise
+the number of maps would grow with the number of inputs and outputs.
 
 **Signs.** tanh is odd. A hidden unit's sign can be flipped by negating what it computes (its rows in the candidate
-gate: LSTM `g`, GRU `n`, the only gate of a tanh RNN) and every column that reads it, so that the symmetry group of a
-layer is the signed permutations. A feature map here has a *parity* for each axis: odd features change their sign
-with their unit's. A term must keep parities: a mean over an odd axis, for one, is no term. Three designs were
+gate: LSTM `g`, GRU `n`, the only gate of a tanh RNN) and every column that reads it, so the symmetry group of a layer
+is the group of signed permutations. A feature map here has a *parity* for each axis: odd features change sign with
+their unit. A term must preserve parities; a mean over an odd axis, for example, is not a term. Three designs were
 considered:
 
-- *Canonical signs* (make each unit's first reading column positive, say) are undefined where that number is zero, and
-  jump next to it: a weight that crosses zero in training would throw the representation about.
-- *Even features only* (absolute values, squares) are simple, and blind to the relative signs of weights, which matter:
-  a unit that two others read with equal signs does something else than one read with opposite signs.
-- *Odd and even features*, the choice. ReLU is not odd, but it is (x + |x|) / 2, an odd and an even part. So an odd map
-  passes on both apart: x times a gate, which an even map of the same tensor computes, stays odd; |x| joins the even
-  maps. Relative signs reach the even maps by way of sums of odd ones: |x + y| - |x - y|.
+- *Canonical signs* (for example, making each unit's first outgoing weight positive) are undefined where that weight is
+  zero and discontinuous there: the representation would jump when a weight crosses zero in training.
+- *Even features only* (absolute values, squares) are simple but blind to the relative signs of weights, which matter:
+  a unit that two others read with equal signs does not act like one that they read with opposite signs.
+- *Odd and even features*, our choice. ReLU is not odd, but it is (x + |x|) / 2, the sum of an odd and an even part. An
+  odd map therefore passes on both parts separately: x times a gate, which an even map of the same tensor computes,
+  stays odd, and |x| joins the even maps. Relative signs reach the even maps by sums of odd ones: |x + y| - |x - y|.
 
-ReLU RNNs have no such symmetry: all of their features are even, and the gates and absolute values disappear.
+ReLU RNNs lack this symmetry: all their features are even, and there are no gates or absolute values.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import candidate_gate
 
 Index = tuple[Sort, str]
-"""What an index counts, and the parity of the feature map in it."""
+"""Sort of an index, and the parity of the feature map along it."""
 
 
 def complete_terms(
     tensors: Mapping[str, tuple[Sort, ...]], sources: Iterable[Feature], targets: Iterable[Feature]
 ) -> dict[Feature, Terms]:
-    """All equivariant terms between feature maps; targets without any are left out.
+    """List all equivariant terms between feature maps, omitting targets without terms.
 
     Args:
-        tensors: the sorts of each tensor's axes.
-        sources: feature maps that there are.
+        tensors: sorts of each tensor's axes.
+        sources: available feature maps.
         targets: feature maps to compute.
     """
     matrices: defaultdict[tuple[Index, ...], list[Term]] = defaultdict(list)
@@ -78,7 +78,7 @@ def complete_terms(
 
 
 def _views(source: Feature, indices: tuple[Index, ...]) -> Iterable[tuple[tuple[Index, ...], Term]]:
-    """Every view of a feature map, with the indices that it leaves."""
+    """Yield every equivariant view of a feature map, with the indices that remain."""
     even = [parity == "e" for _, parity in indices]
     yield indices, Term(source, "itself")
     if all(even):
@@ -104,7 +104,7 @@ def _places(
     vectors: defaultdict[Index, list[Term]],
     scalars: list[Term],
 ) -> Terms:
-    """The terms of each place of a feature map."""
+    """Collect the terms of each place of a feature map."""
     even = [parity == "e" for _, parity in indices]
     places: dict[Place, tuple[Term, ...]] = {"everywhere": tuple(scalars) * all(even)}
     if len(indices) == 1:
@@ -121,19 +121,19 @@ def _places(
 
 
 def _product(one: str, other: str) -> str:
-    """The parity of what is flipped by both: flipped twice is not flipped."""
+    """Return the parity of a product, in which two sign flips cancel."""
     return "e" if one == other else "o"
 
 
 def parities(spec: RNNSpec, tensor: str, *, signs: bool) -> list[str]:
-    """The parities that feature maps of a tensor can have."""
+    """List the parities that feature maps of a tensor can have."""
     sorts = axes(spec)[tensor]
     choices = ["eo" if signs and sort.startswith("hidden") else "e" for sort in sorts]
     return ["".join(parity) for parity in itertools.product(*choices)]
 
 
 def lift(stack: RNNStack, *, signs: bool) -> dict[Feature, Tensor]:
-    """Weights as feature maps, gates as features, each with the parity that it has.
+    """Turn weights into feature maps with their parities, and gates into features.
 
     The candidate gate is odd in the units that it computes, and every weight is odd in a unit that it reads.
     """
@@ -153,9 +153,10 @@ def lift(stack: RNNStack, *, signs: bool) -> dict[Feature, Tensor]:
 
 
 def split_relu(features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
-    """ReLU for feature maps with parities: even maps get what odd maps of their tensor have without the sign.
+    """Apply the equivalent of ReLU to feature maps with parities.
 
-    An odd map x becomes x times a gate from the even map, and |x| goes to the even map's side.
+    An odd map x becomes x times a gate computed from the even map of the same tensor, and |x| is appended to the even
+    map.
     """
     result: dict[Feature, Tensor] = {}
     for feature, feature_map in features.items():
@@ -176,14 +177,14 @@ class CompleteDWSNet(WeightEncoder):
     """Layers of all equivariant terms, a mean over each tensor and each diagonal, and an MLP.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: not looked at; every encoder has it.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
-        channels: features of each weight, and of each parity.
-        num_layers: equivariant layers.
-        mlp_size: hidden layer of the MLP.
-        signs: be invariant to sign flips too; without, to permutations alone. Makes no difference to ReLU RNNs.
+        spec: architecture of the RNNs.
+        interface: kinds of inputs and outputs; not used by this encoder.
+        representation_size: number of components of a representation, Z.
+        unit_norm: scale representations to length 1.
+        channels: number of features per weight and parity.
+        num_layers: number of equivariant layers.
+        mlp_size: number of hidden units of the MLP.
+        signs: be invariant to sign flips as well as permutations; has no effect for ReLU RNNs.
     """
 
     name = "dwsnet-complete"
@@ -218,7 +219,7 @@ class CompleteDWSNet(WeightEncoder):
         self.to_representation = mlp(sum(counts[term.source] for term in self._pooled), mlp_size, representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`."""
+        """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
         features = lift(rnns, signs=self.signs)
         for identities, layer in zip(self.identities, self.layers, strict=True):
@@ -228,7 +229,7 @@ class CompleteDWSNet(WeightEncoder):
 
 
 def invariants(tensors: Mapping[str, tuple[Sort, ...]], features: Iterable[Feature]) -> list[Term]:
-    """All views without an index: what is left of the feature maps when nothing may depend on an order or a sign."""
+    """List all views without an index, which depend neither on the order of units nor on their signs."""
     return [
         term
         for feature in features
@@ -238,5 +239,5 @@ def invariants(tensors: Mapping[str, tuple[Sort, ...]], features: Iterable[Featu
 
 
 def is_biased(target: Feature, place: Place) -> bool:
-    """Where a constant is equivariant: everywhere in an even map, on the diagonal where both signs cancel."""
+    """Check if a constant is equivariant: everywhere in an even map, and on the diagonal, where both signs cancel."""
     return place == "whole diagonal" or (place == "everywhere" and "o" not in target.parity)

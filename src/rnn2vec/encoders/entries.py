@@ -1,10 +1,10 @@
-"""What equivariant layers do to all entries of a matrix's feature map, in as few passes over memory as can be.
+"""The operations of equivariant layers on all entries of a matrix's feature map, with few passes over memory.
 
-A layer's products are small beside its feature maps (48 features for each of 14,000 weights of each of 64 RNNs), and
-written one operation after another it mostly waits for memory: the sum along rows and columns is written, copied, the
-product added, the ReLU taken, and two means read it all again; the gradient does the same backwards. Here all of that
-is done to a few RNNs at a time, which stay in the processor's cache from the first operation to the last. Forward that
-reads the source and writes the result, once each; backward it reads the gradient and both maps, and writes once.
+A layer's matrix products are small compared with its feature maps (48 features for each of 14,000 weights of each of
+64 RNNs). As separate operations, they are limited by memory bandwidth: the sum along rows and columns is written and
+copied, the product is added, ReLU is applied, two means read the result again, and so does the backward pass. Here
+all operations are applied to a few RNNs at a time, which stay in the processor's cache. The forward pass then reads the
+source once and writes the result once; the backward pass reads the gradient and both maps and writes once.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def linear_on_entries(
     row: Float[Tensor, "N rows C"],
     column: Float[Tensor, "N columns C"],
 ) -> FeatureMap:
-    """`seen[n,j,k] @ weight.T + row[n,j] + column[n,k]`.
+    """Compute `seen[n,j,k] @ weight.T + row[n,j] + column[n,k]`.
 
     Args:
-        seen: what the map sees at each entry.
-        weight: of the linear map.
-        row: added along rows.
-        column: added along columns.
+        seen: input features of the linear map at each entry.
+        weight: weight of the linear map.
+        row: term added along rows.
+        column: term added along columns.
     """
     return _OnEntries.apply(*_alike(seen, weight, row, column), False)  # pyright: ignore[reportReturnType]
 
@@ -47,22 +47,22 @@ def rectified_on_entries(
     row: Float[Tensor, "N rows C"],
     column: Float[Tensor, "N columns C"],
 ) -> WithMeans:
-    """The ReLU of `linear_on_entries`, with its means."""
+    """Compute the ReLU of `linear_on_entries`, and its means over columns and over rows."""
     return _OnEntries.apply(*_alike(seen, weight, row, column), True)  # pyright: ignore[reportReturnType]
 
 
 def with_means(features: FeatureMap) -> WithMeans:
-    """A feature map as it is, with its means."""
+    """Return a feature map unchanged, with its means over columns and over rows."""
     return _Means.apply(features)  # pyright: ignore[reportReturnType]
 
 
 def _alike(seen: Tensor, weight: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, ...]:
-    """All in the parameters' precision: operations in place, as below, are beyond autocast."""
+    """Convert all tensors to the parameters' precision, since autocast does not cover operations in place."""
     return tuple(one.to(weight.dtype) for one in (seen, weight, row, column))
 
 
 class _OnEntries(torch.autograd.Function):
-    """Product, sums along rows and columns, and with `rectify` ReLU and means."""
+    """The matrix product plus the terms along rows and columns; with `rectify`, also ReLU and means."""
 
     @staticmethod
     def forward(
@@ -110,8 +110,8 @@ class _OnEntries(torch.autograd.Function):
 class _Means(torch.autograd.Function):
     """A matrix, its mean over columns and its mean over rows.
 
-    Autograd by itself writes out the gradient of each mean in the size of the matrix, and then adds them up: five
-    passes over memory. Here it is two.
+    Autograd would expand the gradient of each mean to the size of the matrix and then add them up, in five passes over
+    memory. This function needs two.
     """
 
     @staticmethod
@@ -127,7 +127,7 @@ class _Means(torch.autograd.Function):
 
 
 def _blocks(like: Tensor) -> Iterator[slice]:
-    """The RNNs, so many at a time that a feature map like this stays in the cache; on a GPU all at once."""
+    """Divide the RNNs into blocks whose feature map fits in the cache; on a GPU, use a single block."""
     if like.device.type == "cpu":
         bytes_of_one = like.numel() * like.element_size() // max(1, len(like))
         count = max(1, _BLOCK_BYTES // max(1, bytes_of_one))
@@ -139,7 +139,14 @@ def _blocks(like: Tensor) -> Iterator[slice]:
 def _total(
     size: tuple[int, ...], whole: Tensor | None, over_columns: Tensor | None = None, over_rows: Tensor | None = None
 ) -> Tensor | None:
-    """The gradient of feature maps of this size from the gradients of the maps and of their means."""
+    """Combine the gradients of feature maps and of their means into the gradient of the maps.
+
+    Args:
+        size: rows, columns and features of a map.
+        whole: gradient of the maps, `(N, rows, columns, C)`.
+        over_columns: gradient of their means over columns, `(N, rows, C)`.
+        over_rows: gradient of their means over rows, `(N, columns, C)`.
+    """
     rows, columns, _ = size
     means: list[Tensor] = []
     if over_columns is not None:

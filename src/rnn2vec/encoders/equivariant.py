@@ -1,16 +1,16 @@
-"""Linear layers on weight tensors that commute with renumbering hidden units, put together from a table of terms.
+"""Linear layers on weight tensors that are equivariant to permutations of hidden units, built from a table of terms.
 
-A linear map between feature maps that commutes with it is a sum of *terms*. Each takes one view of a source
-(`feature_maps`), multiplies the features by a matrix, and puts the result in a *place* of the target: at the entry
-with the same two indices, along rows or columns, everywhere, or on the diagonal.
+An equivariant linear map between feature maps is a sum of *terms*. Each term takes a view of a source (`feature_maps`),
+multiplies the features by a matrix, and adds the result to a *place* of the target: at the entry with the same two
+indices, along rows or columns, everywhere, or on the diagonal.
 
-Which terms there are is the whole difference between `dwsnet` (`dws`) and `dwsnet-complete` (`dws_complete`); here is
-the arithmetic that both share. Zhou et al. (2023) write each combination out as code instead, which nobody can check
-against the formula.
+The set of terms is the only difference between `dwsnet` (`dws`) and `dwsnet-complete` (`dws_complete`); this file has
+the arithmetic that both share. The rejected alternative is code for each combination, as in Zhou et al. (2023), which
+is hard to check against the formula.
 
-The table says what is computed, not in how many steps. Maps that look along the same index, of whatever targets, are
-one product, in which what one of them does not see has zeros; and the maps of entries, whose size is that of the
-weights, are computed in one pass with all that is added to them (`entries`).
+The table defines the result, not the number of operations. Maps along the same index are computed as one product, even
+for different targets, with zeros for the sources that a map does not use. The maps of entries, which are as large as
+the weights, are computed in one pass together with everything that is added to them (`entries`).
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, Views, ax
 from rnn2vec.rnn.spec import RNNSpec
 
 _DIAGONAL: dict[Place, Place] = {"diagonal": "row", "whole diagonal": "everywhere"}
-"""A diagonal is a tensor with one axis: what its places are there."""
+"""Places on the diagonal, which is a tensor with one axis, and the corresponding places of such a tensor."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Maps that look along the same index: one product computes them all."""
+    """Maps that share terms and are computed as one product."""
 
     terms: tuple[Term, ...]
-    """All that any of them sees."""
+    """Union of the terms of the maps."""
     members: tuple[tuple[Feature, Place], ...]
-    """Whose maps they are."""
+    """Target and place of each map."""
 
 
 class EquivariantLinear(nn.Module):
     """A linear layer between feature maps: one linear map for each place of each target.
 
     Args:
-        table: the terms of each target, at least one.
-        channels: features of each source.
-        out_channels: features of each target.
-        is_biased: whether the linear map of a place of a target has a bias.
+        table: terms of each target, at least one.
+        channels: number of features of each source.
+        out_channels: number of features of each target.
+        is_biased: function that decides if the linear map of a place of a target has a bias.
         joint_bound: draw all maps of a target with one bound, see `_draw_jointly`.
     """
 
@@ -80,13 +80,13 @@ class EquivariantLinear(nn.Module):
                 _draw_jointly([self._map(target, place) for place in places])
 
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
-        """The feature maps of all targets from those of all sources."""
+        """Compute the feature maps of all targets from those of all sources."""
         views = Views(features)
         parts = self._parts(views)
         return {target: self._target(target, views, parts[target]) for target in self.table}
 
     def rectified(self, views: Views) -> Views:
-        """The ReLU of the feature maps of all targets. Only tables without diagonals will do."""
+        """Compute the ReLU of the feature maps of all targets, for tables without diagonals only."""
         features: dict[Feature, Tensor] = {}
         known: dict[Feature, WithMeans] = {}
         for target, parts in self._parts(views).items():
@@ -98,10 +98,10 @@ class EquivariantLinear(nn.Module):
         return Views(features, known)
 
     def means(self, views: Views) -> dict[Feature, Tensor]:
-        """The mean of each target's feature map, `(N, C)`, without computing the map.
+        """Compute the mean of each target's feature map, `(N, C)`, without computing the map.
 
-        The layer is linear, so that the mean of a target is made of the same linear maps of the means of its views,
-        and the mean of a view is that of its source. Only tables without diagonals will do.
+        The layer is linear, so the mean of a target is the sum of the same linear maps applied to the means of its
+        views, and the mean of a view equals that of its source. This holds for tables without diagonals only.
         """
         result: dict[Feature, Tensor] = {}
         for target, parts in self._parts(views.mean).items():
@@ -113,7 +113,7 @@ class EquivariantLinear(nn.Module):
         return result
 
     def _parts(self, see: Callable[[Term], Tensor]) -> dict[Feature, dict[Place, Tensor]]:
-        """What the maps of each target make of what their terms see: all but those of entries, group by group."""
+        """Apply all maps except those of entries, group by group, to the views of their terms."""
         parts: dict[Feature, dict[Place, Tensor]] = {target: {} for target in self.table}
         for group in self._groups:
             made = nn.functional.linear(_side_by_side(group.terms, see), *self._side_by_side_maps(group))
@@ -122,7 +122,7 @@ class EquivariantLinear(nn.Module):
         return parts
 
     def _side_by_side_maps(self, group: _Group) -> tuple[Tensor, Tensor]:
-        """Weight and bias of a group's maps as one map, with zeros for what one of them does not see."""
+        """Join the weights and biases of a group's maps, with zeros for the terms that a map does not have."""
         weights: list[Tensor] = []
         biases: list[Tensor] = []
         for target, place in group.members:
@@ -157,7 +157,7 @@ class EquivariantLinear(nn.Module):
         return matrix
 
     def _matrix(self, target: Feature, views: Views, parts: Mapping[Place, Tensor]) -> Tensor:
-        """All but the diagonal."""
+        """Compute a target without its diagonal places."""
         if "entry" in self.table[target]:
             return linear_on_entries(*self._on_entries(target, views, parts))
         return _spread(parts, views.sizes[target.tensor])
@@ -165,7 +165,7 @@ class EquivariantLinear(nn.Module):
     def _on_entries(
         self, target: Feature, views: Views, parts: Mapping[Place, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What is computed at each entry: of what, by which map, and what is added to rows and to columns."""
+        """Collect the arguments of `linear_on_entries`: input features, weight, and terms for rows and columns."""
         linear = self._map(target, "entry")
         seen = _side_by_side(self.table[target]["entry"], views)
         n, rows, columns, _ = seen.shape
@@ -181,20 +181,20 @@ class EquivariantLinear(nn.Module):
 
 @torch.no_grad()
 def _draw_jointly(maps: Sequence[nn.Linear]) -> None:
-    """Draw weights and biases uniformly within 1 / sqrt(inputs of all maps): their sum has the scale of one layer."""
+    """Draw weights and biases uniformly within 1 / sqrt(inputs of all maps), so that their sum has the scale of one."""
     bound = sum(linear.in_features for linear in maps) ** -0.5
     for parameter in (parameter for linear in maps for parameter in linear.parameters()):
         parameter.uniform_(-bound, bound)
 
 
 def _bias(linear: nn.Linear) -> Tensor | None:
-    """None for a map that was made without one, which the annotation of `nn.Linear` does not know."""
+    """Return the bias of a map or None; the annotation of `nn.Linear` ignores that a map may lack one."""
     bias: Tensor | None = getattr(linear, "bias", None)
     return bias
 
 
 def _grouped(table: Mapping[Feature, Terms]) -> tuple[_Group, ...]:
-    """The maps of a table, those of entries left out, put together where they share a term."""
+    """Group the maps of a table that share a term, leaving out those of entries."""
     groups: list[_Group] = []
     for target, places in table.items():
         for place, terms in places.items():
@@ -209,20 +209,20 @@ def _grouped(table: Mapping[Feature, Terms]) -> tuple[_Group, ...]:
 
 
 def _side_by_side(terms: tuple[Term, ...], see: Callable[[Term], Tensor]) -> Tensor:
-    """What some terms see, as the features of one tensor."""
+    """Concatenate the views of some terms along the features."""
     seen = [see(term) for term in terms]
     return torch.cat(seen, dim=-1) if len(seen) > 1 else seen[0]
 
 
 def _module_name(target: Feature, place: Place) -> str:
-    return f"{target.tensor}:{target.parity}:{place}".replace(".", "/")  # a module's name has no dots
+    return f"{target.tensor}:{target.parity}:{place}".replace(".", "/")  # module names must not have dots
 
 
 def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...]) -> Tensor:
-    """The sum of all parts, each spread over the axes that it lacks: `(N, *size, C)`."""
+    """Add up all parts, each broadcast over the axes that it lacks: `(N, *size, C)`."""
     total: Tensor | None = None
     places: tuple[Place, ...] = ("everywhere", "row", "column")
-    for place in places:  # from small to large: few additions are on all entries
+    for place in places:  # from small to large, so that few additions involve all entries
         if place not in parts:
             continue
         part = parts[place]
@@ -238,14 +238,14 @@ def _spread(parts: Mapping[Place, Tensor], size: tuple[int, ...]) -> Tensor:
 
 
 class Identities(nn.Module):
-    """What tells one input or output from another, though terms treat them alike: a learned vector for each.
+    """Learned vectors that distinguish the inputs and the outputs, which the terms treat alike.
 
     The vectors are added to a feature map along the axes whose sort is `input` or `output`.
 
     Args:
-        spec: the architecture of the RNNs.
-        channels: features of each feature map; those that are odd in a sign are left out.
-        deviation: standard deviation of the vectors at the start.
+        spec: architecture of the RNNs.
+        channels: number of features of each feature map; odd feature maps get no vectors.
+        deviation: initial standard deviation of the vectors.
     """
 
     def __init__(self, spec: RNNSpec, channels: Mapping[Feature, int], deviation: float = 0.1) -> None:
@@ -262,10 +262,10 @@ class Identities(nn.Module):
                     )
 
     def forward(self, features: Mapping[Feature, Tensor]) -> dict[Feature, Tensor]:
-        """The feature maps with the vectors added."""
-        told = dict(features)
+        """Add the vectors to the feature maps."""
+        identified = dict(features)
         for feature, axis in self._axis.items():
             vectors = self.vectors[feature.tensor.replace(".", "/")]
             is_row_of_matrix = axis == 0 and features[feature].dim() == 4
-            told[feature] = features[feature] + (vectors.unsqueeze(1) if is_row_of_matrix else vectors)
-        return told
+            identified[feature] = features[feature] + (vectors.unsqueeze(1) if is_row_of_matrix else vectors)
+        return identified

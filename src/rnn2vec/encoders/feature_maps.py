@@ -1,12 +1,12 @@
-"""Feature maps of weight tensors, and the views of them that commute with renumbering hidden units.
+"""Feature maps of weight tensors, and their views that are equivariant to permutations of hidden units.
 
-Every weight tensor of an RNN carries C features per entry: a *feature map* `(N, rows, columns, C)`, or `(N, rows, C)`
-for a bias. The axes of the tensors are of few *sorts*: the inputs, the hidden units of each layer, the outputs.
-Renumbering the units of a sort moves all axes of that sort together.
+Every weight tensor of an RNN has C features per entry: a *feature map* `(N, rows, columns, C)`, or `(N, rows, C)` for a
+bias. The axes of the tensors have a few *sorts*: the inputs, the hidden units of each layer, the outputs. A permutation
+of the units of a sort permutes all axes of that sort together.
 
-A *view* of a feature map leaves two indices (the map itself or its transpose), one (a mean over rows or columns, a
-diagonal) or none (the mean of all, of the diagonal), and moves with them. Means are taken instead of sums, so that one
-layer suits all sizes.
+A *view* of a feature map has two indices (the map itself or its transpose), one (a mean over rows or columns, a
+diagonal) or none (the mean of all entries or of the diagonal). Means are used instead of sums, so that a layer suits
+all sizes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 Sort = str
-"""What an axis counts: `input`, `hidden0`, `hidden1`, ..., `output`."""
+"""Sort of an axis: `input`, `hidden0`, `hidden1`, ..., `output`."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature map: of which tensor, and what flipping the sign of a unit does to it."""
+    """A feature map, identified by its tensor and its parity under sign flips of units."""
 
     tensor: str
-    """PyTorch's name, such as `rnn.weight_hh_l0`."""
+    """PyTorch's name of the tensor, such as `rnn.weight_hh_l0`."""
     parity: str
-    """For each axis `e` or `o`: even features stay, odd ones change their sign with their unit's (`dws_complete`)."""
+    """Letter per axis: `e` for even features, `o` for odd ones, which change sign with their unit (`dws_complete`)."""
 
 
 View = Literal["itself", "transposed", "mean over columns", "mean over rows", "diagonal", "mean", "trace"]
@@ -41,25 +41,27 @@ Place = Literal["entry", "row", "column", "everywhere", "diagonal", "whole diago
 
 @dataclass(frozen=True)
 class Term:
-    """One view of one source."""
+    """A view of a source."""
 
     source: Feature
+    """Feature map of which a view is taken."""
     view: View
+    """Kind of the view."""
 
 
 Terms = Mapping[Place, tuple[Term, ...]]
-"""The terms of one target, by the place where they go."""
+"""Terms of a target, by the place to which they are added."""
 
 _VIEWS: dict[View, Callable[[Tensor], Tensor]] = {
     "transposed": lambda features: features.transpose(1, 2),
     "diagonal": lambda features: features.diagonal(dim1=1, dim2=2).transpose(1, 2),
 }
 _MEANS: dict[View, View] = {"mean": "mean over columns", "trace": "diagonal"}
-"""Views without an index are means of a view with one."""
+"""Views without an index, each with the view of which it is the mean."""
 
 
 def axes(spec: RNNSpec) -> dict[str, tuple[Sort, ...]]:
-    """The sorts of the axes of each weight tensor, by PyTorch's name."""
+    """Return the sorts of the axes of each weight tensor, by PyTorch's name."""
     sorts: dict[str, tuple[Sort, ...]] = {}
     for layer in range(spec.num_layers):
         here = f"hidden{layer}"
@@ -74,7 +76,7 @@ def axes(spec: RNNSpec) -> dict[str, tuple[Sort, ...]]:
 
 
 def gates_as_channels(stack: RNNStack) -> dict[str, Tensor]:
-    """Each weight tensor with its gates as the last axis: `(N, H, columns, gates)`; the readout has one."""
+    """Move the gates of each weight tensor to the last axis, `(N, H, columns, gates)`; the readout has one gate."""
     result: dict[str, Tensor] = {}
     for name, weight in stack.weights.items():
         gates = 1 if name.startswith("readout") else stack.spec.num_gates
@@ -86,31 +88,31 @@ class Views:
     """Views of feature maps, each computed once.
 
     Args:
-        features: the feature maps.
-        known: maps whose means were computed on the way; looked up by the map itself.
+        features: feature maps.
+        known: feature maps with means that have already been computed; entries for other maps are ignored.
     """
 
     def __init__(self, features: Mapping[Feature, Tensor], known: Mapping[Feature, WithMeans] | None = None) -> None:
         self.features = features
         self.sizes = {source.tensor: tuple(one.shape[1:-1]) for source, one in features.items()}
-        """Rows and columns, by tensor."""
+        """Numbers of rows and columns, by tensor."""
         self._with_means = {
             source: means for source, means in (known or {}).items() if means[0] is features.get(source)
         }
         self._seen: dict[Term, Tensor] = {}
 
     def __call__(self, term: Term) -> Tensor:
-        """What a term sees: `(N, rows, columns, C)`, `(N, rows, C)` or `(N, C)`."""
+        """Return the view of a term: `(N, rows, columns, C)`, `(N, rows, C)` or `(N, C)`."""
         if term not in self._seen:
             self._seen[term] = self._compute(term)
         return self._seen[term]
 
-    def told(self, change: Callable[[Mapping[Feature, Tensor]], Mapping[Feature, Tensor]]) -> Views:
-        """Views of the feature maps after a change; what is known of unchanged ones is kept."""
+    def changed_by(self, change: Callable[[Mapping[Feature, Tensor]], Mapping[Feature, Tensor]]) -> Views:
+        """Build the views of changed feature maps, reusing the means of those that did not change."""
         return Views(change(self.features), self._with_means)
 
     def mean(self, term: Term) -> Tensor:
-        """The mean of all that a term sees, `(N, C)`; of a term without diagonals it is that of its source."""
+        """Return the mean of a term's source, `(N, C)`, which is also that of its view unless it is a diagonal."""
         return self(Term(term.source, "mean"))
 
     def _compute(self, term: Term) -> Tensor:

@@ -1,7 +1,7 @@
-"""Flattened weights (paper, Section 3): all weights as one long vector, into an MLP.
+"""Flattened weights (paper, Section 3): an MLP on the vector of all weights.
 
-Universal, but it must learn from examples that renumbered hidden units mean the same: train it with permutation
-augmentation.
+The encoder is universal, but it must learn the permutation symmetry of hidden units from examples: train it with
+permutation augmentation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class FlattenedWeights(WeightEncoder):
     """An MLP on the flat weights.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: not looked at; every encoder has it.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
+        spec: architecture of the RNNs.
+        interface: kinds of inputs and outputs; not used by this encoder.
+        representation_size: number of components of a representation, Z.
+        unit_norm: scale representations to length 1.
         hidden_size: width of the three hidden layers.
     """
 
@@ -42,6 +42,6 @@ class FlattenedWeights(WeightEncoder):
         self.layers = mlp(spec.num_parameters, hidden_size, hidden_size, hidden_size, representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`."""
+        """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
         return self.layers(rnns.flatten())

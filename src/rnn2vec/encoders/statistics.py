@@ -1,9 +1,10 @@
 """Layer-wise statistics (Unterthiner et al. 2020; paper, Section 3): a few numbers per weight tensor.
 
-Each tensor is summed up by its mean, standard deviation, and quantiles 0, 1/4, 1/2, 3/4 and 1. Hidden units can be
-renumbered without changing any of them, but so can much else: RNNs with the same statistics can do different things.
+Each tensor is summarized by its mean, standard deviation, and quantiles 0, 1/4, 1/2, 3/4 and 1. These are invariant to
+permutations of hidden units, but also to any other rearrangement of the entries, so RNNs with the same statistics can
+behave differently.
 
-RNNs of every cell and size have the same number of them, as long as they have the same number of layers.
+The number of statistics depends only on the number of layers, not on the cell and the sizes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 NUM_STATISTICS = 7
+"""Number of statistics per weight tensor."""
 
 
 def layer_statistics(stack: RNNStack) -> Float[Tensor, "N S"]:
-    """Seven statistics of each weight tensor of each RNN, side by side: mean, std, min, quartiles, max."""
+    """Compute seven statistics of each weight tensor, concatenated: mean, std, min, quartiles, max."""
     return torch.cat([_statistics(weight.flatten(1)) for weight in stack.weights.values()], dim=1)
 
 
@@ -35,9 +37,10 @@ def _statistics(numbers: Float[Tensor, "N K"]) -> Float[Tensor, "N 7"]:
 
 
 def _in_order(numbers: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
-    """Each row from the smallest to the largest: most of the work here, and NumPy's vectorized sort does it in a tenth.
+    """Sort each row in ascending order, which is most of the work here.
 
-    It knows no gradients, but the weights of a zoo need none.
+    NumPy's vectorized sort takes a tenth of the time of torch's. It has no gradients, which the weights of a zoo do not
+    need.
     """
     if numbers.requires_grad or numbers.device.type != "cpu" or numbers.dtype not in {torch.float32, torch.float64}:
         return numbers.sort(dim=1).values
@@ -45,7 +48,7 @@ def _in_order(numbers: Float[Tensor, "N K"]) -> Float[Tensor, "N K"]:
 
 
 def _quartiles(in_order: Float[Tensor, "N K"]) -> Float[Tensor, "N 5"]:
-    """Quantiles 0, 1/4, 1/2, 3/4 and 1, between two neighbours by linear interpolation, as NumPy has them."""
+    """Compute quantiles 0, 1/4, 1/2, 3/4 and 1 of sorted rows with linear interpolation, like NumPy."""
     places = torch.linspace(0, in_order.shape[1] - 1, 5, dtype=torch.float64)
     below, above = places.floor().long(), places.ceil().long()
     return torch.lerp(in_order[:, below], in_order[:, above], (places - below).to(in_order))
@@ -55,10 +58,10 @@ class LayerwiseStatistics(WeightEncoder):
     """An MLP on layer-wise statistics.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: not looked at; every encoder has it.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
+        spec: architecture of the RNNs.
+        interface: kinds of inputs and outputs; not used by this encoder.
+        representation_size: number of components of a representation, Z.
+        unit_norm: scale representations to length 1.
         hidden_size: width of the three hidden layers.
     """
 
@@ -79,7 +82,11 @@ class LayerwiseStatistics(WeightEncoder):
         self.layers = mlp(inputs, hidden_size, hidden_size, hidden_size, representation_size)
 
     def check(self, rnns: RNNs) -> None:
-        """Check that the RNNs have as many weight tensors, and so as many statistics; cells and sizes may differ."""
+        """Check that the RNNs have the same number of weight tensors; cells and sizes may differ.
+
+        Raises:
+            UsageError: if their number of layers differs, or a black box was given.
+        """
         if not isinstance(rnns, RNNStack):
             super().check(rnns)  # a black box has no weights
         elif rnns.spec.num_layers != self.spec.num_layers:
@@ -91,6 +98,6 @@ class LayerwiseStatistics(WeightEncoder):
             )
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`."""
+        """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
         return self.layers(layer_statistics(rnns))

@@ -1,15 +1,15 @@
 """The parameter transformer (Schürholt et al. 2021; paper, Section 3): attention over the rows of the weight matrices.
 
-A row holds the weights that one gate of one unit reads by, with its bias. Each row is a token, mapped to the
-transformer's width by a linear map that all rows of a matrix share. Learned positions identify the rows, so that
-permuted hidden units look new to it: train it with permutation augmentation. A learned summary token attends to all
-rows, and its output after the last layer is mapped to the representation.
+A row holds the incoming weights of one gate of a hidden unit, with its bias. Each row is a token, mapped to the
+transformer's width by a linear map that all rows of a matrix share. Learned positional embeddings identify the row, so
+the encoder is not invariant to permutations of hidden units: train it with permutation augmentation. A learned summary
+token attends to all rows, and its state after the last layer is mapped to the representation.
 
-Layers are post-norm with ReLU, as in Vaswani et al. (2017). They are written out here: PyTorch's
-`nn.TransformerEncoderLayer` computes the same (a test compares both) but takes another path in evaluation.
+Layers are post-norm with ReLU, as in Vaswani et al. (2017). They are implemented here, because PyTorch's
+`nn.TransformerEncoderLayer` computes the same (a test compares both) but uses another path in evaluation.
 
-The released code trains with dropout 0.1 and draws positions with deviation 1; the preset `paper` does so too. The
-defaults are no dropout and 0.02.
+The released code trains with dropout 0.1 and draws positional embeddings with standard deviation 1, and so does the
+preset `paper`. The defaults are no dropout and 0.02.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Tokens = Float[Tensor, "N S width"]
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention, then a small network on each token; each with a residual connection and a norm after it.
+    """Self-attention followed by an MLP on each token; each has a residual connection and a layer norm after it.
 
     Args:
-        width: entries of a token.
-        num_heads: attention heads; they divide `width`.
-        mlp_size: hidden layer of the network.
-        dropout: share of attention weights, hidden units and outputs of both parts that is dropped in training.
+        width: number of features of a token.
+        num_heads: number of attention heads; must divide `width`.
+        mlp_size: number of hidden units of the MLP.
+        dropout: probability of dropping attention weights, hidden units and outputs of both parts in training.
     """
 
     def __init__(self, width: int, num_heads: int, mlp_size: int, dropout: float = 0.0) -> None:
@@ -54,9 +54,8 @@ class TransformerLayer(nn.Module):
         """Apply the layer.
 
         Args:
-            tokens: `(N, S, width)`.
-            num_queries: number of tokens, from the first, that the layer returns; all by default. Every token is
-                attended to in any case.
+            tokens: tokens `(N, S, width)`, all of which are attended to.
+            num_queries: number of tokens to return, starting with the first; all by default.
         """
         queries, keys, values = (part.transpose(1, 2) for part in self._heads(tokens).unbind(2))
         dropped = self.dropout.p if self.training else 0.0
@@ -76,19 +75,19 @@ class ParameterTransformer(WeightEncoder):
     """A transformer on the rows of the weight matrices.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: not used; every encoder has it.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
-        hidden_size: entries of a token.
-        mlp_size: hidden layer of each layer's network.
-        num_layers: layers.
-        num_heads: attention heads.
-        dropout: share that is dropped in training, see `TransformerLayer`.
-        position_deviation: standard deviation of the learned positions at the start.
+        spec: architecture of the RNNs.
+        interface: kinds of inputs and outputs; not used by this encoder.
+        representation_size: number of components of a representation, Z.
+        unit_norm: scale representations to length 1.
+        hidden_size: number of features of a token.
+        mlp_size: number of hidden units of each layer's MLP.
+        num_layers: number of transformer layers.
+        num_heads: number of attention heads.
+        dropout: dropout probability in training, see `TransformerLayer`.
+        position_deviation: initial standard deviation of the positional embeddings.
 
     Raises:
-        UsageError: `hidden_size` cannot be divided among the heads, or `dropout` is not in [0, 1).
+        UsageError: if `hidden_size` is not a multiple of `num_heads`, or `dropout` is not in [0, 1).
     """
 
     name = "parameter-transformer"
@@ -129,16 +128,16 @@ class ParameterTransformer(WeightEncoder):
         self.to_representation = nn.Linear(hidden_size, representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """Encode N RNNs (`WeightEncoder.encode`)."""
+        """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)
         tokens = self.tokens(rnns)
         for number, layer in enumerate(self.layers, 1):
-            # The rows are not used after the last layer: only the summary goes through it.
+            # The last layer computes the summary only, since the rows are not used after it.
             tokens = layer(tokens, 1 if number == len(self.layers) else None)
         return self.to_representation(tokens[:, 0])
 
     def tokens(self, stack: RNNStack) -> Tokens:
-        """Return the input of the first layer: the summary token, then one token for each row, with positions added."""
+        """Build the input of the first layer: the summary token and a token for each row, with positions added."""
         rows = [self.summary.expand(len(stack), 1, -1)]
         for matrix, read in zip(self.matrices, self.read_rows, strict=True):
             bias = stack.weights[matrix.replace("weight", "bias")]

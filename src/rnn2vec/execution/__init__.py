@@ -1,1 +1,1 @@
-"""Run independent pieces of work side by side."""
+"""Parallel execution of independent pieces of work."""

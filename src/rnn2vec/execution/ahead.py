@@ -1,6 +1,7 @@
-"""Work on one thing while the next is fetched, and on several at a time, without ever holding many.
+"""Processing of a stream of items in threads, with bounded read-ahead.
 
-Threads, because what they run is arithmetic of torch and numpy, which lets other threads go on.
+The next item is fetched while others are processed. Threads suffice, because the arithmetic of torch and numpy releases
+the interpreter lock.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ Result = TypeVar("Result")
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """What a function makes of items, in their order.
+    """Apply a function to items in threads, and yield the results in order.
 
     Args:
-        function: run in threads of its own.
-        items: fetched in the caller's thread, at most `workers` ahead of what was yielded.
-        workers: threads.
+        function: function of one item; runs in worker threads.
+        items: items, fetched in the caller's thread at most `workers` ahead of the last result.
+        workers: number of threads.
 
     Yields:
-        A result for each item.
+        The result for each item.
 
     Raises:
-        Exception: what `function` or fetching raised; what was begun is finished first.
+        Exception: if `function` or fetching an item raises; running calls finish first.
     """
-    begun: deque[Future[Result]] = deque()
+    started: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > workers:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            started.append(pool.submit(function, item))
+            if len(started) > workers:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()

@@ -1,4 +1,4 @@
-"""How many cores there are to work on, and how many of them torch uses."""
+"""The number of usable processor cores, and of torch's threads."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Generator
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, at least 1: fewer than the machine has inside a container or a job."""
-    if hasattr(os, "sched_getaffinity"):  # macOS and Windows have none
+    """Count the cores that this process may use; a container or a job may have fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):  # missing on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def torch_threads(number: int) -> Generator[None]:
-    """While it lasts, torch computes on `number` threads, in threads that begin meanwhile too."""
-    import torch  # noqa: PLC0415 (counting cores takes no torch)
+    """Set the number of torch's threads inside the context, also for threads started there."""
+    import torch  # noqa: PLC0415 (counting cores needs no torch)
 
     before = torch.get_num_threads()
     torch.set_num_threads(number)

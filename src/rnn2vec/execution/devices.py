@@ -1,4 +1,4 @@
-"""Which devices there are to compute on, and how pieces of work are spread over them."""
+"""The devices available for computation, and the distribution of work over them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ def require_device(device: str) -> None:
     """Check that torch can compute on a device.
 
     Args:
-        device: as torch names it, such as `cpu`, `cuda` or `cuda:1`.
+        device: torch's name of the device, such as `cpu`, `cuda` or `cuda:1`.
 
     Raises:
-        UsageError: this machine, or this build of torch, has no such device.
+        UsageError: if this machine or this build of torch lacks the device.
     """
-    import torch  # noqa: PLC0415 (naming devices takes no torch)
+    import torch  # noqa: PLC0415 (naming devices needs no torch)
 
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+    except (RuntimeError, AssertionError) as error:  # the class depends on the build of torch
         reason = str(error).splitlines()[0]
-        raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="take cpu.") from error
+        raise UsageError(f"torch cannot use device {device!r} here: {reason}", remedy="use cpu.") from error
 
 
 def spread(device: str, workers: int | None = None) -> tuple[str, ...]:
-    """The device of each of the pieces that run at the same time.
+    """Assign a device to each of the pieces that run concurrently.
 
     Args:
-        device: `cpu`; `cuda` for every GPU that torch sees (`CUDA_VISIBLE_DEVICES` says which), `cuda:1` for that one.
-        workers: pieces at the same time, in turn on each device; by default one for each usable core, or for each GPU.
+        device: `cpu`, `cuda` for all visible GPUs (see `CUDA_VISIBLE_DEVICES`), or a single GPU such as `cuda:1`.
+        workers: number of concurrent pieces, assigned to the devices in turn; by default one per usable core or GPU.
+
+    Returns:
+        The device of each concurrent piece.
 
     Raises:
-        UsageError: there is no such device, or no workers.
+        UsageError: if the device is not available, or `workers` is below 1.
     """
     import torch  # noqa: PLC0415
 

@@ -1,6 +1,6 @@
-"""Independent pieces of work in processes of their own, on this machine.
+"""Independent pieces of work in separate processes on this machine.
 
-Small models gain nothing from a second thread, so pieces that need one core each run side by side instead.
+Small models do not benefit from a second thread, so single-threaded pieces run in parallel instead.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Report = tuple[str, float, float, str]
-"""`(piece, done, total, what)`."""
+"""Progress of a piece: its name, the amount done, the total amount, and a description of the current part."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of work: a module-level function and its arguments."""
+    """A piece of work: a module-level function and its arguments."""
 
     name: str
-    """Identifies it in progress and results."""
+    """Name in progress reports and results."""
     function: Callable[..., Any]
-    """Called with the arguments and `progress`; must be importable by name."""
+    """Function to call with the arguments and `progress`; it must be importable by name."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments."""
     takes_device: bool = False
-    """Whether `try_pieces` gives it `device=` too, one that is free when it begins."""
+    """True if `try_pieces` must also pass `device=`, a device that is free when the piece starts."""
 
 
 class _Line:
-    """A worker's line to its parent; set when the worker begins."""
+    """A worker's connection to its parent; set when the worker starts."""
 
     reports: SimpleQueue[Report]
     failed: Event
@@ -52,26 +52,26 @@ _LINE = _Line()
 
 
 class WorkerError(Rnn2VecError):
-    """A worker process came to an end that it did not choose."""
+    """Raised when a worker process is killed."""
 
 
 def run_pieces(
     pieces: Sequence[Piece], *, workers: int, progress: Callable[[str, float, float, str], None]
 ) -> dict[str, Any]:
-    """Run every piece, at most `workers` at a time, each on one thread; in the order given.
+    """Run every piece in the given order, at most `workers` at a time, each on one thread.
 
     Args:
-        pieces: what to run; their names differ.
-        workers: processes at a time.
-        progress: told `(piece, done, total, what)` from this process.
+        pieces: pieces with distinct names.
+        workers: number of concurrent processes.
+        progress: callback with the piece's name, the amount done, the total and a description; runs in this process.
 
     Returns:
-        What each piece returned, by name.
+        The result of each piece, by name.
 
     Raises:
-        UsageError: no workers, or two pieces of one name.
-        WorkerError: a process was killed, as happens when memory runs out.
-        Exception: what a piece raised. Pieces that run finish first; those that have not begun are not run.
+        UsageError: if `workers` is below 1, or two pieces have the same name.
+        WorkerError: if a process was killed, as happens when memory runs out.
+        Exception: if a piece raises. Running pieces finish first; the remaining ones are not started.
     """
     _require_runnable(pieces, workers)
     names = [piece.name for piece in pieces]
@@ -87,7 +87,7 @@ def run_pieces(
         except BrokenProcessPool as error:
             raise WorkerError(
                 f"a process was killed while {', '.join(names)} ran",
-                remedy="most often memory ran out: take fewer workers and give the same command again.",
+                remedy="the usual cause is lack of memory: rerun the command with fewer workers.",
             ) from error
         return {name: future.result() for name, future in futures.items()}
 
@@ -99,22 +99,23 @@ def try_pieces(
     progress: Callable[[str, float, float, str], None],
     after: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Run every piece as `run_pieces` does, whatever becomes of the others.
+    """Run every piece like `run_pieces`, even if others fail.
 
-    Each piece has a process of its own: one that the system kills takes no other with it.
+    Each piece runs in its own process, so a process that the system kills does not affect other pieces.
 
     Args:
-        pieces: what to run; their names differ.
-        devices: one for each piece at a time, such as two times `cpu` for two (see `execution.devices.spread`).
-        progress: told `(piece, done, total, what)`, from one thread for each device.
-        after: for pieces that need another, its name: they begin when it is over, however it ended. Until then those
-            behind them are begun. A name that is not among the pieces holds nothing up.
+        pieces: pieces with distinct names.
+        devices: a device for each concurrent piece, such as `("cpu", "cpu")` for two (see `execution.devices.spread`).
+        progress: callback with the piece's name, the amount done, the total and a description; runs in one thread per
+            device.
+        after: dependencies by name: a piece starts when the piece that it depends on has ended, successfully or not;
+            meanwhile later pieces may start. Dependencies on names that are not among the pieces are ignored.
 
     Returns:
-        What each piece returned, or the exception that it raised, by name.
+        The result of each piece or the exception that it raised, by name.
 
     Raises:
-        UsageError: no device, two pieces of one name, or a piece that is to come after one behind it.
+        UsageError: if there is no device, two pieces have the same name, or a piece depends on a later one.
     """
     _require_runnable(pieces, len(devices))
     after = after or {}
@@ -125,14 +126,14 @@ def try_pieces(
         piece = dataclasses.replace(piece, arguments={**piece.arguments, **given})
         try:
             return run_pieces([piece], workers=1, progress=progress)[piece.name]
-        except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
+        except Exception as error:  # noqa: BLE001 (the other pieces continue)
             return error
 
     waiting, free = {piece.name: piece for piece in pieces}, list(devices)
-    running: dict[Future[Any], tuple[str, str]] = {}  # a piece, and the device that it took
+    running: dict[Future[Any], tuple[str, str]] = {}  # name and device of each running piece
     outcomes: dict[str, Any] = {}
     with _one_thread_each(), ThreadPoolExecutor(len(devices)) as threads:
-        while waiting or running:  # an interruption ends it: what runs hears of it too, what waits does not begin
+        while waiting or running:  # an interruption also reaches the running pieces; waiting ones never start
             unfinished = {*waiting, *(name for name, _ in running.values())}
             ready = [name for name in waiting if after.get(name) not in unfinished]
             for name in ready[: len(free)]:
@@ -150,19 +151,19 @@ def _require_runnable(pieces: Sequence[Piece], workers: int) -> None:
         raise UsageError(f"workers={workers}", remedy="give at least 1.")
     names = [piece.name for piece in pieces]
     if len(set(names)) < len(names):
-        raise UsageError(f"two pieces of one name among {', '.join(names)}", remedy="name each differently.")
+        raise UsageError(f"two pieces with the same name among {', '.join(names)}", remedy="give each its own name.")
 
 
 def _require_in_order(names: Sequence[str], after: Mapping[str, str]) -> None:
-    """With each piece behind the one that it needs, the first that waits can always begin once nothing runs."""
+    """Require each piece after its dependency, so that the first waiting piece can start whenever none is running."""
     for place, name in enumerate(names):
         if after.get(name) in names[place:]:
-            raise UsageError(f"{name} before {after[name]}, which it needs", remedy="give them the other way round.")
+            raise UsageError(f"{name} comes before {after[name]}, which it needs", remedy="reverse their order.")
 
 
 @contextlib.contextmanager
 def _one_thread_each() -> Generator[None]:
-    """While it lasts, new processes use one thread for BLAS, which reads this when a worker loads it."""
+    """Limit BLAS to one thread in processes started inside the context; BLAS reads the variables when loaded."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:
@@ -173,13 +174,13 @@ def _one_thread_each() -> Generator[None]:
 
 
 def _begin(reports: SimpleQueue[Report], failed: Event) -> None:
-    """What a worker does first."""
+    """Set up a worker process."""
     _LINE.reports, _LINE.failed = reports, failed
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _leave_with_parent() -> None:
-    """A parent that was killed cannot stop its workers, and idle ones would wait for ever."""
+    """Exit when the parent ends: a parent that was killed cannot stop its workers, which would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -187,8 +188,8 @@ def _leave_with_parent() -> None:
 
 
 def _run(piece: Piece) -> Any:
-    """One piece, in its worker."""
-    if _LINE.failed.is_set():  # the pool keeps a few pieces in its queue where they cannot be cancelled
+    """Run a piece in its worker, unless another piece has failed."""
+    if _LINE.failed.is_set():  # pieces that the pool has already queued cannot be cancelled
         return None
     try:
         return piece.function(
@@ -201,7 +202,7 @@ def _run(piece: Piece) -> Any:
 
 @contextlib.contextmanager
 def _listening(reports: SimpleQueue[Report], progress: Callable[[str, float, float, str], None]) -> Generator[None]:
-    """While it lasts, pass reports on from a thread; at the end, all that were made have been."""
+    """Forward reports from a thread inside the context; on exit, all reports have been forwarded."""
     over = threading.Event()
 
     def pass_on(to: Callable[[str, float, float, str], None]) -> None:
@@ -215,7 +216,7 @@ def _listening(reports: SimpleQueue[Report], progress: Callable[[str, float, flo
         try:
             pass_on(progress)
         finally:
-            pass_on(lambda *_: None)  # after an error too: workers would wait at a full pipe
+            pass_on(lambda *_: None)  # after an error too, or workers would block on a full pipe
 
     with ThreadPoolExecutor(1) as thread:
         listener = thread.submit(listen)

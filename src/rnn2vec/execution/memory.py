@@ -1,4 +1,4 @@
-"""Memory that this process has taken."""
+"""Memory usage of this process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def peak_bytes() -> int:
-    """The most memory this process has had.
+    """Return the peak memory of this process, in bytes.
 
-    On Linux from /proc: what `getrusage` says there includes the process that started this one. Elsewhere it is all
-    there is; macOS counts it in bytes.
+    On Linux it is read from /proc, because `getrusage` there includes the memory of the process that started this one.
+    Elsewhere `getrusage` is the only source; it counts bytes on macOS and KiB on other systems.
     """
     status = Path("/proc/self/status")
     if status.exists():

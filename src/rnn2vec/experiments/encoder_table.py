@@ -1,13 +1,13 @@
-"""The paper's Table 1 as a measurement: how encoders grow with the RNN, and what they can and cannot tell apart.
+"""The paper's Table 1, measured: the growth of encoders with the RNN's size, and the RNNs they can distinguish.
 
-The paper argues that an encoder is *universal* if it can approximate any function of the weights. Two counterexamples
-make it concrete, one on each side:
+The paper calls an encoder *universal* if it can approximate any function of the weights. Two constructions test this,
+one in each direction:
 
-- `same_statistics`: RNNs with the same layer-wise statistics and different behaviour. An encoder that cannot tell
-  them apart (statistics) cannot say what they do.
-- `same_behaviour`: RNNs with different weights and the same behaviour for every input, beyond any renumbering. An
-  encoder that cannot tell them apart (probing) is no universal function of the *weights*, and for saying what an RNN
-  does that is a virtue: all that it gives up is what makes no difference.
+- `same_statistics`: RNNs with the same layer-wise statistics and different behaviour. An encoder that does not
+  distinguish them (statistics) cannot represent their behaviour.
+- `same_behaviour`: RNNs with different weights, not related by a permutation, and the same behaviour for every input.
+  An encoder that does not distinguish them (probing) is not universal in the *weights*. For representing behaviour that
+  is an advantage, since it ignores only what has no effect.
 """
 
 from __future__ import annotations
@@ -34,23 +34,24 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 HIDDEN_SIZES = (8, 16, 32, 64, 128, 256)
+"""Hidden sizes for which encoder parameters are counted by default."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """An encoder's parameters against the hidden size N of the RNNs that it reads."""
+    """The number of an encoder's parameters as a function of the RNNs' hidden size N."""
 
     hidden_sizes: tuple[int, ...]
-    """N."""
+    """Hidden sizes N."""
     parameters: tuple[int, ...]
-    """Of the encoder, for each N."""
+    """Number of the encoder's parameters for each N."""
 
     @property
     def exponent(self) -> float:
-        """The p of a growth by a + b N^p: 0 where the number is the same for all N.
+        """Exponent p of the growth a + b N^p; 0 if the number does not depend on N.
 
-        Fitted to the increases from each N to the next, which the constant a has no part in. Terms of lower order
-        pull it down a little: the 2 of flattened weights is seen as 1.95.
+        The exponent is fitted to the increases between successive N, which do not depend on a. Terms of lower order
+        bias it slightly downwards: the fit gives 1.95 for flattened weights instead of 2.
         """
         increases = np.diff(self.parameters)
         if not increases.any():
@@ -62,17 +63,20 @@ def growth(name: str, spec: RNNSpec, interface: Interface, hidden_sizes: Sequenc
     """Count an encoder's parameters for RNNs of several sizes.
 
     Args:
-        name: the encoder's.
-        spec: the architecture; its hidden size is replaced.
+        name: name of the encoder in the registry.
+        spec: architecture of the RNNs; its hidden size is replaced.
         interface: kinds of the RNNs' inputs and outputs.
-        hidden_sizes: growing by the same factor each time, at least 3.
+        hidden_sizes: at least 3 sizes that grow by a constant factor.
 
     Raises:
-        UsageError: the sizes do not grow by one factor.
+        UsageError: if the sizes do not grow by a constant factor.
     """
     factors = {after / before for before, after in itertools.pairwise(hidden_sizes)}
     if len(hidden_sizes) < 3 or len(factors) != 1 or factors.pop() <= 1:
-        raise UsageError(f"hidden sizes {tuple(hidden_sizes)}", remedy="give at least 3, such as 8, 16, 32.")
+        raise UsageError(
+            f"hidden sizes {tuple(hidden_sizes)}",
+            remedy="give at least 3 that grow by a constant factor, such as 8, 16, 32.",
+        )
     counts: list[int] = []
     for size in hidden_sizes:
         with torch.device("meta"):  # shapes alone: no memory, no random numbers
@@ -82,7 +86,12 @@ def growth(name: str, spec: RNNSpec, interface: Interface, hidden_sizes: Sequenc
 
 
 def same_statistics(stack: RNNStack, generator: torch.Generator) -> RNNStack:
-    """RNNs with the same numbers in every weight tensor, at other places: all layer-wise statistics are the same."""
+    """Shuffle the entries of every weight tensor, which keeps all layer-wise statistics.
+
+    Args:
+        stack: N RNNs.
+        generator: source of the shuffles, different for each RNN and tensor.
+    """
     shuffled: dict[str, Tensor] = {}
     for name, weight in stack.weights.items():
         order = torch.rand(weight.flatten(1).shape, generator=generator).argsort(dim=1).to(weight.device)
@@ -91,10 +100,14 @@ def same_statistics(stack: RNNStack, generator: torch.Generator) -> RNNStack:
 
 
 def same_behaviour(stack: RNNStack, generator: torch.Generator) -> tuple[RNNStack, RNNStack]:
-    """Two versions of each RNN that do the same for every input, and are no renumbering of each other.
+    """Build two versions of each RNN with the same behaviour that are not related by a permutation.
 
-    The first hidden unit of every layer is made mute: nothing reads it. What it computes is then without consequence,
-    and the second version computes something else there.
+    The first hidden unit of every layer is disconnected from all its readers, so its activity has no effect. The second
+    version has different weights in this unit.
+
+    Args:
+        stack: N RNNs.
+        generator: source of the different weights.
     """
     spec = stack.spec
     mute = dict(stack.weights)
@@ -114,19 +127,19 @@ def same_behaviour(stack: RNNStack, generator: torch.Generator) -> tuple[RNNStac
 
 @dataclass(frozen=True)
 class EncoderRow:
-    """One row of the table. Movements are shares of the distance between any two RNNs."""
+    """A row of the table; distances are relative to the distance between two RNNs of the stack."""
 
     growth: Growth | None
-    """Parameters against hidden size; None for the RNNs themselves."""
+    """Number of parameters against hidden size; None for the RNNs themselves."""
     permuted: Movement
-    """Under a complete renumbering of the hidden units."""
+    """Movement under a complete permutation of the hidden units."""
     same_statistics: float
     """Median distance between RNNs with the same statistics and different behaviour."""
     same_behaviour: float
     """Median distance between RNNs with the same behaviour and different weights."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers as JSON-ready values."""
+        """Return all numbers as JSON-ready values."""
         exponent = None if self.growth is None else self.growth.exponent
         return {**dataclasses.asdict(self), "exponent": exponent}
 
@@ -135,13 +148,16 @@ class EncoderRow:
 def encoder_table(
     models: Mapping[str, WeightEncoder], stack: RNNStack, inputs: InputSequences, *, seed: int = 0
 ) -> dict[str, EncoderRow]:
-    """Table 1, measured: a row for the RNNs' outputs (`RNN`), and one for each encoder.
+    """Measure Table 1: a row for the RNNs' outputs (`RNN`), and one for each encoder.
 
     Args:
         models: encoders by their names in the registry.
         stack: at least 2 RNNs.
         inputs: sequences for the RNNs, `(N, B, T, I)`.
-        seed: where permutations and counterexamples come from.
+        seed: seed of permutations and constructions.
+
+    Raises:
+        UsageError: if there are fewer than 2 RNNs.
     """
     stack = stack.to(torch.float64)
     shuffled = same_statistics(stack, torch_generator(seed, "same statistics"))
@@ -158,6 +174,6 @@ def encoder_table(
 
 
 def _distance(measure: Measure, one: RNNStack, other: RNNStack, scale: RNNStack) -> float:
-    at = measure(scale)
-    apart = (at - at.roll(1, dims=0)).norm(dim=1)
-    return float(((measure(one) - measure(other)).norm(dim=1) / apart).median())
+    reference = measure(scale)
+    unrelated = (reference - reference.roll(1, dims=0)).norm(dim=1)
+    return float(((measure(one) - measure(other)).norm(dim=1) / unrelated).median())

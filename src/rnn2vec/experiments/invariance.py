@@ -1,13 +1,13 @@
-"""Which changes of the weights an encoder notices (paper, Appendix F.2, Figures 16 and 17).
+"""Invariances of encoders to changes of the weights (paper, Appendix F.2, Figures 16 and 17).
 
-Six parts of an RNN's weights must be renumbered together for its function to stay. Ideally a representation stays
-exactly when the function does: unmoved by the complete renumbering and by flipped signs, moved when any part is left
-behind. How far something moved is said as a share of how far it would be to an entirely different RNN:
+Permuting hidden units keeps an RNN's function only if six parts of its weights are permuted together. Ideally a
+representation changes exactly when the function does: it is invariant to the complete permutation and to sign flips,
+and it moves when one part is left out. A movement is measured relative to the distance to an unrelated RNN:
 
     |E(changed) - E(rnn)| / |E(other) - E(rnn)|
 
-0 is unmoved; 1 is as different as another RNN. For the RNNs themselves E is their outputs on given inputs. Everything
-is computed in float64, so that rounding (about 1e-15) and being moved a little cannot be mistaken for each other.
+0 means unmoved, 1 means as different as another RNN. For the RNNs themselves, E is their outputs on given inputs.
+Everything is computed in float64, so that rounding (about 1e-15) cannot be mistaken for a small movement.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 UNMOVED = 1e-10
-"""Shares below are rounding: unmoved."""
+"""Movement below which a change counts as rounding."""
 
 PARTS = ("input rows", "recurrent rows", "input bias", "recurrent bias", "recurrent columns", "reader columns")
-"""What must be renumbered together. The reader is the next layer, or the readout."""
+"""Parts of the weights that must be permuted together. The reader is the next layer, or the readout."""
 
 _ROWS = {
     "input rows": "weight_ih",
@@ -43,23 +43,24 @@ _ROWS = {
 }
 
 Change = Callable[[RNNStack], RNNStack]
+"""A change of the weights."""
 Measure = Callable[[RNNStack], Float[Tensor, "N K"]]
-"""What is compared: a vector for each RNN."""
+"""A function from RNNs to the vectors that are compared, one per RNN."""
 
 
-def renumbered(stack: RNNStack, generator: torch.Generator, *, left_out: str | None = None) -> RNNStack:
-    """Renumber the hidden units of every layer at random, each RNN in its own way; one part can stay behind.
+def permuted(stack: RNNStack, generator: torch.Generator, *, left_out: str | None = None) -> RNNStack:
+    """Permute the hidden units of every layer at random, with a different permutation for each RNN.
 
     Args:
         stack: N RNNs with at least 2 hidden units.
-        generator: where the permutations are drawn from.
-        left_out: one of `PARTS`.
+        generator: source of the permutations.
+        left_out: one of `PARTS` to leave unpermuted; None to permute all.
 
     Raises:
-        UsageError: there is no such part.
+        UsageError: if `left_out` is not one of `PARTS`.
     """
     if left_out is not None and left_out not in PARTS:
-        raise UsageError(f"left_out={left_out!r}", remedy=f"leave one of these out: {', '.join(PARTS)}.")
+        raise UsageError(f"left_out={left_out!r}", remedy=f"give one of: {', '.join(PARTS)}.")
     for layer in range(stack.spec.num_layers):
         keys = torch.rand(len(stack), stack.spec.hidden_size, generator=generator)
         permutation = keys.argsort(dim=1).to(stack.weights["readout.bias"].device)
@@ -69,12 +70,12 @@ def renumbered(stack: RNNStack, generator: torch.Generator, *, left_out: str | N
 
 
 def _without(before: RNNStack, after: RNNStack, layer: int, permutation: Tensor, part: str) -> RNNStack:
-    """Undo one part of a renumbering."""
+    """Undo one part of a permutation."""
     weights = dict(after.weights)
     if part in _ROWS:
         name = f"rnn.{_ROWS[part]}_l{layer}"
         weights[name] = before.weights[name]
-        if part == "recurrent rows":  # its columns are a part of their own
+        if part == "recurrent rows":  # the columns of this matrix are a separate part, permuted as before
             weights[name] = _columns(weights[name], permutation)
     else:
         recurrent, reader = symmetry.reading(before.spec, layer)
@@ -88,55 +89,55 @@ def _columns(weight: Float[Tensor, "N R H"], permutation: Tensor) -> Float[Tenso
 
 
 def changes(spec: RNNSpec, seed: int) -> dict[str, Change]:
-    """The changes that are looked at, by name: `complete`, one for each of `PARTS` left out, and `signs`.
+    """List the changes to test, by name: `complete`, one that leaves out each of `PARTS`, and `signs`.
 
     Args:
-        spec: the architecture; ReLU RNNs have no signs to flip.
-        seed: where permutations and signs come from.
+        spec: the architecture; ReLU RNNs have no sign-flip symmetry, hence no `signs`.
+        seed: seed of permutations and signs.
     """
 
-    def renumbering(left_out: str | None) -> Change:
-        # The same permutations for all, so that the columns of the table differ in what is left out alone.
-        return lambda stack: renumbered(stack, torch_generator(seed, "renumbered"), left_out=left_out)
+    def permutation(left_out: str | None) -> Change:
+        # All use the same permutations, so that the columns of the table differ only in the part left out.
+        return lambda stack: permuted(stack, torch_generator(seed, "renumbered"), left_out=left_out)
 
     def flipped(stack: RNNStack) -> RNNStack:
         return RNNStack(stack.spec, symmetry.flip_randomly(stack.spec, stack.weights, torch_generator(seed, "signs")))
 
-    result: dict[str, Change] = {"complete": renumbering(None)}
-    result |= {f"without {part}": renumbering(part) for part in PARTS}
+    result: dict[str, Change] = {"complete": permutation(None)}
+    result |= {f"without {part}": permutation(part) for part in PARTS}
     return result if symmetry.candidate_gate(spec.cell) is None else {**result, "signs": flipped}
 
 
 @dataclass(frozen=True)
 class Movement:
-    """How far a measure of N RNNs moved under one change, as shares of the way to other RNNs."""
+    """The movement of a measure under one change over N RNNs, relative to the distance to other RNNs."""
 
     median: float
-    """Of the RNNs."""
+    """Median over the RNNs."""
     low: float
     """The 5th percentile."""
     high: float
     """The 95th percentile."""
     largest: float
-    """Of all; what an invariance is judged by."""
+    """Maximum, which decides if the measure is invariant."""
 
     @property
     def is_unmoved(self) -> bool:
-        """Whether no RNN's measure moved by more than rounding."""
+        """True if the measure of every RNN moved by no more than rounding."""
         return self.largest < UNMOVED
 
 
 @torch.no_grad()
 def movements(measure: Measure, stack: RNNStack, *, seed: int = 0) -> dict[str, Movement]:
-    """How far each change moves a measure.
+    """Measure how far each change moves a measure.
 
     Args:
-        measure: a vector for each RNN, such as an encoder in float64; see `representations` and `outputs`.
-        stack: at least 2 RNNs. Each one's `other` is drawn from the rest.
-        seed: where permutations, signs and the choice of others come from.
+        measure: function to a vector per RNN in float64, such as an encoder; see `representations` and `outputs`.
+        stack: at least 2 RNNs; the reference distance of each is that to another RNN, drawn at random.
+        seed: seed of permutations, signs and reference RNNs.
 
     Raises:
-        UsageError: there are fewer than 2 RNNs.
+        UsageError: if there are fewer than 2 RNNs.
     """
     if len(stack) < 2:
         raise UsageError(f"{len(stack)} RNN to compare with others", remedy="give at least 2 RNNs.")
@@ -155,12 +156,12 @@ def movements(measure: Measure, stack: RNNStack, *, seed: int = 0) -> dict[str, 
 
 
 def representations(encoder: WeightEncoder) -> Measure:
-    """An encoder as a measure: its representations, in float64."""
+    """Turn an encoder into a measure: its representations, in float64."""
     return copy.deepcopy(encoder).double().eval()
 
 
 def outputs(inputs: InputSequences) -> Measure:
-    """The RNNs themselves as a measure: all outputs on these inputs, one set of sequences for each RNN."""
+    """Turn the RNNs' behaviour into a measure: their outputs on the inputs (N, B, T, I), flattened to (N, B*T*O)."""
     inputs = inputs.double()
     return lambda stack: stack(inputs)[0].flatten(1)
 
@@ -168,13 +169,13 @@ def outputs(inputs: InputSequences) -> Measure:
 def invariance_table(
     encoders: Mapping[str, WeightEncoder], stack: RNNStack, inputs: InputSequences, *, seed: int = 0
 ) -> dict[str, dict[str, Movement]]:
-    """The table of Figures 16 and 17: a row for the RNNs themselves (`RNN`), and one for each encoder.
+    """Measure the table of Figures 16 and 17: a row for the RNNs themselves (`RNN`), and one for each encoder.
 
     Args:
-        encoders: by name.
+        encoders: encoders by name.
         stack: N RNNs.
         inputs: sequences for the RNNs, `(N, B, T, I)`.
-        seed: where permutations and signs come from; the same in every row.
+        seed: seed of permutations and signs, shared by all rows.
     """
     rows = {"RNN": movements(outputs(inputs), stack, seed=seed)}
     return rows | {name: movements(representations(encoder), stack, seed=seed) for name, encoder in encoders.items()}
@@ -182,30 +183,30 @@ def invariance_table(
 
 @dataclass(frozen=True)
 class Learned:
-    """What training did to how far an encoder is moved by a change that leaves every RNN's function as it is."""
+    """The movement of an encoder under a function-preserving change, before and after training."""
 
     before: float
-    """Median share before training."""
+    """Median movement before training."""
     after: float
-    """Median share after it."""
+    """Median movement after training."""
 
     @property
     def ratio(self) -> float:
-        """What is left of it: 0 is an invariance learned, 1 is nothing learned."""
+        """Ratio of the movement after training to that before: 0 is a learned invariance, 1 is no change."""
         return self.after / self.before
 
 
 def learned_invariance(
     before: Mapping[str, Mapping[str, Movement]], after: Mapping[str, Mapping[str, Movement]]
 ) -> dict[str, dict[str, Learned]]:
-    """What training did to the encoders that are moved by changes of the weights alone, not of the function.
+    """Compare the movements of encoders under function-preserving changes before and after training.
 
     Args:
-        before: of untrained encoders, as `invariance_table` makes it.
-        after: of the same encoders, or some of them, trained.
+        before: table of untrained encoders, from `invariance_table`.
+        after: table of the same encoders, or some of them, after training.
 
     Returns:
-        By encoder, and by `complete` and `signs` where that moved it.
+        Comparisons by encoder, then by `complete` and `signs`, for the changes that moved the untrained encoder.
     """
     result: dict[str, dict[str, Learned]] = {}
     for name, row in before.items():

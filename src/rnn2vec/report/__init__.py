@@ -1,1 +1,1 @@
-"""The only plotting: figures, tables, and pages of one self-contained HTML file."""
+"""Figures, Markdown tables and self-contained HTML pages; all plotting code is in this folder."""

@@ -1,9 +1,9 @@
-"""Plotly figures without a look of their own.
+"""Plotly figures whose colours come from a template.
 
-A figure holds data and layout; colours of text, grid and series come from a template, one for light pages and one
-for dark ones. A page can so switch between both without drawing anything anew, and the same figure looks right in a
-notebook. Categories that are no series (the offsets of languages) have mid-tones that are told apart on both grounds,
-in an order that survives the common kinds of colour blindness.
+A figure holds data and layout. The colours of text, grid and series come from a template, one for light and one for
+dark pages, so a page can switch between them without rebuilding a figure, and the same figure suits a notebook.
+Categories other than series (the offsets of languages) have mid-tone colours that are distinguishable on both
+backgrounds, in an order that is robust to the common kinds of colour blindness.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rnn2vec.inspection.performance import PerformanceComparison
 
 Scheme = Literal["light", "dark"]
 Curves = Mapping[str, tuple[Sequence[int], Sequence[float]]]
-"""Updates, and the distance after them, by the name to be shown."""
+"""Numbers of updates and the distance after each, by the name in the legend."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Palette:
     """The colours of one scheme, as CSS colours."""
 
     ground: str
-    """Behind everything."""
+    """Background."""
     ink: str
     """Text."""
     faint: str
-    """Text that steps back, and what is drawn for comparison."""
+    """Secondary text, and reference lines."""
     grid: str
-    """Lines of a grid."""
+    """Grid lines."""
     series: tuple[str, ...]
     """Encoders, in the order of the report: interactive probing, static probing, task-blind."""
     scale: tuple[str, ...]
-    """From the smallest to the largest value of a quantity."""
+    """Sequential colour scale, from the smallest to the largest value."""
 
 
 PALETTES: dict[Scheme, Palette] = {
@@ -61,16 +61,16 @@ PALETTES: dict[Scheme, Palette] = {
 }
 
 CATEGORY_COLOURS = ("#5468dc", "#1592c4", "#159a76", "#b08d12", "#e0701f", "#cf3579")
-"""For up to six ordered categories, on light and dark ground."""
+"""Colours of up to six ordered categories, for light and dark backgrounds."""
 
 _FAR = 1.3
-"""How many times higher than all curves a floor may lie to be drawn."""
+"""Largest ratio of the floor to the highest curve at which the floor is drawn."""
 _FLOOR_COLOUR = "#84898f"
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
 def template(scheme: Scheme) -> go.layout.Template:
-    """The plotly template of a scheme."""
+    """Build the plotly template of a scheme."""
     palette = PALETTES[scheme]
     axis = {
         "gridcolor": palette.grid,
@@ -98,11 +98,11 @@ def template(scheme: Scheme) -> go.layout.Template:
 
 
 def learning_curves(curves: Curves, floor: float | None) -> go.Figure:
-    """Distance on unseen tasks while encoders learn.
+    """Plot the distance on unseen tasks against the number of updates.
 
     Args:
-        curves: in the order of the palette's series.
-        floor: a dashed line for the closed-form floor, left out where it lies far above the curves; None for no floor.
+        curves: curves in the order of the palette's series.
+        floor: closed-form floor, drawn as a dashed line unless it is far above the curves; None for no floor.
     """
     figure = go.Figure()
     for name, (steps, values) in curves.items():
@@ -124,12 +124,12 @@ def learning_curves(curves: Curves, floor: float | None) -> go.Figure:
 
 
 def floor_name(floor: float, curves: Curves) -> str:
-    """What the closed-form floor is called beside these curves: where it is not drawn, its name says so."""
+    """Name the closed-form floor in the legend of these curves, with a remark if it is too far above to be drawn."""
     return f"closed-form floor {floor:.3f}" + (", far above" if _is_far(floor, curves) else "")
 
 
 def _add_floor(figure: go.Figure, floor: float, curves: Curves) -> None:
-    """A dashed line; only an entry of the legend where it would squash the curves."""
+    """Add the floor as a dashed line, or only as a legend entry where the line would compress the curves."""
     ends = (0, max((max(steps, default=1) for steps, _ in curves.values()), default=1))
     is_far = _is_far(floor, curves)
     figure.add_scatter(
@@ -158,14 +158,14 @@ def map_of(
     limits: tuple[float, float],
     categories: Sequence[float] | None = None,
 ) -> go.Figure:
-    """A map of representations: a dot for each RNN, coloured by one quantity.
+    """Plot a map of representations: a dot for each RNN, coloured by one quantity.
 
     Args:
-        coordinates: where each RNN lies.
-        values: what the colour says.
-        hover: what is shown when a dot is pointed at.
-        limits: the values of the first and of the last colour.
-        categories: the values that there are, where they are few; each then has a colour of its own.
+        coordinates: position of each RNN on the map.
+        values: quantity that determines each dot's colour.
+        hover: hover text of each dot.
+        limits: values of the first and of the last colour of the scale.
+        categories: all values of a quantity that takes only a few, to give each its own colour; None for a scale.
     """
     marker: dict[str, Any] = {"size": 6, "opacity": 0.85, "color": values.tolist(), "coloraxis": "coloraxis"}
     colour_axis: dict[str, Any] = {"cmin": limits[0], "cmax": limits[1], "showscale": False}
@@ -194,22 +194,22 @@ def map_of(
 
 
 def category_colour(value: float, categories: Sequence[float]) -> str:
-    """The colour of a category: spread over the colours there are."""
+    """Return the colour of a category; a few categories are spread over all colours."""
     place = sorted(categories).index(value)
     last = len(CATEGORY_COLOURS) - 1
     return CATEGORY_COLOURS[round(place * last / max(last, len(categories) - 1))]
 
 
 def performance(comparison: PerformanceComparison, hover: Sequence[str], *, series: int) -> go.Figure:
-    """The performance of RNNs against that of their emulations; on the diagonal they are equal.
+    """Plot the performance of emulations against that of their RNNs, with the diagonal of equality.
 
     Args:
         comparison: both performances.
-        hover: what is shown for each RNN.
-        series: whose colour the dots have, as a place in the palette's series.
+        hover: hover text of each RNN.
+        series: index of the dots' colour in the palette's series.
     """
     figure = go.Figure()
-    for _ in range(series):  # colours are given out in order: skip those of the series before
+    for _ in range(series):  # plotly assigns colours in order: empty traces use up the previous ones
         figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")
     figure.add_scatter(
         x=comparison.rnn.round(4).tolist(),

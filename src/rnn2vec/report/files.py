@@ -1,7 +1,7 @@
-"""The look of static figures, and how they are written.
+"""Style of static figures, and writing them to files.
 
-Pictures for the documentation are made by matplotlib as SVG, with text as text: plotly's pages need a browser to run
-them. The same results give the same file.
+Figures for the documentation are drawn with matplotlib and saved as SVG with selectable text, since plotly's pages need
+a browser that runs them. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rnn2vec._files import write_atomically
 from rnn2vec.report.figures import PALETTES
 
 LOOK = PALETTES["light"]
+"""Palette of static figures."""
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rnn2vec",
     "svg.fonttype": "none",
@@ -36,14 +37,14 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-"""For `matplotlib.rc_context`."""
+"""Style for `matplotlib.rc_context`."""
 
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, atomically.
 
     Raises:
-        StorageError: the disk refused it.
+        StorageError: if the file cannot be written.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})

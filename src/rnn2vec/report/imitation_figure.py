@@ -1,7 +1,4 @@
-"""The paper's Figure 5: how good each RNN is at its task, and how good its emulation.
-
-A static picture for the documentation, hence matplotlib and SVG: plotly's pages need a browser to run them.
-"""
+"""The paper's Figure 5: the performance of each RNN and of its emulation, as a figure and as tables."""
 
 from __future__ import annotations
 
@@ -9,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 
 from rnn2vec.experiments.imitation import Imitation
 from rnn2vec.report.files import LOOK, STYLE, save_svg
@@ -19,22 +19,21 @@ _LIMITS = (-0.04, 1.04)
 
 
 def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
-    """A panel for each run: a dot for each RNN, coloured by how long it was trained; on the diagonal both are equal.
+    """Draw a panel for each run with a dot for each RNN, coloured by its number of updates, and the diagonal.
 
     Args:
-        imitations: by run; what sets their names apart is the panel's title.
-        path: the SVG to write.
-    """
-    from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.colors import ListedColormap  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+        imitations: imitations by the name of their run; the parts in which the names differ are the panels' titles.
+        path: SVG file to write.
 
+    Raises:
+        StorageError: if the file cannot be written.
+    """
     steps = np.unique(np.concatenate([one.steps for one in imitations.values()]))
     with rc_context(STYLE):
         figure = Figure(figsize=(3.1 * len(imitations) + 1.0, 3.8), layout="constrained")
         panels = figure.subplots(1, len(imitations), sharey=True, squeeze=False)[0]
         colours = ListedColormap(_colours(len(steps)))
-        for panel, title, one in zip(panels, _told_apart(imitations), imitations.values(), strict=True):
+        for panel, title, one in zip(panels, _distinct_parts(imitations), imitations.values(), strict=True):
             panel.plot([0, 1], [0, 1], color=LOOK.faint, linewidth=1, linestyle=(0, (4, 3)))
             panel.scatter(
                 one.performance.rnn,
@@ -57,18 +56,18 @@ def draw_imitations(imitations: Mapping[str, Imitation], path: Path) -> None:
         save_svg(figure, path)
 
 
-def _told_apart(names: Iterable[str]) -> list[str]:
-    """The names without the parts between dots that all of them share, as in those of a study's runs."""
+def _distinct_parts(names: Iterable[str]) -> list[str]:
+    """Remove the dot-separated parts that all names share, as the names of a study's runs do."""
     parts = [name.split(".") for name in names]
     shared = set(parts[0]).intersection(*parts[1:]) if len(parts) > 1 else set[str]()
     return [" ".join(part for part in name if part not in shared) for name in parts]
 
 
 def imitation_markdown(imitations: Mapping[str, Mapping[str, Imitation]]) -> str:
-    """A table for each split: a row for each run.
+    """Format a table for each split, with a row for each run.
 
     Args:
-        imitations: by split and run.
+        imitations: imitations by split and name of the run.
     """
     parts: list[str] = []
     for split, runs in imitations.items():
@@ -96,7 +95,5 @@ def _row(one: Imitation) -> list[str]:
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:
-    """From bright (hardly trained) to dark."""
-    from matplotlib import colormaps  # noqa: PLC0415
-
+    """List colours from bright (hardly trained) to dark."""
     return [tuple(map(float, colormaps["viridis_r"](place))) for place in np.linspace(0.08, 1, count)]

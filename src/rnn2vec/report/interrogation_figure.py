@@ -1,4 +1,4 @@
-"""Figures of the theory: calls needed with and without interaction, and accuracy against calls."""
+"""Figures of the theory: calls needed with and without interaction, and accuracy against number of calls."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ _DASHES = (6, 1), (3, 1.5), (1, 1)
 
 
 def draw_calls_needed(rows: Sequence[GapRow], path: Path) -> None:
-    """Calls needed against k, interactive and not, a panel for each M, with the proven and the printed bounds.
+    """Draw the calls needed with and without interaction against k, with the bounds; one panel for each M.
 
     Args:
-        rows: the measurements.
-        path: the SVG to write.
+        rows: measurements of Proposition 3.3.
+        path: SVG file to write.
+
+    Raises:
+        StorageError: if the file cannot be written.
     """
     offsets = sorted({row.M for row in rows})
     with rc_context(STYLE):
@@ -72,11 +75,14 @@ def _draw_panel(panel: Axes, rows: Sequence[GapRow]) -> None:
 
 
 def draw_accuracy(results: RNNResults, path: Path) -> None:
-    """Accuracy against number of calls, of the classical and of the learned interrogator.
+    """Draw the accuracy of the classical and the learned interrogator against the number of calls.
 
     Args:
-        results: the measurements.
-        path: the SVG to write.
+        results: measurements of both interrogators.
+        path: SVG file to write.
+
+    Raises:
+        StorageError: if the file cannot be written.
     """
     curves: list[tuple[str, Curve | None, dict[str, Any]]] = [
         ("classical: Bayes, knows the languages", results.classical, {"color": _WITH}),

@@ -8,7 +8,7 @@ from rnn2vec.report.markdown import markdown_table
 
 
 def theory_tables(results: TheoryResults) -> str:
-    """Propositions 3.1 to 3.3 as three tables."""
+    """Format the measurements of Propositions 3.1 to 3.3 as a document with three tables."""
     splitting = markdown_table(
         ["sets", "members", "interactive", "non-interactive", "allowed"],
         [(row.what, row.size, row.interactive, row.noninteractive, row.size - 1) for row in results.splitting],
@@ -33,18 +33,18 @@ def theory_tables(results: TheoryResults) -> str:
     )  # fmt: skip
     return f"""# Calls needed, with and without interaction
 
-Written by `rnn2vec interrogate`; `docs/theory.md` explains it. All numbers are worst cases over all members of a set,
-counted by the examiner. A dash: too large to be searched for.
+Written by `rnn2vec interrogate` and explained in `docs/theory.md`. All numbers are worst cases over all members of a
+set, counted by the examiner. A dash marks a search that would be too large.
 
 ## Proposition 3.1: at most |D| - 1 calls, by the splitting tree
 
-Most calls over all members, and over {RANDOM_SETS} sets where the sets are random.
+The largest number of calls over all members, and for random sets over {RANDOM_SETS} sets.
 
 {splitting}
 
 ## Proposition 3.2: the set {{xi_i}} takes |D| - 1 calls
 
-Every strategy was tried.
+The optimum over all strategies, by exhaustive search.
 
 {hard}
 
@@ -55,13 +55,13 @@ Every strategy was tried.
 
 
 def rnn_tables(results: RNNResults) -> str:
-    """The identification of trained RNNs as two tables."""
+    """Format the identification of trained RNNs as a document with two tables."""
     tallies = markdown_table(
         ["snapshots", "RNNs", "performance", "right", "wrong", "not confident", "none of them", "mean calls", "most"],
         [
             (
                 one.what, one.num_rnns, f"{one.performance:.3f}", f"{one.right:.1%}", f"{one.wrong:.1%}",
-                f"{one.unsure:.1%}", f"{one.stranger:.1%}", f"{one.mean_calls:.1f}", one.worst_calls,
+                f"{one.unsure:.1%}", f"{one.unknown:.1%}", f"{one.mean_calls:.1f}", one.worst_calls,
             )
             for one in results.tallies
         ],
@@ -71,29 +71,30 @@ def rnn_tables(results: RNNResults) -> str:
         **({"learned": results.learned} if results.learned is not None else {}),
         **{f"learned, {name}": curve for name, curve in results.learned_offsets.items()},
     }
-    known = {name: dict(zip(curve.calls, curve.accuracy, strict=True)) for name, curve in curves.items()}
+    accuracies = {name: dict(zip(curve.calls, curve.accuracy, strict=True)) for name, curve in curves.items()}
     shown = [1, 3, 5, 7, 9, *range(8, 200, 8)]
-    beside = markdown_table(
+    comparison = markdown_table(
         ["calls", *curves],
         [
-            (call, *(f"{curve[call]:.1%}" if call in curve else None for curve in known.values()))
+            (call, *(f"{curve[call]:.1%}" if call in curve else None for curve in accuracies.values()))
             for call in sorted(shown)
-            if any(call in curve for curve in known.values())
+            if any(call in curve for curve in accuracies.values())
         ],
     )
     return f"""# Which language does this RNN generate?
 
-Written by `rnn2vec interrogate --zoo ZOO --model RUN`; `docs/theory.md` explains it. At most
-{results.classical.calls[-1]} steps of each RNN, counted by the black box.
+Written by `rnn2vec interrogate --zoo ZOO --model RUN` and explained in `docs/theory.md`. Each RNN makes at most
+{results.classical.calls[-1]} steps, counted by the black box.
 
 ## The classical interrogator
 
 {tallies}
 
-## Beside the learned one
+## Comparison with the learned interrogator
 
-Share of {results.num_test} RNNs (last snapshots, languages outside the training split) whose language is named right
-after so many steps. The learned one's predictor was fitted to {results.num_train} snapshots of the training languages.
+Share of {results.num_test} RNNs (last snapshots, languages outside the training split) whose language is identified
+correctly after each number of steps. The predictors of the learned interrogator were fitted on {results.num_train}
+snapshots of the training languages.
 
-{beside}
+{comparison}
 """

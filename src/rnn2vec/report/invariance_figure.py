@@ -1,4 +1,4 @@
-"""The figure of the paper's Appendix F.2: who is moved by which change of the weights."""
+"""The figure of the paper's Appendix F.2: movement of each encoder under each change of the weights."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from matplotlib.figure import Figure
 from rnn2vec.experiments.invariance import Movement
 from rnn2vec.report.files import STYLE, save_svg
 
-_STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False}  # its cells are a grid
+_STYLE: dict[Any, Any] = {**STYLE, "axes.grid": False}  # the cells already form a grid
 
 
 def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], path: Path) -> None:
-    """A panel for each table (untrained, trained): rows are encoders, columns are changes, dark is unmoved.
+    """Draw a panel for each table, such as untrained and trained: rows are encoders, columns changes, dark is unmoved.
 
     Args:
-        tables: by the panel's title; each as `rnn2vec.experiments.invariance.invariance_table` makes it.
-        path: the SVG to write.
+        tables: results of `rnn2vec.experiments.invariance.invariance_table` by the panel's title.
+        path: SVG file to write.
+
+    Raises:
+        StorageError: if the file cannot be written.
     """
     rows = [len(table) for table in tables.values()]
     with rc_context(_STYLE):
@@ -45,5 +48,5 @@ def draw_invariance(tables: Mapping[str, Mapping[str, Mapping[str, Movement]]], 
 
 
 def _ink_on(share: float) -> str:
-    """White on the dark half of the scale, black on the bright one."""
+    """Choose white text on the dark half of the scale and black text on the bright half."""
     return "#ffffff" if share < 0.55 else "#111111"

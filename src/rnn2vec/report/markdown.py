@@ -1,4 +1,4 @@
-"""Markdown, for the documentation and the terminal."""
+"""Markdown tables, for the documentation and the terminal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers_right: bool = False) -> str:
-    """A table; None is shown as a dash.
+    """Format a table; None is shown as a dash, and whole numbers with thousands separators.
 
     Args:
-        head: names of the columns.
-        rows: what stands in each row.
-        numbers_right: write all columns but the first to the right.
+        head: column titles.
+        rows: cells of each row.
+        numbers_right: right-align all columns except the first.
     """
     rule = ["---"] + ["---:" if numbers_right else "---"] * (len(head) - 1)
     lines = [head, rule, *([_cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def optional(value: float | None, style: str) -> str | None:
+    """Format a number, or return None for None, which a table shows as a dash.
+
+    Args:
+        value: the number.
+        style: format specification, such as `.3f`.
+    """
+    return None if value is None else format(value, style)
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""How well properties can be predicted, as Markdown tables for the terminal and the documentation."""
+"""Scores of property prediction as Markdown tables, for the terminal and the documentation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rnn2vec.properties.predict import PropertyScores
 from rnn2vec.properties.scores import Score
-from rnn2vec.report.markdown import markdown_table
+from rnn2vec.report.markdown import markdown_table, optional
 
 _PARTS = {"validation": "unseen tasks", "ood": "unusual tasks (OOD test)"}
 
 
 def property_markdown(results: Sequence[PropertyScores]) -> str:
-    """Two tables for each property: a row for each predictor, for unseen and for unusual tasks."""
+    """Format two tables for each property, for unseen and out-of-distribution tasks, with a row for each predictor."""
     return "\n".join(_tables(result) for result in results)
 
 
@@ -29,23 +29,16 @@ def _tables(result: PropertyScores) -> str:
     return "\n".join(parts)
 
 
-def _cells(whole: Score, last: Score | None) -> dict[str, str]:
-    """What has a meaning for the property, by the column's title."""
+def _cells(whole: Score, last: Score | None) -> dict[str, str | None]:
+    """Format the scores that are defined for the property, by column title."""
     if whole.column_accuracy is not None:
         by_column = whole.column_accuracy if len(whole.column_accuracy) > 1 else {}
-        cells = {"loss": f"{whole.loss:.4f}", "all right" if by_column else "right": _share(whole.accuracy)}
-        cells |= {"last snapshots": _share(last.accuracy if last else None)}
-        cells |= {name: _share(share) for name, share in by_column.items()}
-        return cells | {"calibration error": _number(whole.calibration_error)}
-    cells = {"loss": f"{whole.loss:.3g}", "R²": _number(whole.r_squared)}
-    cells |= {"typical error": f"{whole.root_mean_squared_error:.3g}"}
-    cells |= {"last snapshots": f"{last.root_mean_squared_error:.3g}" if last else "-"}
+        cells: dict[str, str | None] = {"loss": f"{whole.loss:.4f}"}
+        cells |= {"all right" if by_column else "right": optional(whole.accuracy, ".1%")}
+        cells |= {"last snapshots": optional(last.accuracy if last else None, ".1%")}
+        cells |= {name: optional(share, ".1%") for name, share in by_column.items()}
+        return cells | {"calibration error": optional(whole.calibration_error, ".3f")}
+    cells = {"loss": f"{whole.loss:.3g}", "R²": optional(whole.r_squared, ".3f")}
+    cells |= {"typical error": optional(whole.root_mean_squared_error, ".3g")}
+    cells |= {"last snapshots": optional(last.root_mean_squared_error if last else None, ".3g")}
     return cells if whole.angular_error is None else cells | {"angle off by": f"{whole.angular_error:.1f}"}
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

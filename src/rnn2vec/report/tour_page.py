@@ -1,7 +1,7 @@
-"""The tour's page: one HTML file that holds all it needs, and is allowed to load nothing else.
+"""The tour's page: one self-contained HTML file whose content policy forbids loading anything else.
 
-Words and layout are in `templates/tour.html.jinja`; `panels` and `facts` prepare what it shows. Figures travel as JSON
-beside one copy of plotly.js, and the page draws them in the colours of the reader's scheme.
+Text and layout are in `templates/tour.html.jinja`; `tour_panels` and `facts` prepare the content. Figures are embedded
+as JSON together with one copy of plotly.js, and the page draws them in the colours of the reader's scheme.
 """
 
 from __future__ import annotations
@@ -32,20 +32,23 @@ def write_tour_report(
     command: str = "rnn2vec tour",
     progress: Progress = silent,
 ) -> TourFindings:
-    """Measure how well the runs' encoders do on unseen languages, and write the page about it.
+    """Measure the runs' encoders on unseen languages and write the page.
 
     Args:
-        path: the HTML file; its folder must exist.
+        path: HTML file to write; its folder must exist.
         zoo: the zoo on which the runs were pre-trained.
-        runs: the folders that `pretrain` wrote, by encoder name: `interactive-probing`, `noninteractive-probing`, and
-            `task-blind`, without which the closed-form floor stands alone.
-        command: what made it all, for the reader who wants to do it again.
-        progress: told of the parts done.
+        runs: folders that `pretrain` wrote, by encoder name: `interactive-probing`, `noninteractive-probing` and,
+            optionally, `task-blind`. Without the last, the floor is the closed-form floor.
+        command: command line that made the tour, shown on the page.
+        progress: callback that receives the number of parts done.
+
+    Returns:
+        The findings that the page shows.
 
     Raises:
-        UsageError: a run is missing, of another encoder or on another zoo, or no task of the zoo is unseen.
-        DataError: files of the zoo or of a run are damaged.
-        StorageError: the disk refused the page.
+        UsageError: if a run is missing, of another encoder or on another zoo, or no task of the zoo is unseen.
+        DataError: if files of the zoo or of a run are damaged.
+        StorageError: if the page cannot be written.
     """
     results = measure(zoo, runs, progress)
     write_atomically(path, render(results, command=command).encode())
@@ -54,7 +57,12 @@ def write_tour_report(
 
 
 def render(results: TourResults, *, command: str) -> str:
-    """The page as HTML."""
+    """Render the page as HTML.
+
+    Args:
+        results: measurements to show.
+        command: command line that made the tour.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rnn2vec.report"),
         autoescape=True,
@@ -77,6 +85,6 @@ def render(results: TourResults, *, command: str) -> str:
         token_colours=list(enumerate(figures.CATEGORY_COLOURS)),
         performances=panels.performances(results),
         example=panels.example(results),
-        scale=facts.beside_the_paper(results),
+        scale=facts.paper_comparison(results),
         details=facts.details(results, command),
     )

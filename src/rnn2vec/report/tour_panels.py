@@ -1,4 +1,4 @@
-"""The parts of the tour's page that are seen: figures with their legends, and the example dialogue."""
+"""The visible parts of the tour's page: figures with their legends, and the example dialogue."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ _SEQUENCES_SHOWN = {"interactive-probing": 4, "noninteractive-probing": 2}
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure under a title."""
+    """A figure with a title."""
 
     title: str
+    """Title above the figure."""
     figure: Markup
-    """As JSON in a script element."""
+    """Data and layout as JSON for a script element."""
     note: str = ""
-    """Beside the title."""
+    """Remark beside the title."""
     scale: tuple[str, str] | None = None
-    """What the first and the last colour stand for; None where there is a legend of categories, or no colour."""
+    """Values of the first and the last colour; None for a figure with a legend of categories, or without a scale."""
 
 
 @dataclass(frozen=True)
@@ -45,55 +46,69 @@ class MapPanels:
     """The maps of one encoder."""
 
     title: str
+    """Name of the encoder."""
     projection: Projection
+    """Projection to two dimensions, shared by all maps."""
     panels: list[Panel]
+    """Maps, each coloured by one quantity."""
 
 
 @dataclass(frozen=True)
 class PerformancePanel:
-    """One encoder's emulations at work."""
+    """The performance of one encoder's emulations."""
 
     panel: Panel
+    """Scatter plot against the performance of the RNNs."""
     comparison: PerformanceComparison
+    """Data of the plot."""
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """What one encoder asked the example RNN."""
+    """The dialogue of one encoder with the example RNN."""
 
     title: str
+    """Name of the encoder."""
     sequences: list[tuple[Turn, ...]]
-    """Those that are shown."""
+    """Probing sequences that are shown."""
     num_sequences: int
-    """How many there are."""
+    """Number of all probing sequences."""
     text: str
-    """All of them, as plain text."""
+    """All probing sequences as plain text."""
     strings: list[tuple[str, bool]]
-    """What the emulation generates."""
+    """Strings that the emulation generates, each with True if it is in the language."""
 
 
 @dataclass(frozen=True)
 class ExamplePanel:
-    """One RNN, what it generates, and its dialogues."""
+    """The example RNN, the strings that it generates, and its dialogues."""
 
     task: str
+    """Description of its task."""
     run: int
+    """Number of its run."""
     step: int
+    """Number of updates before the snapshot."""
     performance: float
+    """Performance according to the zoo, from 0 to 1."""
     strings: list[tuple[str, bool]]
+    """Strings that the RNN generates, each with True if it is in the language."""
     dialogues: list[Dialogue]
+    """Dialogues with both encoders."""
     tokens: dict[str, int]
-    """The place of each token, for its colour."""
+    """Index of each letter's colour."""
 
 
 def as_script(value: Any) -> Markup:
-    """JSON that may stand in a script element."""
+    """Convert a value to JSON that is safe inside a script element."""
     return Markup(canonical_json(value).replace("<", "\\u003c"))  # noqa: S704 (nothing can end the element)
 
 
 def _panel(title: str, figure: go.Figure, *, note: str = "", scale: tuple[str, str] | None = None) -> Panel:
     content: dict[str, Any] = figure.to_plotly_json()
-    layout = {name: value for name, value in content["layout"].items() if name != "template"}  # the page has both
+    layout = {
+        name: value for name, value in content["layout"].items() if name != "template"
+    }  # the page has the templates
     return Panel(title, as_script({"data": content["data"], "layout": layout}), note, scale)
 
 
@@ -101,11 +116,11 @@ def _panel(title: str, figure: go.Figure, *, note: str = "", scale: tuple[str, s
 
 
 def curves(results: TourResults) -> list[Panel]:
-    """Distance on unseen languages while the encoders learned: over all snapshots, and over the last ones."""
-    everyone = np.ones_like(results.is_last)
+    """Build the learning curves: distance on unseen languages over all snapshots, and over the last ones."""
+    every_snapshot = np.ones_like(results.is_last)
     return [
-        _curves(results, "all snapshots", "validation", everyone),
-        _curves(results, "last snapshots alone", "last", results.is_last),
+        _curves(results, "all snapshots", "validation", every_snapshot),
+        _curves(results, "last snapshots only", "last", results.is_last),
     ]
 
 
@@ -114,7 +129,7 @@ def _curves(results: TourResults, title: str, key: str, chosen: Bool[np.ndarray,
     floor = None if closed is None else float(closed[chosen].mean())
     lines = {TITLES[run.name]: _curve(run, f"{key}/{DISTANCE}") for run in _runs(results)}
     figure = figures.learning_curves(lines, floor)
-    figure.update_layout(showlegend=False)  # the page has one for both
+    figure.update_layout(showlegend=False)  # the page has one legend for both figures
     return _panel(title, figure, note="" if floor is None else figures.floor_name(floor, lines))
 
 
@@ -131,13 +146,13 @@ def _curve(run: Run, metric: str) -> tuple[list[int], list[float]]:
 
 
 def maps(results: TourResults) -> list[MapPanels]:
-    """Each encoder's map, coloured by every task parameter, by performance and by training step."""
+    """Build each encoder's maps, coloured by every task parameter, by performance and by number of updates."""
     return [_maps_of(results, probing) for probing in (results.interactive, results.static)]
 
 
 def _maps_of(results: TourResults, probing: Probing) -> MapPanels:
     hover = _hover(results, probing)
-    where = probing.projection.coordinates
+    coordinates = probing.projection.coordinates
     categories = _categories(results)
     steps = np.unique(results.unseen.steps)
     every_step = np.searchsorted(steps, results.unseen.steps).astype(np.float64)
@@ -146,20 +161,20 @@ def _maps_of(results: TourResults, probing: Probing) -> MapPanels:
     panels = [
         _panel(
             name.replace("_", " of "),
-            figures.map_of(where, values, hover, limits=(lowest, highest), categories=categories),
+            figures.map_of(coordinates, values, hover, limits=(lowest, highest), categories=categories),
             scale=None if categories else (f"{lowest:g}", f"{highest:g}"),
         )
         for name, values in columns.items()
     ]
-    performance = figures.map_of(where, results.performance, hover, limits=(0.0, 1.0))
+    performance = figures.map_of(coordinates, results.performance, hover, limits=(0.0, 1.0))
     panels.append(_panel("performance", performance, scale=("0", "1")))
-    trained = figures.map_of(where, every_step, hover, limits=(0.0, len(steps) - 1.0))
+    trained = figures.map_of(coordinates, every_step, hover, limits=(0.0, len(steps) - 1.0))
     panels.append(_panel("updates", trained, scale=(f"{steps[0]:,}", f"{steps[-1]:,}")))
     return MapPanels(TITLES[probing.run.name], probing.projection, panels)
 
 
 def category_legend(results: TourResults) -> list[tuple[str, str]]:
-    """The colour of each value of the task parameters; empty where they are too many."""
+    """List the values of the task parameters with their colours; empty if there are too many values."""
     categories = _categories(results) or []
     return [(f"{value:+g}" if value else "0", figures.category_colour(value, categories)) for value in categories]
 
@@ -188,7 +203,7 @@ def _hover(results: TourResults, probing: Probing) -> list[str]:
 
 
 def performances(results: TourResults) -> list[PerformancePanel]:
-    """The performance of RNNs against that of their emulations, for each encoder."""
+    """Build each encoder's scatter plot of the emulations' performance against that of the RNNs."""
     return [
         PerformancePanel(
             _panel(
@@ -205,7 +220,7 @@ def performances(results: TourResults) -> list[PerformancePanel]:
 
 
 def example(results: TourResults) -> ExamplePanel:
-    """The best of the last RNNs, and what each encoder asked it."""
+    """Collect the example RNN, the best of the last snapshots, and its dialogue with each encoder."""
     number = results.example.number
     dialogues = [_dialogue(probing) for probing in (results.interactive, results.static)]
     return ExamplePanel(
@@ -231,7 +246,7 @@ def _dialogue(probing: Probing) -> Dialogue:
 
 
 def distinct(transcript: Transcript, count: int) -> list[tuple[Turn, ...]]:
-    """The first `count` probing sequences that ask something else than those before."""
+    """Return the first `count` probing sequences with different questions."""
     by_questions: dict[tuple[str, ...], tuple[Turn, ...]] = {}
     for turns in transcript.sequences:
         by_questions.setdefault(tuple(turn.asked for turn in turns), turns)

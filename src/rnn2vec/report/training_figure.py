@@ -1,4 +1,4 @@
-"""How the runs of a zoo learn: performance and losses by step, as a static picture."""
+"""A static figure of a zoo's training: performance and losses by number of updates."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from rnn2vec.report.files import LOOK, STYLE, save_svg
 from rnn2vec.zoo.store import Zoo
 
 _MOST_LINES = 60
-"""Runs that are drawn one by one; more would be a blot."""
+"""Maximum number of runs drawn individually."""
 
 
 def draw_training(zoo: Zoo, path: Path) -> None:
-    """Two panels over the updates made: performance, and training and validation loss.
+    """Draw performance, and training and validation loss, against the number of updates.
 
-    A line for each of the first runs, thick lines for the mean of all, and a band that holds the middle 90 of 100.
+    Thin lines are the first 60 runs, thick lines the mean of all runs, and bands the range from the 5th to the 95th
+    percentile.
 
     Args:
-        zoo: its snapshots.
-        path: the SVG to write.
+        zoo: zoo whose runs all have the same snapshot steps.
+        path: SVG file to write.
 
     Raises:
-        DataError: the runs do not have the same snapshots.
+        DataError: if a run lacks a snapshot.
+        StorageError: if the file cannot be written.
     """
     steps = np.unique(zoo.column("step"))
     with rc_context(STYLE):
@@ -53,22 +55,22 @@ def _title(zoo: Zoo) -> str:
 
 
 def _by_run(zoo: Zoo, name: str) -> Float[np.ndarray, "M S"]:
-    """A property of each run at each step."""
+    """Arrange a property by run (M) and snapshot step (S)."""
     order = np.lexsort((zoo.column("step"), zoo.column("run")))
     num_steps = len(np.unique(zoo.column("step")))
     runs, counts = np.unique(zoo.column("run"), return_counts=True)
     if (counts != num_steps).any():
         odd = int(runs[counts != num_steps][0])
         raise DataError(
-            f"{zoo.folder}: run {odd} has {counts[counts != num_steps][0]} of {num_steps} snapshots, so there is no "
-            "curve of its training",
-            remedy="draw a zoo that has all snapshots of its runs: one that was not filtered by step.",
+            f"{zoo.folder}: run {odd} has {counts[counts != num_steps][0]} of {num_steps} snapshots, so its training "
+            "curve is incomplete",
+            remedy="draw a zoo that has all snapshots of its runs, that is, one that was not filtered by step.",
         )
     return zoo.column(name)[order].reshape(-1, num_steps).astype(float)
 
 
 def _draw(panel: Axes, values: Float[np.ndarray, "M S"], colour: str, name: str) -> None:
-    """The runs' curves; snapshots are evenly spaced, whatever lies between them."""
+    """Draw the curves of the runs, with snapshots evenly spaced regardless of the updates between them."""
     places = np.arange(values.shape[1])
     for run in values[:_MOST_LINES]:
         panel.plot(places, run, color=colour, alpha=0.18, linewidth=0.7)

@@ -1,9 +1,9 @@
-"""Zoos made of zoos: filtered, cut down to some runs, or merged.
+"""Zoos derived from other zoos: filtered, reduced to some runs, or merged.
 
-Each is written like a built one, shard by shard, and opens, verifies and pre-trains like one; its manifest says of
-which zoos it was made (`zoo.origin`). Filtering keeps run numbers. Merging adds a number to those of each further
-zoo, so that no two runs share one. It also settles splits: zoos of two seeds may train on a task that the other keeps
-for validation, so a task is in the split of the first zoo that knows it.
+A derived zoo is written shard by shard like a built one, and can be opened, verified and used for pre-training in the
+same way; its manifest records the zoos that it was derived from (`zoo.origin`). Filtering keeps run numbers. Merging
+adds an offset to the run numbers of each further zoo to keep them unique. Merging also unifies splits: with different
+seeds, one zoo may train on a task that another holds out, so a task gets the split of the first zoo that has it.
 """
 
 from __future__ import annotations
@@ -42,55 +42,57 @@ def filter_zoo(
     num_rollouts: int | None = None,
     progress: Progress = silent,
 ) -> Manifest:
-    """The snapshots of a zoo for which every condition holds, as a zoo of their own.
+    """Write the snapshots that satisfy all conditions as a new zoo.
 
     Args:
-        zoo: the zoo.
-        out: folder of the new one.
+        zoo: the zoo to filter.
+        out: folder of the new zoo.
         where: conditions such as `"step=1000"` (see `rnn2vec._conditions`).
-        split: take only snapshots whose task is in this split.
-        num_rollouts: keep only the first rollouts of each.
-        progress: told of the shards written.
+        split: keep only snapshots whose task is in this split.
+        num_rollouts: number of rollouts to keep of each snapshot, the first ones; all by default.
+        progress: callback that receives the number of shards written.
 
     Returns:
         The new zoo's manifest.
 
     Raises:
-        UsageError: nothing matches, a condition cannot be read, or the folder holds something else.
-        BusyError: another process writes there.
+        UsageError: if no snapshot matches, a condition is malformed, or the folder has other content.
+        BusyError: if another process writes to the folder.
     """
     conditions = [*where, *([f"split={split}"] if split else [])]
     rows = np.flatnonzero(matching(zoo.properties, conditions))
     if not len(rows):
-        said = " and ".join(conditions)
-        raise UsageError(f"no snapshot of {zoo.folder} has {said}", remedy="`rnn2vec zoo info` says what there is.")
+        raise UsageError(
+            f"no snapshot of {zoo.folder} has {' and '.join(conditions)}",
+            remedy="see `rnn2vec zoo info` for the steps and splits of the zoo.",
+        )
     stored = zoo.rollouts([0]).shape[1]
     if num_rollouts is not None and not 1 <= num_rollouts <= stored:
-        raise UsageError(f"num_rollouts={num_rollouts} of {stored} that are stored", remedy=f"give 1 to {stored}.")
+        raise UsageError(f"num_rollouts={num_rollouts}, but {stored} are stored", remedy=f"give 1 to {stored}.")
     options = {"where": conditions, "num_rollouts": num_rollouts or stored}
     return _rows_as_zoo(zoo, rows, out, "filter", options, progress)
 
 
 def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Manifest:
-    """All snapshots of some runs, drawn by seed, as a zoo of their own.
+    """Write all snapshots of some runs, drawn at random, as a new zoo.
 
     Args:
-        zoo: the zoo.
-        out: folder of the new one.
-        num_runs: runs to draw; the share of each split stays nearly as it is, and none is lost when there are enough.
-        seed: of the draw.
-        progress: told of the shards written.
+        zoo: the zoo to draw from.
+        out: folder of the new zoo.
+        num_runs: number of runs to draw, in nearly the same proportions of splits as in the zoo.
+        seed: seed of the draw.
+        progress: callback that receives the number of shards written.
 
     Returns:
         The new zoo's manifest.
 
     Raises:
-        UsageError: there are not so many runs, or the folder holds something else.
-        BusyError: another process writes there.
+        UsageError: if the zoo has fewer runs, or the folder has other content.
+        BusyError: if another process writes to the folder.
     """
     runs, first_rows = np.unique(zoo.column("run"), return_index=True)
     if not 1 <= num_runs <= len(runs):
-        raise UsageError(f"num_runs={num_runs} of a zoo of {len(runs)}", remedy=f"give 1 to {len(runs)}.")
+        raise UsageError(f"num_runs={num_runs} of a zoo with {len(runs)}", remedy=f"give 1 to {len(runs)}.")
     drawn = _draw_runs(runs, zoo.column("split")[first_rows], num_runs, seed)
     rows = np.flatnonzero(np.isin(zoo.column("run"), drawn))
     options = {"num_runs": num_runs, "seed": seed, "num_rollouts": zoo.rollouts([0]).shape[1]}
@@ -98,7 +100,7 @@ def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progr
 
 
 def _draw_runs(runs: np.ndarray, splits: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Runs in an order that spreads every split evenly, the first `count` of them."""
+    """Draw runs stratified by split: the first `count` in a random order that spreads every split evenly."""
     keys = np.empty(len(runs))
     for split in np.unique(splits):
         mine = np.flatnonzero(splits == split)
@@ -109,19 +111,19 @@ def _draw_runs(runs: np.ndarray, splits: np.ndarray, count: int, seed: int) -> n
 
 
 def merge_zoos(zoos: Sequence[ReadableZoo], out: str | Path, *, progress: Progress = silent) -> Manifest:
-    """All snapshots of several zoos of one family and architecture, as one zoo.
+    """Write all snapshots of several zoos of one family and architecture as one zoo.
 
     Args:
-        zoos: at least two.
-        out: folder of the new one.
-        progress: told of the shards written.
+        zoos: at least two zoos.
+        out: folder of the new zoo.
+        progress: callback that receives the number of shards written.
 
     Returns:
         The new zoo's manifest.
 
     Raises:
-        UsageError: the zoos do not fit together, one adds no RNN, or the folder holds something else.
-        BusyError: another process writes there.
+        UsageError: if the zoos are incompatible, one adds no RNN, or the folder has other content.
+        BusyError: if another process writes to the folder.
     """
     _require_fit(zoos)
     splits = _common_splits(zoos)
@@ -136,7 +138,7 @@ def merge_zoos(zoos: Sequence[ReadableZoo], out: str | Path, *, progress: Progre
 
     def make(shard: int) -> Shard:
         number, rows = pieces[shard]
-        return _renumbered(zoos[number], rows, sources[number], splits, zoos[0].properties.schema)
+        return _merged_shard(zoos[number], rows, sources[number], splits, zoos[0].properties.schema)
 
     return fill(Path(out), _manifest(zoos[0], origin), make, progress)
 
@@ -156,24 +158,24 @@ def _require_fit(zoos: Sequence[ReadableZoo]) -> None:
             if one != two:
                 raise UsageError(
                     f"{first.folder} and {other.folder} differ in {name}: {one} and {two}",
-                    remedy="merge zoos of one family and architecture; `rnn2vec zoo filter --rollouts N` keeps fewer.",
+                    remedy="merge zoos of one family and architecture; `zoo filter --rollouts N` drops some rollouts.",
                 )
-    seen: set[tuple[Any, ...]] = set()
+    earlier: set[tuple[Any, ...]] = set()
     for zoo in zoos:
         rows = set(_identities(zoo, first.properties.column_names))
-        if rows <= seen:
-            raise UsageError(f"every RNN of {zoo.folder} is in the zoos before it", remedy="leave it out.")
-        seen |= rows
+        if rows <= earlier:
+            raise UsageError(f"every RNN of {zoo.folder} is in the zoos before it", remedy="omit this zoo.")
+        earlier |= rows
 
 
 def _identities(zoo: Zoo, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Every measured property of each snapshot: equal ones are the same RNN for all purposes."""
+    """Collect all measured properties of each snapshot; snapshots with equal ones count as the same RNN."""
     measured = [name for name in columns if name not in {"run", "split"}]
     return list(zip(*(map(str, zoo.properties.column(name).to_pylist()) for name in measured), strict=True))
 
 
 def _common_splits(zoos: Sequence[ReadableZoo]) -> dict[Task, str]:
-    """The split of every task: that of the first zoo that knows it."""
+    """Assign every task the split that it has in the first zoo with this task."""
     splits: dict[Task, str] = {}
     for zoo in zoos:
         for task, split in zip(zoo.tasks(range(len(zoo))), zoo.column("split").tolist(), strict=True):
@@ -182,12 +184,12 @@ def _common_splits(zoos: Sequence[ReadableZoo]) -> dict[Task, str]:
 
 
 def _num_moved(zoo: Zoo, splits: dict[Task, str]) -> int:
-    """Snapshots whose split is another one in the merged zoo."""
+    """Count the snapshots whose split changes in the merged zoo."""
     own = zoo.column("split").tolist()
     return sum(splits[task] != split for task, split in zip(zoo.tasks(range(len(zoo))), own, strict=True))
 
 
-def _renumbered(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], schema: pa.Schema) -> Shard:
+def _merged_shard(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], schema: pa.Schema) -> Shard:
     shard = zoo.snapshots(rows)
     table = shard.properties.select(schema.names).cast(schema)
     run = np.asarray(table.column("run")) + source.first_run
@@ -200,7 +202,7 @@ def _renumbered(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], 
 def _rows_as_zoo(
     zoo: Zoo, rows: np.ndarray, out: str | Path, verb: MadeBy, options: dict[str, Any], progress: Progress
 ) -> Manifest:
-    """Some snapshots of one zoo as a zoo of their own."""
+    """Write some snapshots of one zoo as a new zoo."""
     size = _rnns_per_shard(zoo)
     origin = _origin(zoo, verb, options, [_source(zoo, first_run=0)], -(-len(rows) // size))
 
@@ -213,7 +215,7 @@ def _rows_as_zoo(
 
 
 def _rnns_per_shard(zoo: ReadableZoo) -> int:
-    """As many as bound both the memory that a shard takes and the number of files."""
+    """Choose the number of RNNs per shard that bounds both the memory per shard and the number of files."""
     one: torch.Tensor = zoo.rollouts([0])
     return max(1, min(_MOST_RNNS_PER_SHARD, _BYTES_PER_SHARD // (4 * zoo.spec.num_parameters + one.nbytes)))
 

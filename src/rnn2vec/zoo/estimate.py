@@ -1,10 +1,10 @@
-"""What a build will cost, before it starts: measured on a few runs and a few updates of it.
+"""Estimate of the cost of a build, measured on a few runs and a few updates of it.
 
-The sample is built for real, in a temporary folder. One run alone and a shard of runs, both for one update, differ by
-the time of snapshots (rollouts, performance, losses, files). The shard for one update and for some seconds of updates,
-both with a single episode, differ by the time of updates: with all episodes the noise of the snapshots was larger than
-that. A formula from sizes and clock rates would be wrong on the next machine, and wrong again after the next change of
-the trainer.
+Samples are built in a temporary folder. The difference between a single run and a shard of runs, both for one update,
+is the time of snapshots (rollouts, performance, losses, files). The difference between one update and several seconds
+of updates of the shard is the time of updates; it is measured with a single episode, since with all episodes the noise
+of the snapshots was larger than the difference. A formula based on sizes and clock rates was rejected: it would depend
+on the machine and on the version of the trainer.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 
 _SECONDS_OF_UPDATES = 4.0
-"""How long the updates of the sample should take, about."""
+"""Approximate duration of the updates of the sample, in seconds."""
 
 
 @dataclass(frozen=True)
 class BuildEstimate:
-    """What a whole build costs, if it starts from nothing."""
+    """The cost of a complete build from scratch."""
 
     seconds: float
-    """Wall time."""
+    """Wall time, in seconds."""
     peak_bytes: int
-    """The largest memory of the process, libraries included."""
+    """Peak memory of the process including libraries, in bytes."""
     disk_bytes: int
-    """Size of the finished folder."""
+    """Size of the finished folder, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class _Sample:
 
 
 def estimate_build(config: ZooConfig, *, device: str = "cpu") -> BuildEstimate:
-    """Estimate a build from a sample of it; takes about ten seconds, and the compilation of the trainer.
+    """Estimate the cost of a build from a sample of it, in about ten seconds plus the compilation of the trainer.
 
     Args:
-        config: what is to be built.
-        device: where a torch backend would train.
+        config: config of the build.
+        device: device for a torch backend.
 
     Raises:
-        UsageError: as `build_zoo` with this config.
+        UsageError: if `build_zoo` would refuse this config.
     """
     runs = min(config.runs_per_shard, config.num_runs)
-    _build(config, 1, 1, device)  # compiles, fills caches
+    _build(config, 1, 1, device)  # compiles the trainer and fills caches
     alone = _build(config, 1, 1, device) if runs > 1 else _Sample(0.0, 0, 0)
     shard = _build(config, runs, 1, device)
     more = shard.snapshots - alone.snapshots
@@ -64,14 +64,14 @@ def estimate_build(config: ZooConfig, *, device: str = "cpu") -> BuildEstimate:
     updates = config.num_runs * config.num_steps * _seconds_per_update(config, runs, device)
     return BuildEstimate(
         seconds=once + updates + config.num_rnns * per_snapshot,
-        # A shard's snapshots are there twice, as a list of arrays and as the shard.
+        # A shard's snapshots are in memory twice: as a list of arrays and as the shard.
         peak_bytes=round(peak_bytes() + 2 * runs * len(config.snapshot_steps) * bytes_per_snapshot),
         disk_bytes=round(config.num_rnns * bytes_per_snapshot - (-config.num_runs // runs) * bytes_per_shard),
     )
 
 
 def _seconds_per_update(config: ZooConfig, runs: int, device: str) -> float:
-    """Of one run among so many side by side, without its snapshots."""
+    """Measure the seconds per update of one run when `runs` train in parallel, excluding snapshots."""
     config = dataclasses.replace(config, num_episodes=1, num_rollouts=1)
     before, few = _build(config, runs, 1, device).seconds, min(10, config.num_steps)
     per_step = max(_build(config, runs, few, device).seconds - before, 1e-3) / few
@@ -80,7 +80,7 @@ def _seconds_per_update(config: ZooConfig, runs: int, device: str) -> float:
 
 
 def _build(config: ZooConfig, runs: int, steps: int, device: str) -> _Sample:
-    """Build the first runs for a few updates, in a folder that goes away."""
+    """Build the first runs for a few updates in a temporary folder."""
     sample = dataclasses.replace(config, num_runs=runs, num_steps=steps)
     with tempfile.TemporaryDirectory(prefix="rnn2vec-estimate-") as folder:
         started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""How a zoo that nobody built came to be: filtered or merged from other zoos, or imported.
+"""The origin of a zoo that was not built: filtered or merged from other zoos, or imported.
 
-A built zoo has a config, from which all of it follows. Any other zoo has an `Origin` in its place: what was asked for,
-and of which zoos, each with its own config or origin. So the path back to the builds is never lost, and with it the
-random streams in which each RNN's performance was measured (`streams`). Giving such zoos a config of their own was
-rejected: it would say of a mixture that somebody trained it.
+A built zoo has a config that determines all its content. Any other zoo has an `Origin` instead: the operation, its
+options, and the source zoos, each with its own config or origin. The manifest thus leads back to the builds, and to the
+random streams in which the performance of each RNN was measured (`streams`). Giving derived zoos a config was rejected,
+because a config describes one training, and a mixture was not trained with any.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ MadeBy = Literal["import", "filter", "subset", "merge"]
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """How a zoo came to be that was not built."""
+    """The origin of a zoo that was not built."""
 
     made_by: MadeBy
-    """The verb."""
+    """Operation that made the zoo."""
     family: str
-    """The task family's name."""
+    """Name of the task family."""
     family_options: dict[str, Any]
-    """The family's options."""
+    """Options of the task family."""
     num_shards: int
-    """Shards of the finished zoo."""
+    """Number of shards of the finished zoo."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What was asked for, as JSON-ready values."""
+    """Options of the operation, as JSON-ready values."""
     sources: tuple[Source, ...] = ()
-    """The zoos that it was made of."""
+    """Source zoos."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The origin as JSON-ready values."""
+        """Return the origin as JSON-ready values."""
         values = {name: getattr(self, name) for name in _PLAIN}
         return {**values, "sources": [source.to_dict() for source in self.sources]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Origin:
-        """The origin that `to_dict` wrote.
+        """Read the values that `to_dict` returned.
 
         Raises:
-            UsageError: it has no shards.
+            UsageError: if the number of shards is below 1.
+            KeyError: if a value is missing.
         """
         origin = cls(
             **{name: values[name] for name in _PLAIN},
@@ -65,40 +66,44 @@ _PLAIN = tuple(one.name for one in dataclasses.fields(Origin) if one.name != "so
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One of the zoos that a zoo was made of."""
+    """A zoo from which another zoo was derived."""
 
     name: str
-    """Its folder's name."""
+    """Name of the zoo's folder."""
     fingerprint: str
-    """SHA-256 over the checksums of its shards."""
+    """SHA-256 of the checksums of the zoo's shards."""
     num_rnns: int
-    """Snapshots in it."""
+    """Number of snapshots."""
     first_run: int
-    """What was added to its run numbers."""
+    """Offset added to the run numbers."""
     end_run: int
-    """One more than the largest of them, after the addition."""
+    """Largest run number plus 1, offset included."""
     made: ZooConfig | Origin
-    """How it came to be."""
+    """Config of a built zoo, or origin of another one."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The source as JSON-ready values."""
+        """Return the source as JSON-ready values."""
         values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "made"}
         return {**values, **made_to_dict(self.made)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Source:
-        """The source that `to_dict` wrote."""
+        """Read the values that `to_dict` returned."""
         plain = {one.name: values[one.name] for one in dataclasses.fields(cls) if one.name != "made"}
         return cls(**plain, made=made_from_dict(values))
 
 
 def made_to_dict(made: ZooConfig | Origin) -> dict[str, Any]:
-    """A config under `config`, an origin under `origin`."""
+    """Return a config under the key `config`, or an origin under `origin`."""
     return {"config" if isinstance(made, ZooConfig) else "origin": made.to_dict()}
 
 
 def made_from_dict(values: Mapping[str, Any]) -> ZooConfig | Origin:
-    """What `made_to_dict` wrote; `KeyError('config')` when there is neither."""
+    """Read the values that `made_to_dict` returned.
+
+    Raises:
+        KeyError: if there is neither a config nor an origin.
+    """
     if "origin" in values:
         return Origin.from_dict(values["origin"])
     return ZooConfig.from_dict(values["config"])
@@ -106,18 +111,26 @@ def made_from_dict(values: Mapping[str, Any]) -> ZooConfig | Origin:
 
 @dataclass(frozen=True)
 class Streams:
-    """Snapshots that one build measured, and in which of its random streams."""
+    """Snapshots of one build, with the run numbers that determine their random streams."""
 
     rows: Int64[np.ndarray, " M"]
-    """Places in the array of runs that was asked for."""
+    """Positions in the array of runs given to `streams`."""
     runs: Int64[np.ndarray, " M"]
-    """The number that each run had in the build."""
+    """Run numbers in the build."""
     config: ZooConfig | None
-    """The build; None where it is not known, as with an imported zoo."""
+    """Config of the build; None if unknown, as for an imported zoo."""
 
 
 def streams(made: ZooConfig | Origin, runs: Int64[np.ndarray, " M"]) -> list[Streams]:
-    """From which builds snapshots come, by the numbers of their runs in a zoo."""
+    """Trace snapshots back to the builds that they come from.
+
+    Args:
+        made: config or origin of a zoo.
+        runs: run numbers of snapshots in that zoo.
+
+    Returns:
+        The snapshots grouped by build.
+    """
     return _streams(made, np.arange(len(runs)), runs)
 
 

@@ -1,8 +1,8 @@
-"""Let stored RNNs act again: are performance and rollouts what their weights do?
+"""Verification that stored performance and rollouts match the stored weights, by rolling out again.
 
-The streams of a build follow from its config and the run's number, so acting again gives the same episodes: on the
-same kind of machine to the bit, on another one nearly always. A zoo whose streams are not known (an import) gets fresh
-episodes, and what two samples may differ by chance is allowed on top.
+The random streams of a build follow from its config and the run number, so rolling out again gives the same episodes:
+bit-identical on the same kind of machine, nearly always identical on another one. If the streams are unknown (an
+import), the episodes are new, and the tolerance is widened by the sampling error of two independent samples.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from rnn2vec.zoo.origin import Streams, streams
 from rnn2vec.zoo.store import Zoo
 
 ALLOWED_DIFFERENCE = 0.02
-"""Of a performance, and of the share of rollouts that differ."""
+"""Tolerance for a performance, and for the share of rollouts that differ."""
 _RNNS_AT_A_TIME = 64  # bounds the memory
 
 
 def problems_of_behaviour(zoo: Zoo, count: int, progress: Progress) -> Iterator[str]:
-    """Let a seeded sample of snapshots act again and compare.
+    """Roll out a random sample of snapshots again and compare with the zoo.
 
     Args:
-        zoo: a zoo that is otherwise sound.
-        count: snapshots in the sample; all when there are fewer.
-        progress: told of the snapshots that acted.
+        zoo: a zoo whose files are intact.
+        count: number of snapshots in the sample; a smaller zoo is checked completely.
+        progress: callback that receives the number of snapshots rolled out.
 
     Yields:
-        What is wrong, a sentence each.
+        A sentence for each difference.
     """
     total = min(count, len(zoo))
     sample = np.sort(numpy_generator(0, "verify").choice(len(zoo), size=total, replace=False))
-    groups = list(_together(zoo, sample))
+    groups = list(_groups(zoo, sample))
     done = 0
     for group in groups:
-        progress(done, total, f"RNN {group.indices[0]} acts")
+        progress(done, total, f"rolling out RNN {group.indices[0]}")
         yield from _compare(zoo, group)
         done += len(group.indices)
     progress(total, total, "done")
@@ -49,7 +49,7 @@ def problems_of_behaviour(zoo: Zoo, count: int, progress: Progress) -> Iterator[
 
 @dataclass(frozen=True)
 class _Group:
-    """Snapshots that one build took after the same number of updates."""
+    """Snapshots of one build with the same number of updates."""
 
     indices: Int64[np.ndarray, " M"]
     runs: Int64[np.ndarray, " M"]
@@ -57,8 +57,8 @@ class _Group:
     config: ZooConfig | None
 
 
-def _together(zoo: Zoo, sample: Int64[np.ndarray, " M"]) -> Iterator[_Group]:
-    """The sample in groups that can act side by side."""
+def _groups(zoo: Zoo, sample: Int64[np.ndarray, " M"]) -> Iterator[_Group]:
+    """Divide the sample into groups that can be rolled out in one batch."""
     steps, runs = zoo.column("step")[sample], zoo.column("run")[sample]
     found: list[Streams] = streams(zoo.manifest.made, runs)
     for build in found:
@@ -80,11 +80,11 @@ def _compare(zoo: Zoo, group: _Group) -> Iterator[str]:
     else:
         differ = (codes[:, : stored.shape[1]] != stored).any(dim=2).double().mean(dim=1)
         for place in np.flatnonzero(differ.numpy() > ALLOWED_DIFFERENCE).tolist():
-            yield f"{_name(zoo, group, place)}: {differ[place].item():.0%} of its stored rollouts are not what it does"
+            yield f"{_name(zoo, group, place)}: {differ[place].item():.0%} of its stored rollouts cannot be reproduced"
     for place in np.flatnonzero(~(np.abs(performance - expected) <= allowed)).tolist():
         yield (
             f"{_name(zoo, group, place)}: its performance is {expected[place]:.3f} in the zoo and "
-            f"{performance[place]:.3f} when it acts again ({allowed[place]:.3f} apart is allowed)"
+            f"{performance[place]:.3f} when rolled out again (tolerance {allowed[place]:.3f})"
         )
 
 

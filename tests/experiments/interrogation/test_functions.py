@@ -1,9 +1,10 @@
-"""Function sets, and the examiner that counts."""
+"""Function sets, and the examiner that counts calls."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ import pytest
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments.interrogation.examination import Ask, BudgetSpentError, examine, examine_all
 from rnn2vec.experiments.interrogation.example_sets import Constant, Hole, easy_set, hard_set, table_set
-from rnn2vec.experiments.interrogation.functions import FunctionSet, NamedFunction
+from rnn2vec.experiments.interrogation.functions import FunctionSet
 
 
 class Greedy:
-    """Asks 0, 1, 2 ... a fixed number of times, and lies about it in every way it can."""
+    """An interrogator that asks 0, 1, 2 ... a fixed number of times and misreports the number of its calls."""
 
     calls = 0
 
@@ -25,8 +26,19 @@ class Greedy:
         return answers[0]
 
 
+@dataclass(frozen=True)
+class Magnitude:
+    """The function n -> |n| under any name."""
+
+    identity: str
+
+    def __call__(self, x: Hashable, /) -> Hashable:
+        assert isinstance(x, int)
+        return abs(x)
+
+
 class Fixed:
-    """Wants to change its probes once it has seen an answer."""
+    """An interrogator that changes its probes after the answers."""
 
     def __init__(self) -> None:
         self.probes: list[Hashable] = [1, 2]
@@ -37,7 +49,7 @@ class Fixed:
         return 7
 
 
-def test_the_examiner_counts_and_not_the_interrogator() -> None:
+def test_the_examiner_counts_the_calls_and_not_the_interrogator() -> None:
     assert examine(Greedy(), Constant(3)).calls == 5
 
 
@@ -46,14 +58,14 @@ def test_fixed_probes_are_read_before_any_answer() -> None:
     assert (outcome.identity, outcome.calls) == (7, 2)
 
 
-def test_a_budget_ends_the_questioning() -> None:
+def test_exceeding_the_budget_raises() -> None:
     assert examine(Greedy(), Constant(3), budget=5).calls == 5
     with pytest.raises(BudgetSpentError, match="more than 4 calls"):
         examine(Greedy(), Constant(3), budget=4)
 
 
-def test_a_class_is_no_interrogator() -> None:
-    with pytest.raises(UsageError, match=r"Greedy is a class\n.*make an interrogator"):
+def test_a_class_instead_of_an_interrogator_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"Greedy is a class\n.*pass an instance"):
         examine(Greedy, Constant(3))  # pyright: ignore[reportArgumentType]
 
 
@@ -63,20 +75,20 @@ def test_wrong_answers_are_counted() -> None:
     assert examine_all(Greedy(), [Hole(4)]).num_wrong == 1
 
 
-def test_inputs_are_enumerated_again_and_again() -> None:
+def test_inputs_can_be_enumerated_repeatedly() -> None:
     functions = FunctionSet([Constant(1), Constant(2)], (x for x in range(3)))
     assert list(functions.enumerate_inputs()) == list(functions.enumerate_inputs()) == [0, 1, 2]
     assert list(itertools.islice(easy_set(2).enumerate_inputs(), 3)) == [0, 1, 2]
 
 
-def test_the_first_input_that_tells_them_apart() -> None:
+def test_the_first_distinguishing_input_is_found() -> None:
     functions = hard_set(5)
     assert functions.distinguishing_input([1, 3]) == 2
     assert functions.distinguishing_input([4, 3]) == 4
 
 
-def test_equal_functions_are_refused_even_with_endless_inputs() -> None:
-    twins = [NamedFunction("one", abs), NamedFunction("two", abs)]
+def test_equal_functions_are_refused_even_with_infinite_inputs() -> None:
+    twins = [Magnitude("one"), Magnitude("two")]
     functions = FunctionSet(twins, itertools.count(), max_inputs=50)
     with pytest.raises(UsageError, match="one, two agree on all 50 inputs"):
         functions.distinguishing_input([0, 1])
@@ -88,18 +100,18 @@ def test_a_set_needs_members_with_identities(members: list[Constant]) -> None:
         FunctionSet(members, range(3))
 
 
-def test_the_table_numbers_equal_answers_alike() -> None:
+def test_the_table_encodes_equal_answers_as_equal_numbers() -> None:
     table = hard_set(3).table()
     assert table.tolist() == [[0, 0, 1, 2], [0, 3, 0, 2], [0, 3, 1, 0]]
     assert table.dtype == np.int32
 
 
-def test_a_table_too_large_is_refused() -> None:
+def test_a_table_that_is_too_large_is_refused() -> None:
     with pytest.raises(UsageError, match="a table of 30,000 functions x 1,000 inputs"):
         easy_set(30_000).table(range(1000))
 
 
-def test_functions_written_as_a_table() -> None:
+def test_functions_can_be_given_as_a_table() -> None:
     functions = table_set(["f", "g"], ["x", "y"], [["1", "2"], ["1", "3"]])
     assert [function("y") for function in functions.functions] == ["2", "3"]
     assert functions.distinguishing_input([0, 1]) == "y"

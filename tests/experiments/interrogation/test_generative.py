@@ -1,4 +1,4 @@
-"""Proposition 3.3: generative functions, what is printed about them, and what is true."""
+"""Proposition 3.3: generative functions, and the stated and the true numbers of calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = [(2, 2), (2, 3), (2, 4), (2, 5), (2, 6), (2, 7), (3, 2), (3, 3), (3, 4),
 
 
 def slow_answer(offsets: tuple[int, ...], prefix: str) -> str:
-    """The letters after which some word of the language still goes on, by writing out words."""
+    """Find the letters that follow a prefix in some word of the language, by enumerating words."""
     language = Language((0, *offsets))
     words = [language.string(n) for n in range(1, len(prefix) + 3)]
     after = {word[len(prefix)] for word in words if word.startswith(prefix) and len(word) > len(prefix)}
@@ -47,17 +47,17 @@ def test_a_function_answers_like_its_written_out_words(offsets: tuple[int, ...])
 
 
 @pytest.mark.parametrize(("M", "k", "longest"), [(2, 3, 9), (3, 3, 8), (2, 4, 7)])
-def test_no_string_tells_more_than_one_of_the_probes(M: int, k: int, longest: int) -> None:
+def test_no_string_is_more_informative_than_the_best_probe(M: int, k: int, longest: int) -> None:
     members = list(GenerativeFunctions(M, k).members())
 
     def parts(prefix: str) -> tuple[int, ...]:
-        seen: dict[str, int] = {}
-        return tuple(seen.setdefault(member(prefix), len(seen)) for member in members)
+        labels: dict[str, int] = {}
+        return tuple(labels.setdefault(member(prefix), len(labels)) for member in members)
 
     ways = {parts(asked) for asked in GenerativeFunctions(M, k).probes()}
     strings = ("".join(s) for length in range(longest + 1) for s in itertools.product(LETTERS[:k], repeat=length))
     for way in {parts(string) for string in strings}:
-        # Some probe splits at least as finely: members that it cannot tell apart, the string cannot either.
+        # Some probe splits at least as finely: members that it does not distinguish, the string does not either.
         assert any(len(set(zip(probe, way, strict=True))) == len(set(probe)) for probe in ways)
 
 
@@ -89,7 +89,7 @@ def test_the_printed_bound_is_false(M: int, k: int, probes: int, printed: int) -
 
 
 def test_the_counterexample_is_one() -> None:
-    """67 probes, asked for real, tell all 81 functions apart."""
+    """Ask the 67 probes and identify all 81 functions."""
     interrogator = OptimalProbes(3, 5)
     record = examine_all(interrogator, GenerativeFunctions(3, 5).members())
     assert (record.worst_calls, record.num_wrong) == (67, 0)
@@ -103,11 +103,11 @@ def test_the_largest_counterexample_by_solver() -> None:
 
 
 @pytest.mark.parametrize(("M", "k"), [*SMALL, (5, 5), (4, 6), (3, 8), (2, 10)])
-def test_the_constructed_probes_identify_everyone(M: int, k: int) -> None:
+def test_the_constructed_probes_identify_all_members(M: int, k: int) -> None:
     interrogator = OptimalProbes(M, k)
     assert interrogator.identifies_all
     assert len(interrogator.probes) == len(set(interrogator.probes)) == bounds.optimal_noninteractive(M, k)
-    if M**k < 300:  # the shortcut by which larger sets are checked gives the answers' own verdict
+    if M**k < 300:  # the shortcut for larger sets agrees with an examination
         assert examine_all(interrogator, GenerativeFunctions(M, k).members()).num_wrong == 0
 
 
@@ -126,7 +126,7 @@ def test_where_the_printed_counts_fail(M: int, k: int) -> None:
 
 @pytest.mark.parametrize(("M", "k"), [(2, 4), (3, 3), (3, 4), (4, 3)])
 def test_the_forced_probes_are_forced(M: int, k: int) -> None:
-    """For each (m_2 .. m_{k-1}) and each c < M, one string alone separates m_k = c from m_k = c + 1."""
+    """Check that only one string separates m_k = c from m_k = c + 1, for each (m_2 .. m_{k-1}) and each c < M."""
     members = list(GenerativeFunctions(M, k).members())
     probes = list(GenerativeFunctions(M, k).probes())
     forced = set()
@@ -138,12 +138,12 @@ def test_the_forced_probes_are_forced(M: int, k: int) -> None:
     assert len(forced) == bounds.forced_probes(M, k)
 
 
-def test_the_literal_strategy_needs_to_know_nothing() -> None:
+def test_the_literal_strategy_needs_neither_M_nor_k() -> None:  # noqa: N802
     assert examine(LiteralAutoregressive(), GenerativeFunction((4, 7, 1))).identity == (4, 7, 1)
 
 
 @pytest.mark.parametrize(("M", "k"), [(1, 3), (3, 1), (3, 27)])
-def test_sizes_without_meaning_are_refused(M: int, k: int) -> None:
+def test_invalid_sizes_are_refused(M: int, k: int) -> None:
     with pytest.raises(UsageError, match=rf"M={M} offsets, k={k} letters"):
         GenerativeFunctions(M, k)
 

@@ -62,7 +62,7 @@ def _functions(kind: str) -> FunctionSet:
 @pytest.mark.parametrize("kind", ["generative", "hard"])
 @pytest.mark.parametrize("error_rate", [0.0, 0.1])
 def test_confident_is_right(kind: str, error_rate: float) -> None:
-    """At 99 % confidence at most a few of 160 verdicts are wrong, whatever the unknown rate of errors is."""
+    """Check that at most a few of 160 verdicts at 99 % confidence are wrong, for any unknown error rate."""
     functions = _functions(kind)
     interrogator = BayesianInterrogator(functions, error_rates=(0.01, 0.1, 0.3))
     generator = numpy_generator(0, "noise", kind)
@@ -99,8 +99,8 @@ def test_out_of_budget_it_does_not_guess() -> None:
         examine(BayesianInterrogator(functions), functions.functions[5], budget=2)
 
 
-def test_a_stranger_is_no_member() -> None:
-    interrogator = BayesianInterrogator(FunctionSet(easy_set(5).functions, range(4)), stranger=0.1, budget=50)
+def test_an_unknown_function_is_not_identified_as_a_member() -> None:
+    interrogator = BayesianInterrogator(FunctionSet(easy_set(5).functions, range(4)), unknown_prior=0.1, budget=50)
     generator = numpy_generator(2, "stranger")
     verdict = interrogator.question(lambda _: int(generator.integers(1, 6)))  # any answer, every time
     assert verdict.identity is None
@@ -166,7 +166,7 @@ def test_what_generates_no_language_is_not_named(
 def test_the_budget_is_kept() -> None:
     few = LanguageInterrogator(LanguageModel(FAMILY), budget=3)
     one = few.identify(ideal_rnn(FAMILY.languages[7]))
-    assert (one.language, one.calls, one.is_stranger) == (None, 3, False)
+    assert (one.language, one.calls, one.is_unknown) == (None, 3, False)
     assert one.confidence < 0.99
 
 

@@ -37,7 +37,7 @@ def test_every_snapshot_is_counted_once(zoo: Zoo) -> None:
     results = run_on_zoo(zoo, None, budget=12)
     assert sum(tally.num_rnns for tally in results.tallies) == len(zoo)
     for tally in results.tallies:
-        assert tally.right + tally.wrong + tally.unsure + tally.stranger == pytest.approx(1)
+        assert tally.right + tally.wrong + tally.unsure + tally.unknown == pytest.approx(1)
         assert tally.worst_calls <= 12
     assert len(results.classical.calls) == len(results.classical.accuracy) == 12
     assert (results.learned, results.learned_offsets) == (None, {})
@@ -64,9 +64,9 @@ def test_representations_along_the_dialogue_end_in_the_encoders_own(zoo: Zoo) ->
         np.testing.assert_allclose(along[-1], encoder(rnns).numpy(), atol=1e-6)
 
 
-def test_an_encoder_that_asks_nothing_is_refused(zoo: Zoo) -> None:
+def test_an_encoder_that_does_not_probe_is_refused(zoo: Zoo) -> None:
     encoder = encoders.build("layerwise-statistics", zoo.spec, interface=zoo.family.interface)
-    with pytest.raises(UsageError, match=r"layerwise-statistics asks nothing\n.*probing encoder"):
+    with pytest.raises(UsageError, match=r"layerwise-statistics does not probe\n.*probing encoder"):
         representations_along(encoder, RNNStack.from_flat(zoo.spec, torch.zeros(1, zoo.spec.num_parameters)))
 
 

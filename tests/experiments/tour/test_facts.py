@@ -1,4 +1,4 @@
-"""Facts: times over interruptions, and what is scaled down."""
+"""Facts about a tour: times over interruptions, and the scale compared with the paper."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_times_are_readable(seconds: float, text: str) -> None:
     assert facts._minutes(seconds) == text
 
 
-def test_the_paper_stands_beside_what_was_done(tour_results: TourResults) -> None:
-    rows = {name: (here, paper) for name, here, paper in facts.beside_the_paper(tour_results)}
+def test_the_scale_is_compared_with_the_paper(tour_results: TourResults) -> None:
+    rows = {name: (here, paper) for name, here, paper in facts.paper_comparison(tour_results)}
     assert rows["RNNs trained"] == ("16", "1,000")
     assert rows["updates of each"] == ("100", "20,000")
     assert rows["updates in pre-training"] == ("20", "100,000")

@@ -1,4 +1,4 @@
-"""Findings as text and as JSON."""
+"""Findings of a tour as text and as JSON."""
 
 from __future__ import annotations
 

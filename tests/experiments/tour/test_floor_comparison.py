@@ -1,4 +1,4 @@
-"""The comparison with the floor: the right ratio, an interval that covers and resamples languages, the lowest floor."""
+"""The comparison with the floor: ratio, lowest floor, and coverage of an interval that resamples languages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnn2vec.experiments.tour.floor_comparison import FloorComparison, compare_w
 def _draw(
     generator: np.random.Generator, num_languages: int, per_language: int
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """An encoder, a floor of mean 1, and languages; RNNs of one language differ little, languages much."""
+    """Draw distances of an encoder and a floor of 1; RNNs of one language differ little, languages much."""
     effects = generator.normal(scale=0.2, size=num_languages)
     encoder = 0.5 + np.repeat(effects, per_language) + generator.normal(scale=0.01, size=num_languages * per_language)
     return encoder, np.ones_like(encoder), np.repeat(np.arange(num_languages), per_language).tolist()
@@ -38,7 +38,7 @@ def test_the_lowest_floor_counts() -> None:
 
 
 def test_each_resample_has_its_own_lowest_floor() -> None:
-    """Two floors that are low on one half each: fixing one would let the ratio fall where the other is lower."""
+    """Use two floors that are low on one half of the languages each; a fixed floor would lower the ratio."""
     encoder, half = np.full(20, 0.4), np.repeat([0.0, 1.0], 10)
     floors = {"first": 0.5 + half, "second": 1.5 - half}
     both = compare_with_floor(encoder, floors, range(20))
@@ -113,7 +113,7 @@ def test_below_means_ten_percent_with_the_whole_interval(
     ("floors", "groups"),
     [({}, ["x", "y"]), ({"floor": np.ones(3)}, ["x", "y"]), ({"floor": np.ones(2)}, ["x"])],
 )
-def test_what_does_not_fit_together_is_refused(floors: dict[str, np.ndarray], groups: list[str]) -> None:
+def test_lengths_that_differ_are_refused(floors: dict[str, np.ndarray], groups: list[str]) -> None:
     with pytest.raises(UsageError, match="2 distances of the encoder"):
         compare_with_floor(np.ones(2), floors, groups)
 

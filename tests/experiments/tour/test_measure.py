@@ -1,4 +1,4 @@
-"""What the page shows is what was measured in training, and broken or missing runs are named."""
+"""Measurements of the tour agree with those of training, and errors name broken or missing runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnn2vec.zoo.store import Zoo
 
 
 def test_distances_are_those_of_the_best_validation(tour_results: TourResults) -> None:
-    """The models are loaded and measured anew; training measured the same models on the same rollouts."""
+    """Measure the loaded models, which training measured on the same rollouts."""
     for probing in (tour_results.interactive, tour_results.static):
         best = min(line["validation/total-variation"] for line in probing.run.metrics)
         assert probing.distances.mean() == pytest.approx(best, rel=1e-5)
@@ -55,7 +55,7 @@ def test_the_strings_are_judged_one_by_one(tour_results: TourResults) -> None:
 
 
 def test_performance_agrees_with_the_zoo(tour_results: TourResults) -> None:
-    """Other episodes of the same RNNs: equal up to sampling."""
+    """Compare performances over different episodes of the same RNNs, which agree up to sampling error."""
     assert np.abs(tour_results.interactive.performance.rnn - tour_results.performance).max() < 0.3
     assert tour_results.interactive.performance.rnn.tolist() == tour_results.static.performance.rnn.tolist()
 
@@ -75,7 +75,7 @@ def test_a_missing_run_is_named(missing: str, tiny_tour: Any) -> None:
 
 
 def test_a_run_of_another_encoder_is_named(tiny_tour: Any) -> None:
-    with pytest.raises(UsageError, match=f"{STATIC} holds no run of {INTERACTIVE}"):
+    with pytest.raises(UsageError, match=f"{STATIC} is not a run of {INTERACTIVE}"):
         measure(tiny_tour.zoo, {**tiny_tour.runs, INTERACTIVE: tiny_tour.runs[STATIC]})
 
 
@@ -83,5 +83,5 @@ def test_a_run_on_another_zoo_is_named(tiny_tour: Any, tmp_path: Path) -> None:
     shutil.copytree(tiny_tour.zoo.folder, tmp_path / "zoo")
     manifest = tmp_path / "zoo" / "zoo.json"
     manifest.write_text(manifest.read_text().replace('"ood_rule": "', '"ood_rule": "other: '))
-    with pytest.raises(UsageError, match="was pre-trained on another zoo"):
+    with pytest.raises(UsageError, match="was pre-trained on a zoo other than"):
         measure(Zoo(tmp_path / "zoo", tiny_tour.zoo.manifest), tiny_tour.runs)

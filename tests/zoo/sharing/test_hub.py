@@ -63,7 +63,7 @@ def test_the_card_has_front_matter_that_the_hub_reads_and_a_body_for_people(zoo:
         "configs": [{"config_name": "properties", "data_files": "shards/*.parquet"}],
     }
     assert '# five: "runs"' in body
-    assert "15 LSTMs: snapshots of 5 training runs" in body
+    assert "15 LSTMs, snapshots of\n5 training runs" in body
     assert "| architecture | lstm 2x8, 6 inputs, 6 outputs: 1,142 parameters |" in body
     assert "zoo.rnns(zoo.where(step=120))" in body
     config = json.loads(body.split("```json\n")[1].split("```")[0])["config"]
@@ -154,10 +154,10 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(pushed: StubHub, tmp_p
 def test_only_whole_zoos_are_pushed(hub: StubHub, copy: Path) -> None:
     manifest = Zoo.open(copy).manifest
     (copy / "shards/00002.parquet").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"00002\.parquet is truncated or altered(.|\n)*rnn2vec zoo verify` says how"):
+    with pytest.raises(DataError, match=r"00002\.parquet is truncated or altered(.|\n)*rnn2vec zoo verify` shows how"):
         push(Zoo.open(copy), REPOSITORY, endpoint=hub.endpoint)
     dataclasses.replace(manifest, shards=manifest.shards[:2]).write(copy)
-    with pytest.raises(DataError, match=r"is not finished: 2 of 3 shards are there\n.*let `rnn2vec zoo build` go on"):
+    with pytest.raises(DataError, match=r"is not finished: it has 2 of 3 shards\n.*rerun `rnn2vec zoo build`"):
         push(Zoo.open(copy), REPOSITORY, endpoint=hub.endpoint)
     assert hub.requests == []
 
@@ -170,7 +170,7 @@ def test_an_unfinished_zoo_on_the_hub_is_refused(pushed: StubHub, tmp_path: Path
 
 
 def test_folders_that_are_taken_are_not_touched(pushed: StubHub, copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is a zoo already; it was not touched\n.*choose another folder"):
+    with pytest.raises(UsageError, match=r"is already a zoo; it was not changed\n.*choose another folder"):
         pull(REPOSITORY, copy, endpoint=pushed.endpoint)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("mine")
@@ -182,12 +182,12 @@ def test_folders_that_are_taken_are_not_touched(pushed: StubHub, copy: Path, tmp
 
 
 def test_what_the_hub_says_is_passed_on(pushed: StubHub, zoo: Zoo, tmp_path: Path) -> None:
-    with pytest.raises(HubError, match=r"the hub refused ann/other(.|\n)*-> check the name, and that `hf auth login`"):
+    with pytest.raises(HubError, match=r"the hub refused ann/other(.|\n)*-> check the name; .* need `hf auth login`"):
         pull("ann/other", tmp_path / "zoo", endpoint=pushed.endpoint)
-    with pytest.raises(UsageError, match=r"'a b/c' is no repository name\n.*give USER/NAME"):
+    with pytest.raises(UsageError, match=r"'a b/c' is not a repository name\n.*give USER/NAME"):
         push(zoo, "a b/c", endpoint=pushed.endpoint)
     del pushed.files[REPOSITORY]["shards/00001.parquet"]
-    with pytest.raises(DataError, match=rf"{REPOSITORY} is no zoo, or not a whole one"):
+    with pytest.raises(DataError, match=rf"{REPOSITORY} is not a zoo, or incomplete"):
         pull(REPOSITORY, tmp_path / "zoo", endpoint=pushed.endpoint)
 
 
@@ -198,7 +198,7 @@ def test_a_hub_that_is_not_there_says_so(zoo: Zoo, tmp_path: Path) -> None:
         lambda: pull(REPOSITORY, tmp_path / "zoo", endpoint=endpoint),
         lambda: push(zoo, REPOSITORY, endpoint=endpoint),
     ):
-        with pytest.raises(HubError, match=r"the hub cannot be reached: .*\n.*give the same command again"):
+        with pytest.raises(HubError, match=r"the hub cannot be reached: .*\n.*rerun the command"):
             ask()
 
 

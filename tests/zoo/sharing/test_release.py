@@ -175,9 +175,9 @@ def _put(name: str, place: Any, value: float) -> Callable[[Arrays], None]:
         (_put("sequences", (8, 0, 3), 6), "tokens from 0 to 6 in sequences.npy"),
         (
             _set("parameters", lambda a: a[:, ::-1].copy()),
-            "(total variation) from those in logits.npy, at most 0.01 was expected: the weights are of another",
+            "(total variation), expected at most 0.01: the weights have another",
         ),
-        (_put("parameters", (0, 5), np.nan), "the answers of RNN 0 are nan"),
+        (_put("parameters", (0, 5), np.nan), "the outputs of RNN 0 differ from logits.npy by nan"),
     ],
 )
 def test_arrays_that_are_no_release_say_what_is_wrong(
@@ -187,7 +187,7 @@ def test_arrays_that_are_no_release_say_what_is_wrong(
     folder = _save(tmp_path / "release", arrays)
     with pytest.raises(DataError) as caught:
         import_release(folder, tmp_path / "zoo")
-    assert f"{folder} is no release of formal languages: " in str(caught.value)
+    assert f"{folder} is not a release of formal languages: " in str(caught.value)
     assert words in str(caught.value)
     assert not (tmp_path / "zoo").exists() or len(Zoo.open(tmp_path / "zoo").manifest.shards) == 0
 
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_whole_array_is_named_and_takes_no_memory(release: Pat
         header = {"descr": "<i8", "fortran_order": False, "shape": (10**12, 4)}
         with file.open("wb") as stream:
             np.lib.format.write_array_header_1_0(stream, header)
-    with pytest.raises(DataError, match=r"tasks\.npy is no whole array of numbers(.|\n)*-> get the file again"):
+    with pytest.raises(DataError, match=r"tasks\.npy is not a complete array of numbers(.|\n)*-> download the file"):
         import_release(release, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
 
@@ -255,7 +255,7 @@ def test_a_built_zoo_goes_out_and_comes_back(tiny_zoo: Zoo, tmp_path: Path) -> N
 def test_what_cannot_be_exported_says_why(zoo: Zoo, copy: Path, tmp_path: Path) -> None:
     manifest = zoo.manifest
     dataclasses.replace(manifest, shards=manifest.shards[:1]).write(copy)
-    with pytest.raises(DataError, match=r"is not finished\n.*let `rnn2vec zoo build` go on"):
+    with pytest.raises(DataError, match=r"is not finished\n.*rerun `rnn2vec zoo build` to finish it first"):
         export_release(Zoo.open(copy), tmp_path / "out")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("mine")
@@ -263,7 +263,7 @@ def test_what_cannot_be_exported_says_why(zoo: Zoo, copy: Path, tmp_path: Path) 
         export_release(zoo, tmp_path / "thesis")
     zoo.spec = dataclasses.replace(zoo.spec, cell="gru")
     with pytest.raises(
-        UsageError, match=r"a zoo of formal-languages with gru 2x8.*\n.*give one of formal-languages or tiled"
+        UsageError, match=r"a zoo of formal-languages with gru 2x8.*\n.*give a zoo of formal-languages or tiled"
     ):
         export_release(zoo, tmp_path / "out")
 

@@ -63,7 +63,7 @@ def arrays(digits: Path) -> Arrays:
 
 
 def _answered(arrays: Arrays) -> Arrays:
-    """With the answers to what the sequences are."""
+    """Recompute the logits for the sequences."""
     stack = RNNStack.from_flat(SPEC, torch.from_numpy(arrays["parameters"]))
     with torch.no_grad():
         outputs, _ = stack(torch.from_numpy(arrays["sequences"]).float())
@@ -119,9 +119,9 @@ def test_an_image_that_is_not_at_hand_is_named(tmp_path: Path, arrays: Arrays, o
     folder = _save(tmp_path / "release", _answered(arrays))
     with pytest.raises(DataError) as caught:
         import_release(folder, tmp_path / "zoo", options=options)
-    expected = f"rollout 2 of RNN 4 in {folder} shows none of the images at hand, rotated by 200.5 degrees: the nearest"
+    expected = f"rollout 2 of RNN 4 in {folder} matches no image of the data set, rotated by 200.5 degrees: the nearest"
     assert expected in str(caught.value)
-    assert "at most 2% may\n  -> set RNN2VEC_MNIST (or --mnist) to the folder" in str(caught.value)
+    assert "allowed are 2%\n  -> set RNN2VEC_MNIST (or --mnist) to the folder" in str(caught.value)
     assert len(Zoo.open(tmp_path / "zoo").manifest.shards) == 0
 
 
@@ -130,15 +130,15 @@ def test_an_image_that_is_not_at_hand_is_named(tmp_path: Path, arrays: Arrays, o
     [
         ("tasks", lambda a: a + 100, "angles from 133.25 to 430 in tasks.npy, expected 0 to 360"),
         ("tasks", lambda a: a[:, 0], "tasks and sequences have the shapes (9,) and (9, 4, 50, 16), expected 2 and 4"),
-        ("tasks", lambda a: a - 5, "shows none of the images at hand, rotated by 28.2 degrees"),
+        ("tasks", lambda a: a - 5, "matches no image of the data set, rotated by 28.2 degrees"),
         ("accuracy_losses", lambda a: a + 1, "an accuracy outside 0..1"),
-        ("accuracy_losses", lambda a: np.where(a > 0.5, np.nan, a), "a loss or weight decay below 0 or no number"),
-        ("num_step", lambda a: -a, "a run or step below 0 in num_step.npy"),
+        ("accuracy_losses", lambda a: np.where(a > 0.5, np.nan, a), "a negative or non-finite loss or weight decay"),
+        ("num_step", lambda a: -a, "a negative run or step in num_step.npy"),
         ("sequences", lambda a: a + np.float16(0.1), "a first tile that is not blank"),
         ("sequences", lambda a: a[..., :15], "is float16 (9, 4, 50, 15), expected float16 (9, 4, 50, 16)"),
         ("sequences", lambda a: a[..., :9], "tile_size=3"),
         ("logits", lambda a: a[:, :, 1:], "logits.npy is float16 (9, 4, 49, 10), expected float16 (9, 4, 50, 10)"),
-        ("parameters", lambda a: a[:, ::-1], "the weights are of another architecture or in another order"),
+        ("parameters", lambda a: a[:, ::-1], "the weights have another architecture or another order"),
     ],
 )
 def test_arrays_that_are_no_release_say_what_is_wrong(
@@ -160,7 +160,7 @@ def test_a_missing_array_is_named_with_both_layouts(tmp_path: Path, arrays: Arra
     del arrays["accuracy_losses"]
     with pytest.raises(UsageError) as caught:
         import_release(_save(tmp_path / "release", arrays), tmp_path / "zoo")
-    assert "is no release of tiled sequential MNIST: it lacks accuracy_losses.npy" in str(caught.value)
+    assert "is not a release of tiled sequential MNIST: it lacks accuracy_losses.npy" in str(caught.value)
     assert "num_step_correct.npy, or one with parameters.npy" in str(caught.value)
 
 

@@ -1,6 +1,6 @@
 """Interactive interrogators for the generative functions of Proposition 3.3.
 
-All three find out one offset after the other; `bounds` has their numbers of calls.
+All three determine one offset at a time; `bounds` gives their numbers of calls.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from rnn2vec.experiments.interrogation.generative import LETTERS, probe
 
 @dataclass(frozen=True)
 class LiteralAutoregressive:
-    """The paper's strategy to the letter: begin with `ab`, append what is allowed, until nothing is.
+    """The paper's strategy, taken literally: start from `ab` and append the allowed letter until none is allowed.
 
-    It needs to know neither M nor k.
+    The strategy needs neither M nor k.
     """
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Generate the word with n = 1 and read the offsets off it."""
+        """Generate the word with n = 1 and read the offsets from its letter counts."""
         word = "ab"
         while allowed := ask(word):
             word += str(allowed)
@@ -29,7 +29,9 @@ class LiteralAutoregressive:
 
 @dataclass(frozen=True)
 class SkippingAutoregressive:
-    """The same without questions whose answer is known: the first b's are forced, and so is what follows M of them.
+    """The paper's strategy without the questions whose answer is already known.
+
+    The first letters of each run are forced, and so is the letter that follows the longest possible run.
 
     Args:
         num_offsets: M.
@@ -40,7 +42,7 @@ class SkippingAutoregressive:
     num_letters: int
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Count each letter up from the smallest offset, and stop before the largest."""
+        """Try the offsets of each letter in ascending order; the largest needs no question."""
         known: tuple[int, ...] = ()
         for letter in LETTERS[1 : self.num_letters]:
             offset = 1
@@ -52,10 +54,10 @@ class SkippingAutoregressive:
 
 @dataclass(frozen=True)
 class Bisection:
-    """The optimal strategy: search each offset by halving what is left.
+    """The optimal strategy: bisect the range of each offset.
 
-    An answer to "this many?" says fewer, exactly, or more, so that one question splits three ways; only for
-    the last letter do "exactly" and "fewer" look alike.
+    The answer to "is it m?" distinguishes smaller, equal and larger, so each question splits the range three ways.
+    Only for the last letter do "equal" and "smaller" give the same answer.
 
     Args:
         num_offsets: M.
@@ -66,7 +68,7 @@ class Bisection:
     num_letters: int
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Find one offset after the other."""
+        """Determine one offset after the other."""
         known: tuple[int, ...] = ()
         for place in range(1, self.num_letters):
             known = (*known, self._offset(ask, known, LETTERS[place], is_last=place == self.num_letters - 1))
@@ -75,7 +77,7 @@ class Bisection:
     def _offset(self, ask: Ask, known: tuple[int, ...], letter: str, *, is_last: bool) -> int:
         low, high = 1, self.num_offsets
         while low < high:
-            # Two parts for the last letter, {low..middle} and the rest; else the middle is a part of its own.
+            # The last letter splits into {low..middle} and the rest; for the others, the middle is a third part.
             middle = (low + high - 1) // 2 if is_last else (low + high) // 2
             answer = ask(probe((*known, middle)))
             if answer == letter:

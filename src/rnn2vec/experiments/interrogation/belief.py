@@ -1,7 +1,7 @@
-"""Bayesian identification: what is believed after noisy answers, and which question promises most.
+"""Bayesian identification: the posterior after noisy answers, and the expected information of each question.
 
-A noisy black box gives a wrong answer now and then, and how often is itself unknown. So the belief is over pairs
-(hypothesis, noise level); the hypotheses may include "none of these". Every answer multiplies it by a likelihood.
+A noisy black box sometimes gives a wrong answer, at an unknown rate. The belief is therefore a distribution over pairs
+(hypothesis, noise level); the hypotheses may include "none of these". Each answer multiplies it by a likelihood.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ class Belief:
     """A distribution over H hypotheses x E noise levels.
 
     Args:
-        prior: probabilities of the hypotheses, summing to 1; all noise levels are equally likely at first.
-        num_levels: E.
+        prior: probabilities of the hypotheses, summing to 1; all noise levels are equally likely a priori.
+        num_levels: number of noise levels, E.
     """
 
     def __init__(self, prior: Float[np.ndarray, " H"], num_levels: int) -> None:
@@ -23,36 +23,36 @@ class Belief:
             self._log = np.repeat(np.log(prior)[:, None] - np.log(num_levels), num_levels, axis=1)
 
     def update(self, log_likelihood: Float[np.ndarray, "H E"]) -> None:
-        """Take an answer into account: its log-likelihood under each hypothesis and level."""
+        """Update the belief with an answer's log-likelihood under each hypothesis and noise level."""
         self._log = self._log + log_likelihood
         self._log -= np.logaddexp.reduce(self._log, axis=None)
 
     @property
     def joint(self) -> Float[np.ndarray, "H E"]:
-        """Probability of each hypothesis with each noise level."""
+        """Joint probability of each hypothesis and noise level."""
         return np.exp(self._log)
 
     @property
     def probabilities(self) -> Float[np.ndarray, " H"]:
-        """Probability of each hypothesis."""
+        """Marginal probability of each hypothesis."""
         return self.joint.sum(axis=1)
 
 
 def entropy(probabilities: Float[np.ndarray, "*axes A"]) -> Float[np.ndarray, "*axes"]:
-    """Entropy of distributions along the last axis, in nats."""
+    """Compute the entropy of distributions along the last axis, in nats."""
     return np.asarray(-(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=-1))
 
 
 def expected_information(
     probabilities: Float[np.ndarray, " H"], predictions: Float[np.ndarray, "X H A"]
 ) -> Float[np.ndarray, " X"]:
-    """What the answer to each of X questions is expected to tell about the hypothesis, in nats.
+    """Compute the expected information about the hypothesis from the answer to each of X questions, in nats.
 
-    The mutual information of hypothesis and answer (Lindley 1956): the entropy of the answer less the part of it
-    that would remain if the hypothesis were known.
+    This is the mutual information of hypothesis and answer (Lindley 1956): the entropy of the answer minus its
+    expected entropy given the hypothesis.
 
     Args:
-        probabilities: of the hypotheses.
-        predictions: for each question the distribution of its answer under each hypothesis.
+        probabilities: probability of each hypothesis.
+        predictions: distribution of the answer to each question under each hypothesis.
     """
     return entropy(np.einsum("h,xha->xa", probabilities, predictions)) - entropy(predictions) @ probabilities

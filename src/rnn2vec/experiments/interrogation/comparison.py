@@ -1,4 +1,4 @@
-"""What interaction is worth for a given function set: calls needed with it and without it."""
+"""The value of interaction for a given function set: calls needed with it and without it."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ from rnn2vec.experiments.interrogation.fixed_probes import FixedProbes, fewest_p
 from rnn2vec.experiments.interrogation.functions import FunctionSet
 
 LARGEST_EXACT_TREE = 300
-"""Members of the largest set for which the fastest strategy is searched for; beyond, greedy."""
+"""Largest number of members for which the fastest strategy is searched exactly; larger sets use a greedy strategy."""
 
 
 @dataclass(frozen=True)
 class CallsNeeded:
-    """Calls needed to identify any member of a set, in the worst case."""
+    """Numbers of calls needed to identify any member of a set, in the worst case."""
 
     interactive: Strategy
-    """With interaction."""
+    """Best interactive strategy found."""
     noninteractive: FixedProbes
-    """Without."""
+    """Smallest fixed set of probes found."""
     inputs: tuple[Hashable, ...]
-    """The inputs that are worth asking: what `probe` numbers refer to."""
+    """Informative inputs, indexed by the `probe` numbers of both."""
 
     @property
     def ratio(self) -> float:
-        """How many times more calls it takes without interaction; 1 for a set of one."""
+        """Ratio of calls without interaction to calls with it; 1 for a set with a single member."""
         return len(self.noninteractive.probes) / self.interactive.calls if self.interactive.calls else 1.0
 
     @property
     def is_exact(self) -> bool:
-        """Whether both numbers are the true optima."""
+        """True if both numbers are proven optima."""
         return self.interactive.is_optimal and self.noninteractive.is_optimal
 
 
 def calls_needed(functions: FunctionSet) -> CallsNeeded:
-    """Calls needed with and without interaction: exact for small sets, greedy with proven lower bounds beyond.
+    """Compute the calls needed with and without interaction.
+
+    The numbers are exact for small sets; for larger ones they are greedy, with proven lower bounds.
 
     Args:
         functions: any finite set; its enumeration of inputs must be finite or cut off by `max_inputs`.
 
     Raises:
-        UsageError: two members are the same function, or the table of answers gets too large.
+        UsageError: if two members are the same function, or the table of answers is too large.
     """
     everything = list(functions.enumerate_inputs())
     table = functions.table(everything)
@@ -61,7 +63,7 @@ def calls_needed(functions: FunctionSet) -> CallsNeeded:
 
 
 def best_interrogator(functions: FunctionSet, needed: CallsNeeded) -> TreeInterrogator:
-    """The interactive interrogator that takes `needed.interactive.calls` calls at most."""
+    """Build the interactive interrogator that makes at most `needed.interactive.calls` calls."""
     codes: dict[Hashable, int] = {}
     for function in functions.functions:  # numbered in the order in which `FunctionSet.table` meets them
         for x in functions.enumerate_inputs():
@@ -70,18 +72,18 @@ def best_interrogator(functions: FunctionSet, needed: CallsNeeded) -> TreeInterr
 
 
 def _useful_columns(table: np.ndarray) -> list[int]:
-    """Columns that split the members, each way to split them only once."""
-    ways: dict[tuple[int, ...], int] = {}
+    """List the columns that split the members, keeping one column per distinct partition."""
+    partitions: dict[tuple[int, ...], int] = {}
     for number, column in enumerate(table.T):
-        seen: dict[int, int] = {}
-        way = tuple(seen.setdefault(answer, len(seen)) for answer in column.tolist())
-        if len(seen) > 1:
-            ways.setdefault(way, number)
-    return list(ways.values())
+        labels: dict[int, int] = {}
+        partition = tuple(labels.setdefault(answer, len(labels)) for answer in column.tolist())
+        if len(labels) > 1:
+            partitions.setdefault(partition, number)
+    return list(partitions.values())
 
 
 def summary(functions: FunctionSet, needed: CallsNeeded) -> dict[str, object]:
-    """The numbers as JSON-ready values."""
+    """Return the numbers as JSON-ready values."""
     probes: Sequence[Hashable] = [needed.inputs[probe] for probe in needed.noninteractive.probes]
     return {
         "functions": len(functions),

@@ -1,8 +1,8 @@
-"""The best interactive strategy: a decision tree of the smallest depth, whose branches are answers.
+"""The best interactive strategy: a decision tree of minimum depth whose branches are answers.
 
-Exact by iterative deepening over sets of remaining members (bit masks in one integer), with what failed before
-remembered; where that would take too long, the tree that greedy information gain makes is the upper bound and the
-last depth that was refuted the lower one.
+The search is exact: iterative deepening over sets of remaining members (bit masks in one integer), with refuted depths
+memoized. If it exceeds its node limit, the tree built by greedy information gain gives the upper bound, and the largest
+refuted depth gives the lower bound.
 """
 
 from __future__ import annotations
@@ -19,70 +19,64 @@ from rnn2vec.experiments.interrogation.examination import Ask
 
 @dataclass(frozen=True)
 class Question:
-    """A branching."""
+    """An inner node of a decision tree."""
 
     probe: int
-    """Column of the table."""
+    """Column of the table whose input is asked."""
     branches: dict[int, Question | int]
-    """By the answer's number: the next question, or the row that is left."""
+    """Next question, or the only remaining row, by the number of the answer."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """An interactive strategy that identifies every member, and what is known about faster ones."""
+    """An interactive strategy that identifies every member, with a lower bound for all strategies."""
 
     tree: Question | int
-    """The first question (the only row, where there is but one)."""
+    """First question, or the only row of a table with one row."""
     calls: int
-    """Questions in the worst case."""
+    """Number of questions in the worst case."""
     at_least: int
-    """No strategy gets by with fewer (proven)."""
+    """Proven lower bound on the number of questions of any strategy."""
 
     @property
     def is_optimal(self) -> bool:
-        """Whether no strategy is faster in the worst case."""
+        """True if no strategy is faster in the worst case."""
         return self.calls == self.at_least
 
 
+@dataclass(frozen=True)
 class TreeInterrogator:
-    """Asks along a decision tree.
+    """An interactive interrogator that follows a decision tree."""
 
-    Args:
-        tree: the tree.
-        inputs: the inputs that the table's columns stand for.
-        identities: the identities of its rows.
-        codes: the number of each answer in the table.
-    """
-
-    def __init__(
-        self,
-        tree: Question | int,
-        inputs: Sequence[Hashable],
-        identities: Sequence[Hashable],
-        codes: dict[Hashable, int],
-    ) -> None:
-        self._tree = tree
-        self._inputs = inputs
-        self._identities = identities
-        self._codes = codes
+    tree: Question | int
+    """Decision tree over the rows and columns of a table of answers."""
+    inputs: Sequence[Hashable]
+    """Inputs that the table's columns stand for."""
+    identities: Sequence[Hashable]
+    """Identities of the table's rows."""
+    codes: dict[Hashable, int]
+    """Number of each answer in the table."""
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Go down the tree; None when an answer is one that no member gives."""
-        node = self._tree
+        """Descend the tree and return the member's identity; None after an answer that no remaining member gives."""
+        node = self.tree
         while isinstance(node, Question):
-            code = self._codes.get(ask(self._inputs[node.probe]), -1)
+            code = self.codes.get(ask(self.inputs[node.probe]), -1)
             if code not in node.branches:
                 return None
             node = node.branches[code]
-        return self._identities[node]
+        return self.identities[node]
 
 
 def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) -> Strategy:
-    """The strategy with the fewest questions in the worst case; a good one and a bound when that takes too long.
+    """Search for the strategy with the fewest questions in the worst case.
 
     Args:
         table: answers of D different functions to X inputs, as numbers.
-        max_nodes: sets of remaining members that may be looked at.
+        max_nodes: maximum number of sets of remaining members to expand.
+
+    Returns:
+        The optimum, or the greedy strategy with a lower bound when the search exceeds `max_nodes`.
     """
     search = _Search(table, max_nodes)
     everyone = (1 << len(table)) - 1
@@ -99,7 +93,11 @@ def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) 
 
 
 def greedy_strategy(table: Int[np.ndarray, "D X"]) -> Strategy:
-    """Always the question whose answer tells most (largest entropy over the remaining members)."""
+    """Build the strategy that always asks the question of largest entropy over the remaining members.
+
+    Args:
+        table: answers of D different functions to X inputs, as numbers.
+    """
     search = _Search(table, 0)
     tree = search.greedy((1 << len(table)) - 1)
     return Strategy(tree, _depth(tree), search.at_least(len(table)))
@@ -110,17 +108,14 @@ def _depth(node: Question | int) -> int:
 
 
 class _Search:
-    """The state of one search.
-
-    A set of remaining rows is an integer, bit r for row r.
-    """
+    """State of one search; a set of remaining rows is an integer whose bit r stands for row r."""
 
     def __init__(self, table: np.ndarray, max_nodes: int) -> None:
         self._masks = [_masks(column) for column in table.T]
         self._most = max((len(masks) for masks in self._masks), default=1)
         largest = [max(mask.bit_count() for mask in masks.values()) for masks in self._masks]
         self._most_left_out = len(table) - min(largest, default=0)
-        self._refuted: dict[int, int] = {}  # set of rows -> largest depth that is known to be too small
+        self._refuted: dict[int, int] = {}  # set of rows -> largest depth known to be too small
         self._nodes_left = max_nodes
 
     @property
@@ -128,16 +123,16 @@ class _Search:
         return self._nodes_left < 0
 
     def at_least(self, number: int) -> int:
-        """Questions that any set of so many rows takes at least.
+        """Compute a lower bound on the questions needed for any set of `number` rows.
 
-        A answers to a question tell at most A^questions rows apart. And the most common answer to it, over all rows,
-        leaves out some number of rows: of any set no more than that many are ruled out in the worst case.
+        With at most A answers per question, q questions distinguish at most A^q rows. Moreover, in the worst case a
+        question rules out no more rows than those that do not give its most common answer.
         """
         by_answers = math.ceil(math.log(number, max(self._most, 2)) - 1e-9)
         return max(by_answers, -(-(number - 1) // max(self._most_left_out, 1)))
 
     def splits(self, rows: int) -> list[tuple[int, dict[int, int]]]:
-        """Every way to split a set of rows, smallest largest part first; ways with the same parts only once."""
+        """List all distinct partitions of a set of rows, ordered by the size of their largest part."""
         ways: dict[frozenset[int], tuple[int, dict[int, int]]] = {}
         for probe, masks in enumerate(self._masks):
             parts = {answer: part for answer, mask in masks.items() if (part := rows & mask)}
@@ -152,7 +147,7 @@ class _Search:
         return Question(probe, {answer: self.greedy(part) for answer, part in parts.items()})
 
     def within(self, rows: int, depth: int) -> Question | int | None:
-        """A tree of at most this depth, or None if there is none (or the search is exhausted)."""
+        """Find a tree of at most this depth; None if none exists or the search is exhausted."""
         number = rows.bit_count()
         if number == 1:
             return rows.bit_length() - 1
@@ -171,7 +166,7 @@ class _Search:
 
     def _branches(self, parts: dict[int, int], depth: int) -> dict[int, Question | int] | None:
         branches: dict[int, Question | int] = {}
-        for answer, part in sorted(parts.items(), key=lambda one: -one[1].bit_count()):  # the hardest first
+        for answer, part in sorted(parts.items(), key=lambda one: -one[1].bit_count()):  # hardest first
             tree = self.within(part, depth)
             if tree is None:
                 return None
@@ -187,5 +182,5 @@ def _masks(column: np.ndarray) -> dict[int, int]:
 
 
 def _remaining(parts: dict[int, int]) -> float:
-    """Expected information that is still missing after the answer, times the number of rows."""
+    """Compute the expected information still missing after the answer, in bits, times the number of rows."""
     return sum(part.bit_count() * math.log2(part.bit_count()) for part in parts.values())

@@ -1,9 +1,9 @@
-"""Who asks and who counts: interrogators get to see nothing but answers, and the examiner counts them.
+"""Protocols of interrogators, and the examiner that counts their calls.
 
-An interrogator is made for a function set and then examined. An *interactive* one is handed `ask`, behind which
-are the function and the counter; a *non-interactive* one has to name all its probes before the first answer is
-given, so it cannot be interactive by accident. (The alternative, interrogators that report their own number of
-calls, would have to be believed.)
+An interrogator is built for a function set and then examined. Interrogators see nothing but answers. An *interactive*
+one receives `ask`, which hides the function and the call counter; a *non-interactive* one must name all its probes
+before it receives any answer, so it cannot be interactive by accident. (The rejected alternative, interrogators that
+report their own number of calls, would have to be trusted.)
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from rnn2vec._errors import Rnn2VecError, UsageError
 from rnn2vec.experiments.interrogation.functions import TotalFunction
 
 Ask = Callable[[Hashable], Hashable]
-"""One interaction: an input, and the function's answer."""
+"""A single interaction: an input goes in, the function's answer comes out."""
 
 
 class BudgetSpentError(Rnn2VecError):
-    """An interrogator asked once more than it was allowed to."""
+    """Raised when an interrogator exceeds its budget of calls."""
 
 
 @runtime_checkable
 class Interactive(Protocol):
-    """An interrogator whose probes may depend on the answers before."""
+    """An interrogator whose probes may depend on previous answers."""
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Ask, and name the function's identity; None when unsure."""
+        """Ask questions and return the function's identity, or None when unsure."""
         ...
 
 
@@ -38,48 +38,49 @@ class NonInteractive(Protocol):
 
     @property
     def probes(self) -> Sequence[Hashable]:
-        """All that it will ask."""
+        """All inputs to be asked, in order."""
         ...
 
     def conclude(self, answers: Sequence[Hashable]) -> Hashable:
-        """Name the identity, given the answers in the order of the probes; None when unsure."""
+        """Return the function's identity given the answers in the order of the probes, or None when unsure."""
         ...
 
 
 @dataclass(frozen=True)
 class Examination:
-    """How one interrogator did with one function."""
+    """The outcome of examining an interrogator with one function."""
 
     identity: Hashable
-    """What it named."""
+    """Identity that the interrogator returned."""
     calls: int
-    """How often the function was called."""
+    """Number of calls of the function."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """How one interrogator did with many functions."""
+    """The outcome of examining an interrogator with several functions."""
 
     worst_calls: int
-    """Most calls for one function."""
+    """Largest number of calls for one function."""
     mean_calls: float
-    """Calls on average."""
+    """Mean number of calls."""
     num_wrong: int
-    """Functions that were not named right."""
+    """Number of functions that were not identified correctly."""
 
 
 def examine(
     interrogator: Interactive | NonInteractive, function: TotalFunction, *, budget: int | None = None
 ) -> Examination:
-    """Let an interrogator question one function, and count.
+    """Run an interrogator on one function and count its calls.
 
     Args:
-        interrogator: made for a set that the function is in.
-        function: what it has to name.
-        budget: most calls that are answered; None for as many as it likes.
+        interrogator: interrogator built for a set that contains the function.
+        function: function to identify.
+        budget: maximum number of calls; None for no limit.
 
     Raises:
-        BudgetSpentError: it asked more often.
+        BudgetSpentError: if the interrogator exceeds the budget.
+        UsageError: if a class was given instead of an interrogator.
     """
     calls = 0
 
@@ -91,7 +92,7 @@ def examine(
         return function(x)
 
     if isinstance(interrogator, type):
-        raise UsageError(f"{interrogator.__name__} is a class", remedy="make an interrogator of it first.")
+        raise UsageError(f"{interrogator.__name__} is a class", remedy="pass an instance of it.")
     if isinstance(interrogator, Interactive):
         return Examination(interrogator.interrogate(ask), calls)
     probes = tuple(interrogator.probes)  # read before any answer is given
@@ -99,7 +100,7 @@ def examine(
 
 
 def examine_all(interrogator: Interactive | NonInteractive, functions: Iterable[TotalFunction]) -> Record:
-    """Examine an interrogator with each function in turn."""
+    """Examine an interrogator with each function in turn, without a budget."""
     calls: list[int] = []
     wrong = 0
     for function in functions:

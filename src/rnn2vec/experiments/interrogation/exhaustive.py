@@ -1,8 +1,8 @@
-"""All strategies, one after the other: the slow and obvious judge of everything clever in this folder.
+"""Exhaustive search over all strategies: the slow, obvious reference for the other algorithms in this folder.
 
-An interactive strategy is a tree: an input, and for each answer that some remaining member gives, a strategy for
-those who give it. A non-interactive one is a set of inputs. Both searches below leave nothing out and use no bound:
-the number of calls that they return is the optimum because every strategy was looked at.
+An interactive strategy is a tree: an input and, for each answer that some remaining member gives, a strategy for the
+members that give it. A non-interactive strategy is a set of inputs. Both searches try every strategy without pruning,
+so the number of calls that they return is the optimum.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jaxtyping import Int
 
 
 def fewest_interactive(table: Int[np.ndarray, "D X"]) -> int:
-    """Calls that the best interactive strategy needs in the worst case, by trying every strategy.
+    """Compute the calls that the best interactive strategy needs in the worst case, by trying every strategy.
 
-    Asking again what was asked is skipped (the answer is known), and so is nothing else. Cost: X! in the worst
-    case; D and X up to about 7.
+    Only repeated questions are skipped, since their answers are known. The cost is X! in the worst case: feasible for
+    D and X up to about 7.
 
     Args:
         table: answers of D different functions to X inputs.
@@ -38,9 +38,9 @@ def _fewest(table: np.ndarray, members: tuple[int, ...], unasked: tuple[int, ...
 
 
 def fewest_noninteractive(table: Int[np.ndarray, "D X"]) -> int:
-    """Size of the smallest set of inputs that tells all functions apart, by trying every set.
+    """Compute the size of the smallest set of inputs that distinguishes all functions, by trying every set.
 
-    Cost: 2^X; X up to about 16.
+    The cost is 2^X: feasible for X up to about 16.
 
     Args:
         table: answers of D different functions to X inputs.

@@ -1,9 +1,9 @@
-"""The smallest fixed set of probes that tells all members of a function set apart.
+"""The smallest fixed set of probes that distinguishes all members of a function set.
 
-That is the minimum test set problem: for every two members, choose a probe that they answer differently. It is a
-covering problem with a constraint per pair, solved exactly by HiGHS (`scipy.optimize.milp`). Few of the pairs
-matter, so constraints are added only for pairs that the solution so far does not separate. Writing our own
-branch and bound was the alternative; HiGHS finds the 67 probes of M = 3, k = 5 in a second.
+This is the minimum test set problem: for every two members, some chosen probe must get different answers. It is a
+covering problem with one constraint per pair, solved exactly by HiGHS (`scipy.optimize.milp`). Few pairs matter, so
+constraints are added only for pairs that the current solution does not separate. The rejected alternative was a
+branch-and-bound search of our own; HiGHS finds the 67 probes of M = 3, k = 5 in a second.
 """
 
 from __future__ import annotations
@@ -21,30 +21,33 @@ from rnn2vec._errors import UsageError
 
 @dataclass(frozen=True)
 class FixedProbes:
-    """A set of probes that identifies every member, and what is known about smaller ones."""
+    """A set of probes that identifies every member, with a lower bound for all such sets."""
 
     probes: tuple[int, ...]
-    """Columns of the table; enough to identify every member."""
+    """Columns of the table that suffice to identify every member."""
     at_least: int
-    """No set with fewer probes does (proven)."""
+    """Proven lower bound on the size of such a set."""
     num_greedy: int
-    """Probes that the greedy choice takes."""
+    """Size of the greedy set."""
 
     @property
     def is_optimal(self) -> bool:
-        """Whether there is no smaller set."""
+        """True if no smaller set identifies every member."""
         return len(self.probes) == self.at_least
 
 
 def fewest_probes(table: Int[np.ndarray, "D X"], *, max_nodes: int = 2000) -> FixedProbes:
-    """The smallest probing set; or, when that takes too long, one from above and a bound from below.
+    """Search for the smallest probing set.
 
     Args:
         table: answers of D different functions to X inputs, as numbers.
-        max_nodes: branch-and-bound nodes that each call of the solver may visit.
+        max_nodes: maximum number of branch-and-bound nodes in each call of the solver.
+
+    Returns:
+        The optimum, or the best set found with a lower bound when the search exceeds `max_nodes`.
 
     Raises:
-        UsageError: two rows are equal.
+        UsageError: if two rows are equal.
     """
     greedy = greedy_probes(table)
     at_least = _by_counting(table)
@@ -62,19 +65,20 @@ def fewest_probes(table: Int[np.ndarray, "D X"], *, max_nodes: int = 2000) -> Fi
 
 
 def greedy_probes(table: Int[np.ndarray, "D X"]) -> list[int]:
-    """Probes chosen one by one, each the one that separates most pairs that are still together.
+    """Choose probes one by one, each time the one that separates most of the remaining pairs.
 
     Args:
         table: answers of D different functions to X inputs, as numbers.
 
     Raises:
-        UsageError: two rows are equal.
+        UsageError: if two rows are equal.
     """
     if len(table) == 1:
         return []
     if len({row.tobytes() for row in table}) < len(table):
         raise UsageError(
-            "two functions give the same answers to all inputs", remedy="leave one out, or add inputs that differ."
+            "two functions give the same answers to all inputs",
+            remedy="remove one of them, or add inputs on which they differ.",
         )
     num_answers = int(table.max()) + 1
     classes = np.zeros(len(table), dtype=np.int64)
@@ -84,18 +88,18 @@ def greedy_probes(table: Int[np.ndarray, "D X"]) -> list[int]:
         columns = np.arange(table.shape[1])
         counts = np.zeros((num_classes * num_answers, len(columns)), dtype=np.int64)
         np.add.at(counts, (joint, columns), 1)
-        chosen.append(int((counts**2).sum(axis=0).argmin()))  # fewest pairs still together
+        chosen.append(int((counts**2).sum(axis=0).argmin()))  # fewest pairs left
         classes = np.unique(joint[:, chosen[-1]], return_inverse=True)[1]
     return chosen
 
 
 def classes_of(table: Int[np.ndarray, "D X"], probes: list[int]) -> Int[np.ndarray, " D"]:
-    """The class of each function: those in the same class answer all these probes alike."""
+    """Compute the class of each function; functions of one class answer all the probes alike."""
     return np.unique(table[:, probes], axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _by_counting(table: np.ndarray) -> int:
-    """A answers to each probe tell at most A^probes functions apart."""
+    """Compute a lower bound on the number of probes: p probes with A answers distinguish at most A^p functions."""
     if len(table) == 1:
         return 0
     most = max(len(np.unique(column)) for column in table.T)
@@ -107,14 +111,14 @@ def _separating(table: np.ndarray, pairs: np.ndarray) -> Bool[np.ndarray, "Q X"]
 
 
 def _chain(classes: np.ndarray) -> Int[np.ndarray, "Q 2"]:
-    """Pairs that are still together: every member of a class with its next one."""
+    """List the pairs that are not separated yet: each member of a class with the next one."""
     order = np.argsort(classes, kind="stable")
     pairs = np.stack([order[:-1], order[1:]], axis=1)
     return pairs[classes[order[:-1]] == classes[order[1:]]]
 
 
 def _cover(separating: Bool[np.ndarray, "Q X"], max_nodes: int) -> tuple[list[int], int, bool]:
-    """Fewest columns that cover every row, a lower bound on their number, and whether they were found."""
+    """Find the fewest columns that cover every row; return them, a lower bound on their number, and if it is solved."""
     num_probes = separating.shape[1]
     result = milp(
         np.ones(num_probes),

@@ -1,15 +1,13 @@
 """Total computable functions, and finite sets of them (Section 3.1).
 
-A function can be called and has an identity; that is all. A set knows its members and a way to enumerate inputs,
-which is what makes Lemma B.1 constructive: two members that differ somewhere differ on an input that the
-enumeration reaches.
+A function can be called and has an identity, nothing more. A set holds its members and an enumeration of inputs, which
+makes Lemma B.1 constructive: two different members differ on some input that the enumeration reaches.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,32 +16,21 @@ from jaxtyping import Int
 from rnn2vec._errors import UsageError
 
 LARGEST_TABLE = 20_000_000
+"""Maximum number of entries in a table of answers."""
 
 
 @runtime_checkable
 class TotalFunction(Protocol):
-    """A function that answers every input."""
+    """A function that is defined for every input."""
 
     @property
     def identity(self) -> Hashable:
-        """What tells it from the other members of a set: what an interrogator has to name."""
+        """Identity within a set: the value that an interrogator must return."""
         ...
 
     def __call__(self, x: Hashable, /) -> Hashable:
-        """The answer to an input."""
+        """Answer an input."""
         ...
-
-
-@dataclass(frozen=True)
-class NamedFunction:
-    """A Python function with a name."""
-
-    identity: Hashable
-    rule: Callable[[Hashable], Hashable]
-
-    def __call__(self, x: Hashable, /) -> Hashable:
-        """The rule's answer."""
-        return self.rule(x)
 
 
 class FunctionSet:
@@ -51,11 +38,11 @@ class FunctionSet:
 
     Args:
         functions: the members, with different identities.
-        inputs: an enumeration of inputs that tells any two members apart; may be endless (`itertools.count()`).
-        max_inputs: how far an endless enumeration is followed before two members count as equal.
+        inputs: an enumeration of inputs that distinguishes any two members; may be infinite (`itertools.count()`).
+        max_inputs: number of inputs after which two members that agreed so far count as equal.
 
     Raises:
-        UsageError: no member, or two with the same identity.
+        UsageError: if there is no member, or two members have the same identity.
     """
 
     def __init__(
@@ -69,30 +56,30 @@ class FunctionSet:
                 remedy="give at least one function, each with an identity of its own.",
             )
         self._max_inputs = max_inputs
-        self._seen: list[Hashable] = []
+        self._enumerated: list[Hashable] = []
         self._rest = iter(inputs)
 
     def __len__(self) -> int:
         return len(self.functions)
 
     def enumerate_inputs(self) -> Iterator[Hashable]:
-        """The inputs in their order, from the first, at most `max_inputs`."""
+        """Yield the inputs in order, starting with the first; at most `max_inputs`."""
         for place in range(self._max_inputs):
-            if place == len(self._seen):
+            if place == len(self._enumerated):
                 following = list(itertools.islice(self._rest, 1))
                 if not following:
                     return
-                self._seen += following
-            yield self._seen[place]
+                self._enumerated += following
+            yield self._enumerated[place]
 
     def distinguishing_input(self, group: Sequence[int]) -> Hashable:
-        """The first input on which not all of these members agree (Lemma B.1).
+        """Find the first input on which the given members do not all agree (Lemma B.1).
 
         Args:
-            group: places of at least two members.
+            group: indices of at least two members.
 
         Raises:
-            UsageError: they agree on every input of the enumeration: two members are the same function.
+            UsageError: if they agree on every input of the enumeration, that is, two members are the same function.
         """
         for x in self.enumerate_inputs():
             first = self.functions[group[0]](x)
@@ -100,24 +87,24 @@ class FunctionSet:
                 return x
         names = ", ".join(str(self.identities[member]) for member in group[:3])
         raise UsageError(
-            f"{names} agree on all {len(self._seen):,} inputs of the enumeration",
-            remedy="leave all but one of them out, or enumerate inputs (or more of them) that tell them apart.",
+            f"{names} agree on all {len(self._enumerated):,} inputs of the enumeration",
+            remedy="keep only one of them, or enumerate inputs (or more of them) on which they differ.",
         )
 
     def table(self, inputs: Sequence[Hashable] | None = None) -> Int[np.ndarray, "D X"]:
-        """Every member's answer to every input, each answer as a number; equal answers have equal numbers.
+        """Tabulate every member's answer to every input, with equal answers encoded as equal numbers.
 
         Args:
-            inputs: the columns; by default the whole enumeration.
+            inputs: the X inputs; by default the whole enumeration.
 
         Raises:
-            UsageError: the table would have more than 20 million entries.
+            UsageError: if the table would have more than 20 million entries.
         """
         columns = list(self.enumerate_inputs()) if inputs is None else list(inputs)
         if len(self) * len(columns) > LARGEST_TABLE:
             raise UsageError(
                 f"a table of {len(self):,} functions x {len(columns):,} inputs",
-                remedy=f"give fewer: at most {LARGEST_TABLE:,} answers are written out.",
+                remedy=f"give fewer functions or inputs: the table is limited to {LARGEST_TABLE:,} answers.",
             )
         codes: dict[Hashable, int] = {}
         return np.array([[codes.setdefault(f(x), len(codes)) for x in columns] for f in self.functions], dtype=np.int32)

@@ -1,8 +1,8 @@
 """The set D_L of Proposition 3.3: generative functions of the languages L(m_2 .. m_k), m_j in {1..M}.
 
-L(m_2 .. m_k) = { a^n b^(n+m_2) c^(n+m_3) ... | n >= 1 }. Its generative function takes a string and answers with
-the letters that may come next: several after `a^n`, one anywhere else inside a word, none after a whole word or
-where the string is no prefix of a word.
+L(m_2 .. m_k) = { a^n b^(n+m_2) c^(n+m_3) ... | n >= 1 }. Its generative function maps a string to the letters that may
+follow it: two after `a^n`, one at any other place inside a word, none after a complete word or after a string that is
+no prefix of a word.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class GenerativeFunction:
-    """g of L(m_2 .. m_k).
+    """The generative function of L(m_2 .. m_k).
 
     Args:
         identity: the offsets m_2 .. m_k.
@@ -28,7 +28,7 @@ class GenerativeFunction:
     identity: tuple[int, ...]
 
     def __call__(self, x: Hashable, /) -> str:
-        """The letters that may follow the string `x`; "" when none may."""
+        """Return the letters that may follow the string `x`; "" if none may."""
         assert isinstance(x, str)
         n = len(x) - len(x.lstrip("a"))
         rest = x[n:]
@@ -51,14 +51,14 @@ class GenerativeFunction:
 
 @dataclass(frozen=True)
 class GenerativeFunctions:
-    """D_L: all generative functions with offsets in {1..M} over k letters.
+    """The set D_L: all generative functions with offsets in {1..M} over k letters.
 
     Args:
         num_offsets: M, at least 2.
-        num_letters: k, at least 2.
+        num_letters: k, from 2 to 26.
 
     Raises:
-        UsageError: smaller, or more letters than the alphabet has.
+        UsageError: if a number is out of range.
     """
 
     num_offsets: int
@@ -75,15 +75,15 @@ class GenerativeFunctions:
         return self.num_offsets ** (self.num_letters - 1)
 
     def members(self) -> Iterator[GenerativeFunction]:
-        """Every function of the set."""
+        """Iterate over all functions of the set."""
         values = range(1, self.num_offsets + 1)
         return map(GenerativeFunction, itertools.product(values, repeat=self.num_letters - 1))
 
     def probes(self) -> Iterator[str]:
-        """The strings worth asking: |D_L| - 1 of them, and every other string tells no more than one of these.
+        """Iterate over the |D_L| - 1 informative strings; any other string is no more informative than one of these.
 
-        They are `a b^(1+r_2) c^(1+r_3) ...` with all r in {1..M} and the last of them below M: "given these
-        offsets, is the next one larger than r, equal, or smaller?" `docs/theory.md` proves that nothing is lost.
+        They are `a b^(1+r_2) c^(1+r_3) ...` with all r in {1..M} and the last one below M. Such a string asks: "given
+        these offsets, is the next one larger than r, equal, or smaller?" `docs/theory.md` has the proof.
         """
         for length in range(1, self.num_letters):
             for head in itertools.product(range(1, self.num_offsets + 1), repeat=length - 1):
@@ -91,10 +91,10 @@ class GenerativeFunctions:
                     yield probe((*head, last))
 
     def function_set(self) -> FunctionSet:
-        """The set with the strings worth asking as its enumeration of inputs."""
+        """Build the function set whose enumeration of inputs is `probes`."""
         return FunctionSet(list(self.members()), self.probes(), max_inputs=len(self))
 
 
 def probe(offsets: tuple[int, ...]) -> str:
-    """The string a b^(1+r_2) c^(1+r_3) ... for offsets r_2, r_3, ...; any offset may be -1 (no such letter)."""
+    """Build the string a b^(1+r_2) c^(1+r_3) ... for offsets r_2, r_3, ...; an offset of -1 omits its letter."""
     return "a" + "".join(letter * (1 + r) for letter, r in zip(LETTERS[1:], offsets, strict=False))

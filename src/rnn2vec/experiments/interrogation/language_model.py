@@ -1,8 +1,8 @@
-"""What an RNN that has learned a formal language should answer to every prefix, for every language of a family.
+"""The correct next-token distribution after every prefix, for every language of a family.
 
-The languages of a family overlap: all their strings together form one tree of prefixes. A node of it is a question
-("and what comes after a a b?"); reaching it from its parent costs one step of the RNN. Under the hypothesis that
-the RNN generates a certain language the right answer is known exactly: the training strings are equally likely.
+The languages of a family overlap: together, their strings form one tree of prefixes. A node of the tree is a question
+("what follows a a b?"); reaching it from its parent costs one step of the RNN. If the RNN generates a given language,
+the correct answer is known exactly, because the training strings are equally likely.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rnn2vec.tasks.formal_languages import FormalLanguages, Language
 class LanguageModel:
     """The prefix tree of a family's languages, with each language's next-token distributions.
 
-    Nodes are in the order of their depth. Node 0 is BOS.
+    Nodes are ordered by depth. Node 0 is BOS.
 
     Args:
-        family: the languages' family.
+        family: family of the languages.
         languages: the H hypotheses; by default all languages of the family.
-        longest_run: prefixes with more a's are left out. Short strings tell as much as long ones, and need fewer
-            steps; offsets down to -3 show once there are four a's.
+        longest_run: maximum number of a's in a prefix. Short strings are as informative as long ones and need fewer
+            steps; offsets down to -3 become visible after four a's.
     """
 
     def __init__(
@@ -40,21 +40,21 @@ class LanguageModel:
             for language, after in counts[prefix].items():
                 weights[number, language] = after
         self.allowed: Bool[np.ndarray, "X H"] = weights.sum(axis=2) > 0
-        """Whether a language has strings with this prefix."""
+        """Mask of the prefixes (X) that occur in each language (H)."""
         self.predictions: Float[np.ndarray, "X H O"] = weights / np.maximum(weights.sum(axis=2, keepdims=True), 1e-9)
-        """Next-token distributions; zeros where the prefix is not the language's."""
+        """Next-token distributions; zeros where the prefix does not occur in the language."""
         self.tokens: Int[np.ndarray, " X"] = np.array([prefix[-1] for prefix in prefixes])
-        """The last token of each node's prefix: what to feed to get there from its parent."""
+        """Last token of each node's prefix: the input that leads from its parent to the node."""
         self.depths: Int[np.ndarray, " X"] = np.array([len(prefix) for prefix in prefixes])
-        """Steps from the start of a sequence; BOS is one."""
+        """Number of steps from the start of a sequence; 1 for BOS."""
         self.parents: Int[np.ndarray, " X"] = np.array([numbers.get(prefix[:-1], -1) for prefix in prefixes])
-        """The node before; -1 for BOS."""
+        """Parent of each node; -1 for BOS."""
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def path(self, node: int) -> list[int]:
-        """The nodes from BOS to a node."""
+        """List the nodes on the path from BOS to a node, both included."""
         path = [node]
         while path[-1]:
             path.append(int(self.parents[path[-1]]))
@@ -64,11 +64,11 @@ class LanguageModel:
 def _next_tokens(
     family: FormalLanguages, languages: Sequence[Language], longest_run: int
 ) -> dict[bytes, dict[int, np.ndarray]]:
-    """For each prefix and each language that has it: how often which token follows."""
+    """Count the tokens that follow each prefix in each language."""
     counts: dict[bytes, dict[int, np.ndarray]] = {}
     for number, language in enumerate(languages):
         for row in family.sequences(language):
-            end = int(np.argmax(row == family.eos))  # nothing is to be learned after the end
+            end = int(np.argmax(row == family.eos))  # tokens after EOS are padding
             for length in range(1, end + 1):
                 prefix = row[:length].tobytes()
                 if prefix.count(0) > longest_run:

@@ -1,9 +1,9 @@
-"""The learned counterpart: how much an interactive probing encoder knows after each of its own calls.
+"""The learned counterpart: accuracy of an interactive probing encoder after each of its calls.
 
-A pre-trained encoder holds a dialogue with each RNN. What it remembers after each exchange goes through its own last
-layer, as if the dialogue ended there, and a logistic regression per letter reads the offsets off this
-representation. The encoder is frozen and was never told what a language is; the regression sees the training
-languages alone and is judged on others. A call is a step of one sequence: M parallel probes are M calls.
+A pre-trained encoder conducts a dialogue with each RNN. After each exchange, its memory goes through its own last layer
+as if the dialogue ended there, and one logistic regression per letter predicts the offset from this representation. The
+encoder is frozen and had no language labels in pre-training; the regressions are fitted on the training languages only
+and evaluated on others. A call is one step of one sequence, so M parallel probes make M calls per step.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from rnn2vec.rnn.stack import RNNStack
 
 @torch.no_grad()
 def representations_along(encoder: WeightEncoder, rnns: RNNStack) -> Float[np.ndarray, "L N Z"]:
-    """The representation of each RNN as it stands after each exchange of the dialogue.
+    """Compute the representation of each RNN after each of the L exchanges of the dialogue.
 
     Args:
         encoder: a pre-trained probing encoder.
-        rnns: N RNNs that fit it.
+        rnns: N RNNs that the encoder accepts.
 
     Raises:
-        UsageError: the encoder does not probe.
+        UsageError: if the encoder does not probe.
     """
     if not isinstance(encoder, ProbingEncoder):
-        raise UsageError(f"{encoder.name} asks nothing", remedy="give a run of a probing encoder.")
+        raise UsageError(f"{encoder.name} does not probe", remedy="give a run of a probing encoder.")
     return torch.stack(list(encoder.anytime(rnns))).numpy()
 
 
@@ -47,14 +47,17 @@ def offset_accuracy(
     *,
     strength: float = 10.0,
 ) -> Float[np.ndarray, " K1"]:
-    """How often the offsets of an unseen RNN's language are read off its representation: all of them, then each.
+    """Compute the accuracy of predicting the offsets of a language from a representation.
 
     Args:
-        train: representations to fit a logistic regression per offset to.
-        train_offsets: their languages.
-        test: representations to judge it on.
-        test_offsets: their languages.
-        strength: inverse strength of the regression's regularization, scikit-learn's `C`.
+        train: representations on which one logistic regression per offset is fitted.
+        train_offsets: K offsets of their languages.
+        test: representations on which the regressions are evaluated.
+        test_offsets: K offsets of their languages.
+        strength: inverse strength of the regularization, scikit-learn's `C`.
+
+    Returns:
+        The share of test RNNs with all offsets correct, then the share with each single offset correct.
     """
     right = np.zeros(test_offsets.shape, dtype=bool)
     for column in range(train_offsets.shape[1]):
@@ -65,5 +68,5 @@ def offset_accuracy(
 
 
 def offsets_of(tasks: Sequence[Sequence[float]]) -> Int[np.ndarray, "N K"]:
-    """The tasks of RNNs as whole numbers."""
+    """Convert the tasks of N RNNs to integer offsets."""
     return np.array(tasks).astype(np.int64)

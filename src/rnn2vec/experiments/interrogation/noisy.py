@@ -1,9 +1,9 @@
 """Noisy functions, and the interrogator that takes noise into account.
 
-A noisy function gives, at an unknown rate and afresh in every call, an answer drawn at random. The proofs of Section
-3.1 break: a tree walks off at the first wrong answer. The Bayesian interrogator asks what promises most information
-about the identity, asks again when it has to, and stops when it is confident or its budget is spent. Then it says
-so instead of guessing.
+A noisy function gives a random answer at an unknown rate, independently in every call. The proofs of Section 3.1 then
+no longer hold: one wrong answer leads a decision tree to the wrong branch. The Bayesian interrogator asks the question
+with the largest expected information about the identity, repeats questions if necessary, and stops when it is confident
+or its budget is spent. In the latter case it returns None instead of guessing.
 """
 
 from __future__ import annotations
@@ -18,49 +18,39 @@ from rnn2vec.experiments.interrogation.examination import Ask
 from rnn2vec.experiments.interrogation.functions import FunctionSet, TotalFunction
 
 
+@dataclass(frozen=True)
 class NoisyFunction:
-    """A function that answers at random now and then.
+    """A function whose answers are sometimes random."""
 
-    Args:
-        function: what it computes else.
-        error_rate: how often an answer is drawn from `answers` instead, uniformly.
-        answers: all answers there are.
-        generator: where the chance comes from.
-    """
-
-    def __init__(
-        self,
-        function: TotalFunction,
-        *,
-        error_rate: float,
-        answers: Sequence[Hashable],
-        generator: np.random.Generator,
-    ) -> None:
-        self._function = function
-        self._error_rate = error_rate
-        self._answers = answers
-        self._generator = generator
+    function: TotalFunction
+    """Function without noise."""
+    error_rate: float
+    """Probability of an answer drawn uniformly from `answers`."""
+    answers: Sequence[Hashable]
+    """All possible answers."""
+    generator: np.random.Generator
+    """Source of randomness."""
 
     @property
     def identity(self) -> Hashable:
-        """That of the function."""
-        return self._function.identity
+        """Identity of the function without noise."""
+        return self.function.identity
 
     def __call__(self, x: Hashable, /) -> Hashable:
-        """The function's answer, or any."""
-        if self._generator.random() < self._error_rate:
-            return self._answers[int(self._generator.integers(len(self._answers)))]
-        return self._function(x)
+        """Return the function's answer, or a random one at the error rate."""
+        if self.generator.random() < self.error_rate:
+            return self.answers[int(self.generator.integers(len(self.answers)))]
+        return self.function(x)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a Bayesian interrogation ended."""
+    """The outcome of a Bayesian interrogation."""
 
     identity: Hashable
-    """Who it is; None when it is not confident, or confident that it is none of those it knows."""
+    """Identity of the function; None if the interrogator is not confident, or confident that it is no member."""
     confidence: float
-    """Probability of the most likely hypothesis, "none of these" among them."""
+    """Probability of the most likely hypothesis, "none of these" included."""
 
 
 class BayesianInterrogator:
@@ -68,11 +58,10 @@ class BayesianInterrogator:
 
     Args:
         functions: the set to identify members of.
-        error_rates: what the rate of random answers may be, all equally likely.
-        confidence: stop when the most likely member is at least this likely.
-        budget: most calls.
-        stranger: prior probability that the function is none of the members; a stranger's answers are taken to be
-            uniform.
+        error_rates: possible rates of random answers, all equally likely a priori.
+        confidence: probability of the most likely hypothesis at which the interrogation stops.
+        budget: maximum number of calls.
+        unknown_prior: prior probability that the function is not a member; its answers are then modelled as uniform.
     """
 
     def __init__(
@@ -82,14 +71,14 @@ class BayesianInterrogator:
         error_rates: Sequence[float] = (0.01, 0.05, 0.2),
         confidence: float = 0.99,
         budget: int = 1000,
-        stranger: float = 0.0,
+        unknown_prior: float = 0.0,
     ) -> None:
         self._inputs = tuple(functions.enumerate_inputs())
         self._identities = (*functions.identities, None)
         self._rates = np.asarray(error_rates)
         self._confidence = confidence
         self._budget = budget
-        self._prior = np.append(np.full(len(functions), (1 - stranger) / len(functions)), stranger)
+        self._prior = np.append(np.full(len(functions), (1 - unknown_prior) / len(functions)), unknown_prior)
         answers = [[function(x) for function in functions.functions] for x in self._inputs]
         self.answers: tuple[Hashable, ...] = tuple(dict.fromkeys(answer for row in answers for answer in row))
         codes = {answer: code for code, answer in enumerate(self.answers)}
@@ -97,7 +86,7 @@ class BayesianInterrogator:
         self._sure = np.concatenate([sure, np.full_like(sure[:, :1], 1 / len(self.answers))], axis=1)  # (X, H, A)
 
     def question(self, ask: Ask) -> Verdict:
-        """Ask until confident or out of budget."""
+        """Ask until confident or out of budget, and return the verdict."""
         belief = Belief(self._prior, len(self._rates))
         for _ in range(self._budget):
             if belief.probabilities.max() >= self._confidence:
@@ -109,7 +98,7 @@ class BayesianInterrogator:
         return self._verdict(belief)
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """The identity in the verdict of `question`."""
+        """Return the identity in the verdict of `question`."""
         return self.question(ask).identity
 
     def _most_informative(self, belief: Belief) -> int:
@@ -119,7 +108,7 @@ class BayesianInterrogator:
         return int(expected_information(belief.probabilities, mixed).argmax())
 
     def _log_likelihood(self, probe: int, code: int | None) -> np.ndarray:
-        # An answer that no member gives is random for certain: it says nothing about who, only about the rate.
+        # An answer that no member gives is certainly random: it is evidence about the rate, not about the identity.
         sure = self._sure[probe, :, code] if code is not None else np.zeros(len(self._prior))
         likelihood = (1 - self._rates) * sure[:, None] + self._rates / len(self.answers)
         return np.log(np.maximum(likelihood, 1e-300))

@@ -1,9 +1,9 @@
 """The smallest fixed probing set for the generative functions of Proposition 3.3, at any size.
 
-`bounds.optimal_noninteractive` says how many probes it has; `docs/theory.md` proves that fewer never do. In words:
-every probe that asks about the last offset is needed. The functions that answer nothing to any of them are those
-with m_k = 1, one for each (m_2 .. m_{k-1}), and each further probe can separate two of these from the rest, since
-it gets one of three answers. Every second value of an offset, asked for, does that without waste.
+`bounds.optimal_noninteractive` gives its size; `docs/theory.md` proves that no smaller set suffices. The idea: every
+probe that asks about the last offset is needed. The functions that answer "" to all of these have m_k = 1, one for each
+(m_2 .. m_{k-1}). Each further probe can separate at most two of them from the rest, since it gets one of three answers.
+Probing every second value of an offset attains this limit.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class OptimalProbes:
         return [(*head, last) for head in heads for last in range(1, self._num_offsets)]
 
     def _about_the_others(self) -> list[tuple[int, ...]]:
-        """Every second value: from 1 where M is even (then nobody is left over), from 2 where it is odd.
+        """List probes for every second value of an offset: 1, 3, ... for even M and 2, 4, ... for odd M.
 
-        With M even, asking about m_{k-1} alone is enough. With M odd the functions with m_{k-1} = 1 are left over,
-        and among these the same goes on one letter earlier.
+        For even M, probing m_{k-1} separates all functions. For odd M, the functions with m_{k-1} = 1 remain, and the
+        same construction is applied to them one letter earlier.
         """
         M, k = self._num_offsets, self._num_letters
         lengths = range(k - 3, k - 2) if M % 2 == 0 else range(k - 2)
@@ -53,10 +53,10 @@ class OptimalProbes:
         ]
 
     def signature(self, function: GenerativeFunction) -> tuple[tuple[int, str], ...]:
-        """The probes that get an answer other than "", with the answers: all that tells functions apart.
+        """List the probes with an answer other than "", with their answers, which together distinguish functions.
 
-        Only prefixes of the function's own words get one, so these alone are looked up; that makes it possible
-        to check sets of 70,000 probes on 80,000 functions.
+        Only prefixes of the function's own words have such an answer, so only these are looked up. This makes it
+        possible to check sets of 70,000 probes on 80,000 functions.
         """
         word = "a" + "".join(letter * (1 + m) for letter, m in zip(LETTERS[1:], function.identity, strict=False))
         prefixes = (word[:end] for end in range(2, len(word) + 1))
@@ -65,9 +65,9 @@ class OptimalProbes:
 
     @property
     def identifies_all(self) -> bool:
-        """Whether every two members answer some probe differently."""
+        """True if any two members answer some probe differently."""
         return len(self._members) == self._num_offsets ** (self._num_letters - 1)
 
     def conclude(self, answers: Sequence[Hashable]) -> Hashable:
-        """Look the answers up."""
+        """Look up the member with these answers; None if no member gives them."""
         return self._members.get(tuple((n, str(answer)) for n, answer in enumerate(answers) if answer))

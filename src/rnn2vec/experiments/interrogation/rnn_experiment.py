@@ -1,8 +1,8 @@
-"""From the theorem to trained RNNs: the classical interrogator and the learned one, on the same zoo.
+"""The classical and the learned interrogator on the trained RNNs of one zoo.
 
-The classical one (`rnn_identification`) knows all languages beforehand; the learned one (`learned`) knows nothing
-but what pre-training and a few hundred labelled RNNs taught it. Both see steps alone, and are compared on the last
-snapshots of RNNs whose languages the learned one has never seen.
+The classical interrogator (`rnn_identification`) has a model of all languages. The learned one (`learned`) relies on
+pre-training and a few hundred labelled RNNs. Both can only step the RNN. They are compared on the last snapshots of
+RNNs whose languages were not used to train the learned one.
 """
 
 from __future__ import annotations
@@ -24,54 +24,58 @@ from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.store import Zoo
 
 GOOD_ENOUGH = 0.5
-"""Performance of the snapshots that the learned interrogator's predictor is fitted to."""
+"""Minimum performance of the snapshots on which the learned interrogator's predictors are fitted."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How the classical interrogator did on some RNNs."""
+    """The classical interrogator's results on a group of RNNs."""
 
     what: str
-    """Which RNNs."""
+    """Name of the group."""
     num_rnns: int
     performance: float
-    """Their mean performance: how well they do themselves what they were trained for."""
+    """Mean performance of the RNNs on their own task."""
     right: float
-    """Share that was named right, confidently."""
+    """Share identified confidently and correctly."""
     wrong: float
-    """Share that was named wrong, confidently."""
+    """Share identified confidently but incorrectly."""
     unsure: float
-    """Share of which it said that it is not confident."""
-    stranger: float
-    """Share of which it said that it generates none of the languages."""
+    """Share for which no hypothesis reached the confidence target."""
+    unknown: float
+    """Share confidently classified as generating none of the languages."""
     mean_calls: float
+    """Mean number of steps per RNN."""
     worst_calls: int
+    """Largest number of steps for one RNN."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy against number of calls."""
+    """Accuracy as a function of the number of calls."""
 
     calls: tuple[int, ...]
+    """Numbers of calls, ascending."""
     accuracy: tuple[float, ...]
+    """Share of RNNs identified correctly after each number of calls."""
 
 
 @dataclass(frozen=True)
 class RNNResults:
-    """The experiment's outcome."""
+    """Results of both interrogators on a zoo."""
 
     tallies: tuple[Tally, ...]
-    """By snapshot and split."""
+    """Results of the classical interrogator by snapshot step and split."""
     classical: Curve
-    """Best guess on last snapshots of unseen languages."""
+    """Accuracy of the classical interrogator's best guess on last snapshots of unseen languages."""
     learned: Curve | None
-    """All offsets right, on the same RNNs."""
+    """Share with all offsets predicted correctly by the learned interrogator, on the same RNNs."""
     learned_offsets: dict[str, Curve]
-    """Each offset right, by its name."""
+    """Accuracy of the learned interrogator on each offset, by its name."""
     num_train: int
-    """Labelled RNNs that the learned one's predictor was fitted to."""
+    """Number of labelled RNNs on which the learned interrogator's predictors were fitted."""
     num_test: int
-    """RNNs that both curves are measured on."""
+    """Number of RNNs on which both curves were measured."""
 
 
 def run_on_zoo(
@@ -81,17 +85,17 @@ def run_on_zoo(
 
     Args:
         zoo: a zoo of formal languages.
-        model: a pre-trained probing encoder for the comparison; None for none.
-        budget: most steps per RNN.
-        most: of earlier snapshots, a sample of this many per step; last snapshots are all questioned.
-        seed: of that sample.
-        progress: told about each snapshot step.
+        model: a pre-trained probing encoder, or None to run the classical interrogator only.
+        budget: maximum number of steps per RNN.
+        most: maximum number of RNNs, drawn at random, per earlier snapshot step; all last snapshots are used.
+        seed: seed of that sample.
+        progress: callback that receives the number of snapshot steps done.
 
     Raises:
-        UsageError: the zoo is one of something else.
+        UsageError: if the zoo's task family is not formal languages, or the model does not probe.
     """
     if not isinstance(zoo.family, FormalLanguages):
-        raise UsageError(f"{zoo.folder} is a zoo of {zoo.family.name}", remedy="give one of formal languages.")
+        raise UsageError(f"{zoo.folder} is a zoo of {zoo.family.name}", remedy="give a zoo of formal languages.")
     questioner = _Questioner(zoo, zoo.family, budget)
     steps, split = zoo.column("step"), zoo.column("split")
     last = steps == steps.max()
@@ -112,7 +116,7 @@ def run_on_zoo(
 
 
 class _Questioner:
-    """The classical interrogator with a zoo before it; remembers what it found out."""
+    """The classical interrogator applied to a zoo; caches the identification of each RNN."""
 
     def __init__(self, zoo: Zoo, family: FormalLanguages, budget: int) -> None:
         self._zoo = zoo
@@ -123,7 +127,7 @@ class _Questioner:
         self._found: dict[int, Identification] = {}
 
     def _question(self, rows: Int[np.ndarray, " M"]) -> tuple[list[Identification], Int[np.ndarray, " M"]]:
-        """What was found out about each of these snapshots, and the number of its true language."""
+        """Identify each of these snapshots; return the identifications and the numbers of the true languages."""
         interface = self._zoo.family.interface
         for row in rows.tolist():
             if row not in self._found:
@@ -137,7 +141,7 @@ class _Questioner:
     def tally(self, what: str, rows: Int[np.ndarray, " M"]) -> Tally:
         found, true = self._question(rows)
         named = np.array([-1 if one.language is None else one.language for one in found])
-        strangers = np.array([one.is_stranger for one in found])
+        is_unknown = np.array([one.is_unknown for one in found])
         calls = np.array([one.calls for one in found])
         return Tally(
             what,
@@ -145,14 +149,14 @@ class _Questioner:
             performance=round(float(self._zoo.column("performance")[rows].mean()), 4),
             right=float((named == true).mean()),
             wrong=float(((named >= 0) & (named != true)).mean()),
-            unsure=float(((named < 0) & ~strangers).mean()),
-            stranger=float(strangers.mean()),
+            unsure=float(((named < 0) & ~is_unknown).mean()),
+            unknown=float(is_unknown.mean()),
             mean_calls=round(float(calls.mean()), 2),
             worst_calls=int(calls.max()),
         )
 
     def curve(self, rows: Int[np.ndarray, " M"]) -> Curve:
-        """Share of right guesses after each number of calls; a verdict stands."""
+        """Compute the share of correct guesses after each number of calls; a verdict counts for all later calls."""
         found, true = self._question(rows)
         guesses = [[int(one.guesses[min(call, one.calls - 1)]) for one in found] for call in range(self._budget)]
         accuracy = tuple(float((np.array(after) == true).mean()) for after in guesses)
@@ -162,7 +166,7 @@ class _Questioner:
 def _learned_curves(
     zoo: Zoo, model: Rnn2Vec, train: Int[np.ndarray, " N"], test: Int[np.ndarray, " M"]
 ) -> tuple[Curve, dict[str, Curve]]:
-    """Accuracy of the learned interrogator after each exchange: all offsets right, and each of them."""
+    """Compute the learned interrogator's accuracy after each exchange: on all offsets together, and on each."""
     known, unseen = (representations_along(model.encoder, zoo.rnns(rows)) for rows in (train, test))
     known_offsets, unseen_offsets = (offsets_of(zoo.tasks(rows)) for rows in (train, test))
     at_once: int = model.encoder.num_sequences  # pyright: ignore[reportAssignmentType] (it probes: checked above)

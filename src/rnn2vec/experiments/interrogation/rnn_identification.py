@@ -1,22 +1,21 @@
-"""Which language does this RNN generate? Bayesian identification through steps alone.
+"""Bayesian identification of the language that an RNN generates, using nothing but steps.
 
-The classical counterpart of the learned probing encoders: it knows all languages of the family and what each would
-answer (`LanguageModel`), it sees nothing of the RNN but answers to steps, and it says who the RNN is when it is
-confident, that it is none of them, or that it cannot tell within its budget.
+This is the classical counterpart of the learned probing encoders. It has a model of every language of the family
+(`LanguageModel`) and observes only the RNN's answers to steps. Its verdict is a language, "none of these", or undecided
+when no hypothesis reaches the confidence target within the budget.
 
-**An answer is evidence as `weight` samples of it would be.** An RNN answers with a distribution q. With p the
-hypothesis' distribution and noise level e, the log-likelihood is `weight * sum_o q_o log((1 - e) p_o + e / O)`. "None
-of these" may answer anything: q then comes from a uniform distribution over distributions. And where a prefix does not
-belong to a language, an RNN that learned it has never been there. Trained RNNs then carry on as if nothing were wrong:
-they answer like a language that has the prefix and has explained their answers so far. So that is what is expected
-half of the time, and anything else the other half. (Taking them to answer like *any* language that has the prefix let
-a^n b^(n-3) pass for a^n b^(n-2) after `aaab`, in 6 of 100 RNNs.)
+**An answer counts as `weight` samples.** An RNN answers with a distribution q. For a hypothesis with distribution p and
+noise level e, the log-likelihood is `weight * sum_o q_o log((1 - e) p_o + e / O)`. "None of these" allows any answer: q
+is then uniform over all distributions. If a prefix does not occur in a language, an RNN trained on that language has
+never visited it. Trained RNNs usually answer such a prefix like another language that contains it and that explains
+their answers so far. The likelihood is therefore an equal mixture of that prediction and of any answer. (Without
+weighting those languages by their posterior, a^n b^(n-3) was mistaken for a^n b^(n-2) after `aaab`, in 6 of 100 RNNs.)
 
-It chooses among those it knows: an RNN that is half-trained, or has learned a language from outside the family, passes
-for the language whose answers it resembles most (`docs/theory.md` has numbers).
+The hypotheses are closed: a half-trained RNN, or one that has learned a language outside the family, is identified as
+the language whose answers it resembles most (`docs/theory.md` has numbers).
 
-**The next step** goes towards the prefix that promises most information per step, along the way and at its end. A
-sequence can be begun again at any time; beginning costs nothing, every step counts.
+**The next step** leads towards the prefix with the most expected information per step, counting all answers on the
+path. A sequence can be restarted at any time; a restart is free, and every step counts.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from rnn2vec.rnn.blackbox import BlackBox
 
 
 class CountedBlackBox:
-    """A black box that counts how often it steps; each sequence of each RNN counts.
+    """A black box that counts its steps, one per sequence and RNN.
 
     Args:
-        box: what is counted.
+        box: black box whose steps are counted.
     """
 
     def __init__(self, box: BlackBox) -> None:
@@ -52,41 +51,41 @@ class CountedBlackBox:
         self.output_kind = box.output_kind
 
     def initial_state(self, num_sequences: int) -> Any:
-        """See `BlackBox.initial_state`; free."""
+        """Return the initial state, as `BlackBox.initial_state` does; this does not count as a step."""
         return self._box.initial_state(num_sequences)
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """See `BlackBox.step`."""
+        """Step as `BlackBox.step` does, and count."""
         self.calls += inputs.shape[0] * inputs.shape[1]
         return self._box.step(inputs, state)
 
 
 @dataclass(frozen=True)
 class Identification:
-    """What an interrogation of one RNN came to."""
+    """The outcome of interrogating one RNN."""
 
     language: int | None
-    """Number of the language; None when not confident, or when it is none of them."""
-    is_stranger: bool
-    """Whether it is confident that the RNN generates none of the languages."""
+    """Number of the language; None if not confident, or if the verdict is "none of these"."""
+    is_unknown: bool
+    """True if the verdict is that the RNN generates none of the languages."""
     confidence: float
     """Probability of the most likely hypothesis."""
     calls: int
-    """Steps that the RNN took, as the black box counted them."""
+    """Number of steps, as counted by the black box."""
     guesses: Int[np.ndarray, " calls"]
-    """The most likely language after each step, confident or not."""
+    """Most likely language after each step, regardless of confidence."""
 
 
 class LanguageInterrogator:
-    """Identifies RNNs among the languages of a model.
+    """A Bayesian interrogator that identifies RNNs among the languages of a model.
 
     Args:
-        model: the languages.
-        confidence: stop when a hypothesis is at least this likely.
-        budget: most steps.
-        weight: samples that an answer counts for.
-        noise_levels: what the noise level may be, all equally likely.
-        stranger: prior probability of "none of these".
+        model: the hypotheses and their predictions.
+        confidence: probability of a hypothesis at which the interrogation stops.
+        budget: maximum number of steps.
+        weight: number of samples that one answer counts for.
+        noise_levels: possible noise levels, all equally likely a priori.
+        unknown_prior: prior probability of "none of these".
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class LanguageInterrogator:
         budget: int = 40,
         weight: float = 8.0,
         noise_levels: tuple[float, ...] = (0.001, 0.01, 0.05, 0.2),
-        stranger: float = 0.1,
+        unknown_prior: float = 0.1,
     ) -> None:
         self._model = model
         self._confidence = confidence
@@ -105,31 +104,31 @@ class LanguageInterrogator:
         self._weight = weight
         self._levels = np.asarray(noise_levels)
         num_languages = len(model.languages)
-        self._prior = np.append(np.full(num_languages, (1 - stranger) / num_languages), stranger)
+        self._prior = np.append(np.full(num_languages, (1 - unknown_prior) / num_languages), unknown_prior)
         self._plan = _Plan(model, noise=0.05)
 
     @torch.no_grad()
     def identify(self, box: BlackBox) -> Identification:
-        """Question one RNN.
+        """Interrogate one RNN.
 
         Args:
-            box: a black box with one RNN in it, over the family's tokens.
+            box: black box of a single RNN whose inputs are the family's tokens.
         """
         counted = CountedBlackBox(box)
         belief = Belief(self._prior, len(self._levels))
-        heard: set[int] = set()
+        answered: set[int] = set()
         guesses: list[int] = []
         node, state = -1, None
         while counted.calls < self._budget and belief.probabilities.max() < self._confidence:
-            following = self._plan.next(belief.probabilities, node, heard)
+            following = self._plan.next(belief.probabilities, node, answered)
             if self._model.parents[following] != node or state is None:
                 state = counted.initial_state(1)
             token = torch.zeros(1, 1, box.input_size)
             token[..., self._model.tokens[following]] = 1.0
             outputs, state = counted.step(token, state)
             node = following
-            if node not in heard:  # an RNN gives the same answer to the same prefix
-                heard.add(node)
+            if node not in answered:  # an RNN gives the same answer to the same prefix
+                answered.add(node)
                 answer = outputs[0, 0].double().softmax(dim=-1).numpy()
                 belief.update(self._log_likelihood(node, answer, belief.probabilities))
             guesses.append(int(belief.probabilities[:-1].argmax()))
@@ -138,7 +137,7 @@ class LanguageInterrogator:
     def _log_likelihood(
         self, node: int, answer: Float[np.ndarray, " O"], believed: Float[np.ndarray, " H1"]
     ) -> Float[np.ndarray, "H1 E"]:
-        """Of one answer under each language, and last under "none of these"."""
+        """Compute the log-likelihood of an answer under each language and, last, under "none of these"."""
         expected = self._model.predictions[node][:, None, :].astype(float)
         noisy = (1 - self._levels[:, None]) * expected + self._levels[:, None] / len(answer)
         own = self._weight * np.log(noisy) @ answer  # (H, E)
@@ -156,7 +155,7 @@ class LanguageInterrogator:
         sure = bool(likely[best] >= self._confidence)
         return Identification(
             language=best if sure and best < num_languages else None,
-            is_stranger=sure and best == num_languages,
+            is_unknown=sure and best == num_languages,
             confidence=float(likely[best]),
             calls=calls,
             guesses=np.array(guesses),
@@ -164,11 +163,11 @@ class LanguageInterrogator:
 
 
 class _Plan:
-    """Chooses the next step.
+    """The rule that chooses the next step.
 
     Args:
-        model: the tree of prefixes.
-        noise: the noise level that answers are expected to have.
+        model: tree of prefixes with its predictions.
+        noise: noise level assumed when predicting answers.
     """
 
     def __init__(self, model: LanguageModel, *, noise: float) -> None:
@@ -183,27 +182,27 @@ class _Plan:
         self._levels = [np.flatnonzero(model.depths == depth) for depth in range(1, int(model.depths.max()) + 1)]
 
     def _information(self, probabilities: Float[np.ndarray, " H1"]) -> Float[np.ndarray, " X"]:
-        """What the answer at each node is expected to tell, in nats (see `belief.expected_information`)."""
-        likely, stranger = probabilities[:-1].astype(np.float32), probabilities[-1]
+        """Compute the expected information of the answer at each node, in nats (see `belief.expected_information`)."""
+        likely, unknown = probabilities[:-1].astype(np.float32), probabilities[-1]
         there = np.maximum(self._allowed @ likely, 1e-9)
         ordinary = (likely @ self._by_language).reshape(self._shape) / there[:, None]
-        elsewhere = np.maximum(1 - stranger - there, 0.0)  # languages without the prefix answer like those with it
+        elsewhere = np.maximum(1 - unknown - there, 0.0)  # languages without the prefix answer like those with it
         uniform = 1 / self._shape[1]
         noisy = (1 - self._noise) * ordinary + self._noise * uniform
-        mixed = (1 - stranger) * noisy + stranger * uniform
-        remains = self._entropies @ likely + elsewhere * entropy(noisy) + stranger * np.log(self._shape[1])
+        mixed = (1 - unknown) * noisy + unknown * uniform
+        remains = self._entropies @ likely + elsewhere * entropy(noisy) + unknown * np.log(self._shape[1])
         return entropy(mixed) - remains
 
-    def next(self, probabilities: Float[np.ndarray, " H1"], node: int, heard: set[int]) -> int:
-        """The node to go to: a child of this one, or BOS.
+    def next(self, probabilities: Float[np.ndarray, " H1"], node: int, answered: set[int]) -> int:
+        """Choose the next node: a child of the current one, or BOS to restart.
 
         Args:
-            probabilities: of the languages, and last of "none of these".
-            node: where the sequence stands; -1 before it begins.
-            heard: nodes whose answer is known: it will be the same again.
+            probabilities: probability of each language and, last, of "none of these".
+            node: current node of the sequence; -1 before its first step.
+            answered: nodes whose answer is known, which carry no further information.
         """
         gain = self._information(probabilities)
-        gain[list(heard)] = 0.0
+        gain[list(answered)] = 0.0
         total, is_below = gain, np.zeros(len(gain), dtype=bool)
         if node >= 0:
             is_below[node] = True
@@ -212,7 +211,7 @@ class _Plan:
             total[level] += total[parents]
             is_below[level] |= is_below[parents]
         steps = self._model.depths - np.where(is_below, self._model.depths[max(node, 0)], 0)
-        # What is heard along a path overlaps, and cannot exceed what is still unknown.
+        # The answers along a path overlap; together they cannot exceed the remaining entropy.
         rate = np.minimum(total, entropy(probabilities)) / np.maximum(steps, 1)
         rate[steps == 0] = -1.0
         target = int(rate.argmax())
@@ -221,6 +220,6 @@ class _Plan:
 
 
 def _log_dirichlet_multinomial(counts: Float[np.ndarray, " O"]) -> float:
-    """Log-probability of a sequence with these (fractional) counts, its distribution being unknown."""
+    """Compute the log-probability of a sequence with these (fractional) counts, under a uniform prior."""
     total = counts.sum()
     return float(gammaln(len(counts)) - gammaln(len(counts) + total) + gammaln(1 + counts).sum())

@@ -1,13 +1,14 @@
-"""Proposition 3.1: |D| - 1 interactions are enough, with or without looking at the answers.
+"""Proposition 3.1: |D| - 1 interactions suffice, interactive or not.
 
-Split the set by the first input on which two members differ: those that answer like the first of them, and the
-rest. Split both halves again until each holds one member. A binary tree with |D| leaves has |D| - 1 branchings,
-so asking the inputs of *all* branchings identifies every member (non-interactive), and asking along one path from
-the root does too (interactive).
+Split the set by the first input on which two members differ: the members that answer like the first one, and the rest.
+Split both parts again until each has one member. A binary tree with |D| leaves has |D| - 1 inner nodes. Asking the
+inputs of *all* inner nodes therefore identifies every member (non-interactive), and so does asking along one path from
+the root (interactive).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -17,21 +18,23 @@ from rnn2vec.experiments.interrogation.functions import FunctionSet
 
 @dataclass(frozen=True)
 class Split:
-    """A branching: does the function answer `x` with `answer`?"""
+    """An inner node of the splitting tree: does the function answer `x` with `answer`?"""
 
     x: Hashable
+    """Input to ask."""
     answer: Hashable
+    """Answer that leads to `same`."""
     same: Split | Hashable
-    """Where to go on when it does: another branching, or the identity that is left."""
+    """Subtree for this answer: an inner node, or the only remaining identity."""
     other: Split | Hashable
-    """Where to go on when it does not."""
+    """Subtree for any other answer."""
 
 
 def splitting_tree(functions: FunctionSet) -> Split | Hashable:
-    """The tree of the proof (Figure 9 of the paper).
+    """Build the tree of the proof (Figure 9 of the paper).
 
     Raises:
-        UsageError: two members are the same function.
+        UsageError: if two members are the same function.
     """
     return _split(functions, list(range(len(functions))))
 
@@ -47,7 +50,7 @@ def _split(functions: FunctionSet, group: list[int]) -> Split | Hashable:
 
 
 class SplittingInterrogator:
-    """The interactive one: follows one path through the splitting tree.
+    """The interactive interrogator, which follows one path through the splitting tree.
 
     Args:
         functions: the set to identify members of.
@@ -57,18 +60,12 @@ class SplittingInterrogator:
         self._tree = splitting_tree(functions)
 
     def interrogate(self, ask: Ask) -> Hashable:
-        """Go down the tree; at most |D| - 1 calls, since no input is asked twice."""
-        known: dict[Hashable, Hashable] = {}
-        node = self._tree
-        while isinstance(node, Split):
-            if node.x not in known:
-                known[node.x] = ask(node.x)
-            node = node.same if known[node.x] == node.answer else node.other
-        return node
+        """Descend the tree in at most |D| - 1 calls; no input is asked twice."""
+        return _descend(self._tree, functools.cache(ask))
 
 
 class SplittingProbes:
-    """The non-interactive one: asks the inputs of all branchings.
+    """The non-interactive interrogator, which asks the inputs of all inner nodes.
 
     Args:
         functions: the set to identify members of.
@@ -76,12 +73,17 @@ class SplittingProbes:
 
     def __init__(self, functions: FunctionSet) -> None:
         self._tree = splitting_tree(functions)
-        self.probes: Sequence[Hashable] = tuple(dict.fromkeys(_inputs(self._tree)))  # an input may branch twice
+        self.probes: Sequence[Hashable] = tuple(dict.fromkeys(_inputs(self._tree)))  # an input may recur
 
     def conclude(self, answers: Sequence[Hashable]) -> Hashable:
-        """Follow the path that the answers describe."""
-        known = dict(zip(self.probes, answers, strict=True))
-        return SplittingInterrogator.interrogate(self, known.__getitem__)  # pyright: ignore[reportArgumentType]
+        """Follow the path that the answers determine."""
+        return _descend(self._tree, dict(zip(self.probes, answers, strict=True)).__getitem__)
+
+
+def _descend(node: Split | Hashable, answer_to: Ask) -> Hashable:
+    while isinstance(node, Split):
+        node = node.same if answer_to(node.x) == node.answer else node.other
+    return node
 
 
 def _inputs(node: Split | Hashable) -> list[Hashable]:

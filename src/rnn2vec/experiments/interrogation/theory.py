@@ -1,7 +1,7 @@
-"""The propositions of Section 3.1, measured: everything that `rnn2vec interrogate` shows without a zoo.
+"""Measurements of the propositions of Section 3.1: everything that `rnn2vec interrogate` shows without a zoo.
 
-Numbers are measured where they can be, by examining interrogators on every member of a set or by exhaustive search,
-and stand beside what is printed in the paper and what is proven in `docs/theory.md`.
+Where feasible, numbers are measured by examining interrogators on every member of a set or by exhaustive search. They
+are shown beside the paper's statements and the results proven in `docs/theory.md`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from rnn2vec.experiments.interrogation.optimal_probes import OptimalProbes
 from rnn2vec.experiments.interrogation.splitting import SplittingInterrogator, SplittingProbes
 
 OFFSETS = (2, 3, 4, 5)
+"""Default values of M."""
 LETTERS = (3, 4, 5, 6, 7, 8)
+"""Default values of k."""
 LARGEST_SOLVED = 700
-"""Members of the largest set whose smallest probing set is searched for."""
+"""Largest number of members for which the smallest probing set is searched."""
 RANDOM_SETS = 20
-"""Random sets of each size, for Proposition 3.1."""
+"""Number of random sets of each size, for Proposition 3.1."""
 
 
 @dataclass(frozen=True)
@@ -39,38 +41,43 @@ class SplittingRow:
     """Proposition 3.1 on sets of one size."""
 
     what: str
-    """Which sets."""
+    """Name of the sets."""
     size: int
-    """Members, |D|."""
+    """Number of members, |D|."""
     interactive: int
-    """Most calls along a path of the splitting tree."""
+    """Largest number of calls along a path of the splitting tree."""
     noninteractive: int
-    """Most inputs of all its branchings."""
+    """Largest number of different inputs at the inner nodes of the tree."""
 
 
 @dataclass(frozen=True)
 class HardRow:
-    """Proposition 3.2 at one size: both numbers by trying every strategy."""
+    """Proposition 3.2 for one size, by trying every strategy."""
 
     size: int
+    """Number of members, |D|."""
     interactive: int
+    """Calls of the best interactive strategy in the worst case."""
     noninteractive: int
+    """Size of the smallest fixed set of probes."""
 
 
 @dataclass(frozen=True)
 class GapRow:
-    """Proposition 3.3 for M offsets and k letters; None where something was too large to be searched for."""
+    """Proposition 3.3 for M offsets and k letters; searches that would be too large give None."""
 
     M: int
+    """Number of possible offsets."""
     k: int
+    """Number of letters."""
     size: int
-    """Members, M^(k-1)."""
+    """Number of members, M^(k-1)."""
     literal: int
-    """Most calls of the autoregressive strategy, over all members."""
+    """Largest number of calls of the literal autoregressive strategy, over all members."""
     skipping: int
-    """The same without forced answers."""
+    """Largest number of calls of the same strategy without forced answers."""
     bisection: int
-    """Most calls of the optimal strategy, over all members."""
+    """Largest number of calls of the optimal strategy, over all members."""
     solved_interactive: int | None
     """Depth of the shallowest decision tree, by search."""
     greedy_probes: int | None
@@ -78,30 +85,35 @@ class GapRow:
     solved_probes: int | None
     """Size of the smallest fixed set, by HiGHS."""
     constructed_probes: int
-    """Size of the constructed set, found to identify every member."""
+    """Size of the constructed set, which was checked to identify every member."""
     printed_interactive: int
+    """Number of calls that the paper states for the autoregressive strategy."""
     printed_noninteractive: int
+    """Lower bound that the paper states for fixed sets."""
     at_least: int
-    """The corrected lower bound M^(k-2) (M-1)."""
+    """Corrected lower bound for fixed sets, M^(k-2) (M-1)."""
 
     @property
     def printed_bound_holds(self) -> bool:
-        """Whether no fixed set is smaller than the paper says it must be."""
+        """True if no fixed set is smaller than the paper's lower bound."""
         return self.constructed_probes >= self.printed_noninteractive
 
     @property
     def ratio(self) -> float:
-        """Calls without interaction by calls with it."""
+        """Ratio of calls without interaction to calls with it."""
         return self.constructed_probes / self.bisection
 
 
 @dataclass(frozen=True)
 class TheoryResults:
-    """All of it."""
+    """Measurements of the three propositions."""
 
     splitting: tuple[SplittingRow, ...]
+    """Proposition 3.1."""
     hard: tuple[HardRow, ...]
+    """Proposition 3.2."""
     gap: tuple[GapRow, ...]
+    """Proposition 3.3."""
 
 
 def run_theory(
@@ -116,8 +128,8 @@ def run_theory(
     Args:
         offsets: values of M.
         letters: values of k.
-        seed: of the random sets of Proposition 3.1.
-        progress: told about each (M, k).
+        seed: seed of the random sets of Proposition 3.1.
+        progress: callback that receives the number of pairs (M, k) done.
     """
     progress(0, 1, "Propositions 3.1 and 3.2")
     splitting = (_splitting("{n -> i}", [easy_set(10)]), _splitting("{xi_i}", [hard_set(10)]))
@@ -133,7 +145,13 @@ def run_theory(
 
 
 def random_sets(size: int, number: int, seed: int) -> Iterator[FunctionSet]:
-    """Sets of functions with random answers 0..2, most often 0, to inputs 0..2|D| - 1; all functions different."""
+    """Generate sets of different functions with random answers 0..2, mostly 0, to inputs 0..2|D| - 1.
+
+    Args:
+        size: number of members of each set, |D|.
+        number: number of sets.
+        seed: seed of the random answers.
+    """
     generator = numpy_generator(seed, "interrogation", "random sets", size)
     found = 0
     while found < number:
@@ -154,13 +172,13 @@ def _splitting(what: str, sets: list[FunctionSet]) -> SplittingRow:
 
 
 def measure_hard_set(size: int) -> HardRow:
-    """Proposition 3.2: the optimum over all strategies for {xi_i}."""
+    """Measure Proposition 3.2: the optimum over all strategies for {xi_i}."""
     table = hard_set(size).table()
     return HardRow(size, fewest_interactive(table), fewest_noninteractive(table))
 
 
 def measure_gap(M: int, k: int) -> GapRow:
-    """Proposition 3.3 for M offsets and k letters."""
+    """Measure Proposition 3.3 for M offsets and k letters."""
     family = GenerativeFunctions(M, k)
     strategies = LiteralAutoregressive(), SkippingAutoregressive(M, k), Bisection(M, k)
     records = [examine_all(strategy, family.members()) for strategy in strategies]
@@ -186,7 +204,7 @@ def measure_gap(M: int, k: int) -> GapRow:
 
 
 def _solve(family: GenerativeFunctions) -> tuple[int | None, int, int | None]:
-    """Depth of the shallowest tree, size of the greedy probing set and of the smallest, by search."""
+    """Search for the depth of the shallowest tree and the sizes of the greedy and the smallest probing set."""
     table = family.function_set().table()
     strategy = fastest_strategy(table) if len(family) <= LARGEST_EXACT_TREE else None
     fixed = fewest_probes(table)

@@ -1,4 +1,4 @@
-"""How a tour was made: numbers beside the paper's, configs, versions, hardware and time."""
+"""Facts about a tour: its scale compared with the paper, configs, versions, hardware and times."""
 
 from __future__ import annotations
 
@@ -17,41 +17,49 @@ from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
 _PAPER_SEEDS = 15
 _PAPER_LOSSES = {"interactive-probing": 0.015, "noninteractive-probing": 0.023}
-"""Table 2 of the paper, formal languages."""
+"""Losses on formal languages in Table 2 of the paper."""
 
 
 @dataclass(frozen=True)
 class ZooFacts:
-    """What the zoo is, in numbers."""
+    """Numbers that describe the zoo."""
 
     num_runs: int
+    """Number of training runs."""
     num_rnns: int
+    """Number of snapshots of all runs."""
     num_steps: int
+    """Number of updates of each run."""
     num_parameters: int
+    """Number of parameters of each RNN."""
     cell: str
+    """Name of the cell for display, such as `LSTM`."""
     num_unseen_tasks: int
+    """Number of unseen languages."""
     num_unseen_rnns: int
+    """Number of snapshots trained on unseen languages."""
     representation_size: int
+    """Number of components of a representation, Z."""
     example_tasks: list[str]
-    """Two unseen tasks, as humans read them."""
+    """Descriptions of two unseen tasks."""
     mean_last_performance: float
-    """Of the unseen languages' last snapshots."""
+    """Mean performance of the last snapshots on unseen languages."""
     num_episodes: int
-    """Behind each performance on the page."""
+    """Number of episodes over which each performance on the page is averaged."""
 
 
 @dataclass(frozen=True)
 class Details:
-    """What it takes to do it all again."""
+    """The information needed to reproduce a tour."""
 
     rows: list[tuple[str, str]]
-    """Name and value."""
+    """Names and values."""
     configs: list[tuple[str, str]]
     """Title and JSON of each config."""
 
 
 def zoo_facts(results: TourResults) -> ZooFacts:
-    """The zoo in numbers."""
+    """Collect the numbers that describe the zoo."""
     zoo, unseen = results.zoo, results.unseen
     tasks = list(dict.fromkeys(unseen.tasks))
     return ZooFacts(
@@ -69,8 +77,8 @@ def zoo_facts(results: TourResults) -> ZooFacts:
     )
 
 
-def beside_the_paper(results: TourResults) -> list[tuple[str, str, str]]:
-    """What, here, in the paper: how far everything is scaled down."""
+def paper_comparison(results: TourResults) -> list[tuple[str, str, str]]:
+    """Compare the tour's scale and losses with the paper's: name, value here, value in the paper."""
     zoo, paper_zoo = results.zoo.manifest.config, ZOO_PRESETS["paper"]
     run, paper_run = results.interactive.run.description["config"], PRETRAIN_PRESETS["paper"]
     losses = {
@@ -103,13 +111,18 @@ def beside_the_paper(results: TourResults) -> list[tuple[str, str, str]]:
 
 
 def details(results: TourResults, command: str) -> Details:
-    """Command, seeds, versions, hardware, times and configs."""
+    """Collect the command, seeds, versions, hardware, times and configs of a tour.
+
+    Args:
+        results: measurements of the tour.
+        command: command line that made the tour.
+    """
     runs = [run for run in (results.interactive.run, results.static.run, results.blind) if run is not None]
     versions = provenance()
     rows = [
         ("made by", command),
         ("seeds", f"zoo {results.zoo.manifest.config.seed}, pre-training {runs[0].description['config']['seed']}"),
-        ("unusual languages kept aside", results.zoo.manifest.ood_rule),
+        ("out-of-distribution languages", results.zoo.manifest.ood_rule),
         ("zoo backend", results.zoo.manifest.config.backend),
         *((name, value) for name, value in versions.items() if value is not None),
         ("processor", f"{processor()}, {os.cpu_count()} cores"),
@@ -130,7 +143,7 @@ def _pretty(value: Any) -> str:
 
 
 def _zoo_seconds(log: Path) -> float | None:
-    """The time that a build took, over all starts of an interrupted one; None where it has no log."""
+    """Sum the seconds that a build took over all its starts; None if it has no log."""
     if not log.is_file():
         return None
     return sum(float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines())

@@ -1,4 +1,4 @@
-"""What a tour found out, in numbers: probing beside the task-blind floor, on unseen languages."""
+"""The findings of a tour: probing encoders compared with the task-blind floor on unseen languages."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rnn2vec.experiments.tour.floor_comparison import FloorComparison
 
 @dataclass(frozen=True)
 class Headline:
-    """The three numbers over one set of RNNs, as mean total variation."""
+    """Mean total variation of both encoders and of the floor over one set of RNNs."""
 
     static: FloorComparison
-    """Static (non-interactive) probing beside the floor."""
+    """Static (non-interactive) probing compared with the floor."""
     interactive: FloorComparison
-    """Interactive probing beside the same floor."""
+    """Interactive probing compared with the same floor."""
 
     @property
     def floor(self) -> float:
-        """The task-blind floor."""
+        """Mean total variation of the task-blind floor."""
         return self.interactive.floor
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers as JSON-ready values."""
+        """Return the numbers as JSON-ready values."""
         return {
             "floor": self.floor,
             "floor_name": self.interactive.floor_name,
@@ -36,30 +36,39 @@ class Headline:
 
 @dataclass(frozen=True)
 class TourFindings:
-    """What a tour found out about RNNs of unseen languages."""
+    """The findings of a tour on RNNs of unseen languages."""
 
     all_snapshots: Headline
-    """Over every snapshot, untrained ones too."""
+    """Comparison over all snapshots, untrained ones included."""
     last_snapshots: Headline
-    """Over the last snapshot of each run alone."""
+    """Comparison over the last snapshot of each run."""
     static_r_squared: float | None
-    """How well emulations from static probing match their RNNs' performance; None when all RNNs perform alike."""
+    """R squared between the performance of RNNs and of their emulations from static probing; None if all RNNs perform
+    alike."""
     interactive_r_squared: float | None
-    """The same for interactive probing."""
+    """R squared for interactive probing."""
 
     def __str__(self) -> str:
-        """The three numbers as a small table, for a terminal."""
+        """Format the comparison as a small table for a terminal."""
         num_languages = self.all_snapshots.interactive.num_groups
         return "\n".join(
             [
                 f"total variation on {num_languages} unseen languages (0 is a perfect emulation)",
                 f"{'':<22}{'all snapshots':<34}last snapshots",
-                *(_line(*row) for row in _rows(self.all_snapshots, self.last_snapshots)),
+                *(f"{name:<22}{every:<34}{last}" for name, every, last in self._rows()),
             ]
         )
 
+    def _rows(self) -> list[tuple[str, str, str]]:
+        every, last = self.all_snapshots, self.last_snapshots
+        return [
+            ("task-blind floor", f"{every.floor:.3f}", f"{last.floor:.3f}"),
+            ("static probing", _relative_to_floor(every.static), _relative_to_floor(last.static)),
+            ("interactive probing", _relative_to_floor(every.interactive), _relative_to_floor(last.interactive)),
+        ]
+
     def to_dict(self) -> dict[str, Any]:
-        """The findings as JSON-ready values."""
+        """Return the findings as JSON-ready values."""
         return {
             "all_snapshots": self.all_snapshots.to_dict(),
             "last_snapshots": self.last_snapshots.to_dict(),
@@ -76,19 +85,7 @@ def _to_dict(comparison: FloorComparison) -> dict[str, Any]:
     }
 
 
-def _rows(everyone: Headline, last: Headline) -> list[tuple[str, str, str]]:
-    return [
-        ("task-blind floor", f"{everyone.floor:.3f}", f"{last.floor:.3f}"),
-        ("static probing", _beside_floor(everyone.static), _beside_floor(last.static)),
-        ("interactive probing", _beside_floor(everyone.interactive), _beside_floor(last.interactive)),
-    ]
-
-
-def _line(name: str, everyone: str, last: str) -> str:
-    return f"{name:<22}{everyone:<34}{last}"
-
-
-def _beside_floor(comparison: FloorComparison) -> str:
+def _relative_to_floor(comparison: FloorComparison) -> str:
     interval = comparison.interval
     return f"{comparison.encoder:.3f} = {comparison.ratio:.2f} x floor" + (
         "" if interval is None else f" ({interval[0]:.2f}..{interval[1]:.2f})"

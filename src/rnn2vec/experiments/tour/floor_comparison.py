@@ -1,12 +1,12 @@
-"""Is an encoder below the task-blind floor?
+"""Comparison of an encoder with the task-blind floor.
 
-Predicting RNNs without looking at them goes surprisingly far: most of a string follows from its beginning. What an
-encoder has learned shows only in how far its emulator is below the best that can be done blind, the *task-blind
-floor*: the lower of the closed-form prediction and of an emulator that was pre-trained on a constant vector. The
-answer is the ratio of both means, `encoder / floor`.
+Predictions that ignore the RNN are surprisingly good: most of a string follows from its beginning. The quality of an
+encoder shows only in how far its emulator is below the best task-blind prediction, the *task-blind floor*: the lower of
+the closed-form prediction and of an emulator pre-trained on a constant vector. The result is the ratio of both means,
+`encoder / floor`.
 
-RNNs of one language resemble each other, so that the number of independent observations is the number of languages.
-The interval therefore resamples languages, with all of their RNNs. Resampling RNNs would make it too narrow.
+RNNs of one language resemble each other, so the number of independent observations is the number of languages. The
+interval therefore resamples languages, each with all its RNNs; resampling RNNs would make it too narrow.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 
 CLEARLY_BELOW = 0.9
-"""An encoder is below the floor when it is at least 10 % below, with the whole interval."""
+"""Largest ratio that counts as below the floor; the whole interval must be below it too."""
 
 
 @dataclass(frozen=True)
 class FloorComparison:
-    """An encoder's mean distance beside the floor's, over N RNNs of M languages."""
+    """Mean distances of an encoder and of the floor, over N RNNs of M languages."""
 
     encoder: float
-    """Mean distance of the encoder's emulations."""
+    """Mean distance of the encoder's emulations (total variation)."""
     floor: float
-    """Mean distance of the lower floor."""
+    """Mean distance of the lowest floor."""
     floor_name: str
-    """Which one that is."""
+    """Name of the lowest floor."""
     ratio: float
-    """`encoder / floor`."""
+    """Ratio of the means, `encoder / floor`."""
     interval: tuple[float, float] | None
-    """Of the ratio, by a bootstrap over languages; None where there are fewer than 2 languages."""
+    """Confidence interval of the ratio by a bootstrap over languages; None for fewer than 2 languages."""
     num_rnns: int
-    """N."""
+    """Number of RNNs, N."""
     num_groups: int
-    """M."""
+    """Number of languages, M."""
 
     @property
     def is_below_floor(self) -> bool:
-        """Whether the encoder is at least 10 % below the floor, at the upper end of the interval too."""
+        """True if the ratio and the upper end of its interval are at most `CLEARLY_BELOW`."""
         return max([self.ratio, *(self.interval or ())]) <= CLEARLY_BELOW
 
 
@@ -60,19 +60,18 @@ def compare_with_floor(
 ) -> FloorComparison:
     """Compare an encoder with the lowest of several floors.
 
-    In each resample the lowest floor is chosen anew: an encoder gets no credit for a floor that merely happened to
-    be the higher one on these languages.
+    Each resample uses its own lowest floor, so that the choice of the floor does not favour the encoder.
 
     Args:
-        encoder: each RNN's distance to its emulation (total variation).
-        floors: the same for each candidate floor, by name.
-        groups: the language (task) of each RNN.
-        seed: where the resamples come from.
-        num_resamples: how often languages are drawn with replacement.
-        confidence: of the interval, between 0 and 1.
+        encoder: distance of each RNN to its emulation (total variation).
+        floors: distance of each RNN to each candidate floor's prediction, by the floor's name.
+        groups: language (task) of each RNN.
+        seed: seed of the bootstrap.
+        num_resamples: number of resamples of the languages, with replacement.
+        confidence: confidence level of the interval, between 0 and 1.
 
     Raises:
-        UsageError: no RNN or no floor was given, or the lengths differ.
+        UsageError: if there is no RNN or no floor, or the lengths differ.
     """
     lengths = {len(encoder), len(groups), *map(len, floors.values())}
     if not floors or lengths == {0} or len(lengths) > 1:
@@ -90,7 +89,7 @@ def compare_with_floor(
         draws = numpy_generator(seed, "bootstrap").multinomial(
             num_groups, np.full(num_groups, 1 / num_groups), num_resamples
         )
-        resampled = draws @ sums.T  # numbers of RNNs cancel in the ratio
+        resampled = draws @ sums.T  # the numbers of RNNs cancel in the ratio
         ratios = resampled[:, 0] / resampled[:, 1:].min(axis=1)
         low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
         interval = float(low), float(high)

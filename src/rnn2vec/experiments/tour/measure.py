@@ -1,6 +1,6 @@
-"""Everything that the tour's page shows, measured anew from the zoo and the runs' models.
+"""The measurements that the tour's page shows, made from the zoo and the saved models of the runs.
 
-Nothing is taken on trust from training: distances are computed again, per RNN, by the models that the runs kept.
+No number is copied from training: the distance of each RNN is computed again with the saved models.
 """
 
 from __future__ import annotations
@@ -37,43 +37,45 @@ INTERACTIVE, STATIC, BLIND = "interactive-probing", "noninteractive-probing", "t
 CLOSED_FORM = "closed-form"
 DISTANCE = "total-variation"
 _EPISODES = 100
+"""Number of episodes of each RNN and each emulation."""
 _STRINGS = 6
+"""Number of strings shown of the example RNN and of each of its emulations."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A pre-training run as it lies on disk."""
+    """A pre-training run loaded from its folder."""
 
     name: str
-    """Of its encoder."""
+    """Name of its encoder."""
     folder: Path
-    """Where it lies."""
+    """Folder of the run."""
     description: dict[str, Any]
-    """The content of `run.json`: config, zoo, provenance."""
+    """Content of `run.json`: config, zoo, provenance."""
     metrics: list[dict[str, Any]]
-    """One entry a validation."""
+    """Metrics of each validation."""
     model: checkpoints.Model
-    """The model with the lowest validation loss."""
+    """Model with the lowest validation loss."""
 
 
 @dataclass(frozen=True)
 class Probing:
-    """What one probing encoder makes of the RNNs of unseen languages."""
+    """Results of one probing encoder on the N RNNs of unseen languages."""
 
     run: Run
-    """Where the encoder comes from."""
+    """Run that trained the encoder."""
     representations: Representation
-    """One for each RNN."""
+    """Representations, (N, Z)."""
     distances: Float[np.ndarray, " N"]
     """Total variation between each RNN and its emulation."""
     projection: Projection
-    """The map."""
+    """Map of the representations."""
     performance: PerformanceComparison
-    """RNNs and emulations at work."""
+    """Performance of the RNNs compared with that of their emulations."""
     transcript: Transcript
-    """The dialogue with the example RNN."""
+    """Dialogue with the example RNN."""
     strings: list[tuple[str, bool]]
-    """What the example's emulation generates, and whether it is in the language."""
+    """Strings that the example's emulation generates, each with True if it is in the language."""
 
 
 @dataclass(frozen=True)
@@ -81,32 +83,37 @@ class Example:
     """The RNN whose dialogue is shown."""
 
     number: int
-    """Its place among the RNNs of unseen languages."""
+    """Index among the RNNs of unseen languages."""
     performance: float
-    """Its performance."""
+    """Performance according to the zoo, from 0 to 1."""
     strings: list[tuple[str, bool]]
-    """What it generates, and whether it is in the language."""
+    """Strings that the RNN generates, each with True if it is in the language."""
 
 
 @dataclass(frozen=True)
 class TourResults:
-    """All that the page shows."""
+    """All measurements that the page shows."""
 
     zoo: Zoo
+    """Zoo of the tour."""
     unseen: SplitData
-    """RNNs of unseen languages."""
+    """The N RNNs of unseen languages."""
     performance: Float[np.ndarray, " N"]
-    """The performance of each, from the zoo."""
+    """Performance of each RNN, from the zoo."""
     is_last: Bool[np.ndarray, " N"]
-    """Which of them are the last snapshots of their runs."""
+    """Mask of the last snapshots of their runs."""
     floors: dict[str, Float[np.ndarray, " N"]]
-    """Each RNN's distance to the task-blind predictions, by their name."""
+    """Distance of each RNN to each task-blind prediction, by the floor's name."""
     blind: Run | None
-    """The run with the task-blind encoder."""
+    """Run with the task-blind encoder, if any."""
     interactive: Probing
+    """Results of interactive probing."""
     static: Probing
+    """Results of static (non-interactive) probing."""
     example: Example
+    """RNN whose dialogue is shown."""
     findings: TourFindings
+    """Comparison of both encoders with the floor."""
 
 
 def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> TourResults:
@@ -114,11 +121,12 @@ def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> 
 
     Args:
         zoo: the zoo on which the runs were pre-trained.
-        runs: the runs' folders by their encoders' names; the task-blind run may be left out.
-        progress: told of the parts done.
+        runs: folders of the runs by the names of their encoders; the task-blind run is optional.
+        progress: callback that receives the number of parts done.
 
     Raises:
-        UsageError: a run is missing or on another zoo, or there is no floor to compare with.
+        UsageError: if a run is missing or was trained on another zoo, or there is no floor to compare with.
+        DataError: if the files of a run are damaged.
     """
     loaded = {name: load_run(name, Path(folder)) for name, folder in runs.items()}
     _require_same_zoo(zoo, loaded)
@@ -148,31 +156,35 @@ def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> 
         interactive=interactive,
         static=static,
         example=example,
-        findings=_find(unseen, is_last, floors, interactive, static),
+        findings=_findings(unseen, is_last, floors, interactive, static),
     )
 
 
 def load_run(name: str, folder: Path) -> Run:
-    """Read a pre-training run.
+    """Load a pre-training run.
+
+    Args:
+        name: name of the encoder that the run must have trained.
+        folder: folder of the run.
 
     Raises:
-        UsageError: the folder holds no run, or one of another encoder.
-        DataError: its files are damaged.
+        UsageError: if the folder has no run, or a run of another encoder.
+        DataError: if the files are damaged.
     """
     model = checkpoints.load_model(folder)
     if not (folder / checkpoints.RUN).is_file() or model.encoder.name != name:
-        raise UsageError(f"{folder} holds no run of {name}", remedy=f"pre-train {name} into it.")
+        raise UsageError(f"{folder} is not a run of {name}", remedy=f"pre-train {name} with this output folder.")
     return Run(name, folder, read_json(folder / checkpoints.RUN), tracking.read_metrics(folder), model)
 
 
 def _require_same_zoo(zoo: Zoo, runs: Mapping[str, Run]) -> None:
-    """On another zoo, the languages that are unseen here may be those that a run was trained on."""
+    """Refuse runs on other zoos: they may have been trained on languages that are unseen in this one."""
     manifest = sha256_of((zoo.folder / MANIFEST).read_bytes())
     for run in runs.values():
         if run.description["zoo"]["manifest"] != manifest:
             raise UsageError(
-                f"{run.folder} was pre-trained on another zoo than {zoo.folder}",
-                remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+                f"{run.folder} was pre-trained on a zoo other than {zoo.folder}",
+                remedy="give the zoo that the run was pre-trained on, or pre-train again on this one.",
             )
 
 
@@ -183,7 +195,8 @@ def _floors(unseen: SplitData, behaviour: Behaviour, blind: Run | None) -> dict[
         floors[BLIND] = emulation_fidelity(blind.model.encoder, blind.model.emulator, behaviour)[DISTANCE]
     if not floors:
         raise UsageError(
-            f"no task-blind floor: {unseen.family.name} has none in closed form", remedy=f"pre-train {BLIND} too."
+            f"no task-blind floor: {unseen.family.name} has none in closed form",
+            remedy=f"pre-train the encoder {BLIND} too.",
         )
     return floors
 
@@ -211,15 +224,15 @@ def _probe(run: Run, unseen: SplitData, behaviour: Behaviour, example: int) -> P
 
 
 def _strings(unseen: SplitData, number: int, stepper: Callable[[list[int]], Stepper]) -> list[tuple[str, bool]]:
-    """A few episodes of one RNN or of its emulation, and whether each is a success; equal draws for both."""
-    copies = [number] * _STRINGS  # one episode each, so that each is judged by itself
+    """Decode a few episodes of one RNN or its emulation, each with True for success; both use the same draws."""
+    copies = [number] * _STRINGS  # one episode per copy, so that each gets a performance of its own
     tasks = [unseen.tasks[number]] * _STRINGS
     world = act(stepper(copies), unseen.family, tasks, 1, numbers=range(_STRINGS), seed=1)
     texts = [unseen.family.decode(codes[0]) for codes in world.codes()]
     return list(zip(texts, [bool(success) for success in world.performance() > 0], strict=True))
 
 
-def _find(
+def _findings(
     unseen: SplitData,
     is_last: Bool[np.ndarray, " N"],
     floors: Mapping[str, Float[np.ndarray, " N"]],

@@ -1,1 +1,1 @@
-"""Zoos for others: cards, the hub, and the layout of the authors' release."""
+"""Sharing zoos: summaries, the Hugging Face hub, and the layout of the authors' release."""

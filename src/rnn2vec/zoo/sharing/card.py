@@ -1,4 +1,4 @@
-"""A zoo at a glance."""
+"""A summary of a zoo, as values and as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnn2vec.zoo.store import Zoo
 
 
 def summarize(zoo: Zoo) -> dict[str, Any]:
-    """What is in a zoo, as JSON-ready values: sizes, splits, performance by step, disk use, how it came to be."""
+    """Summarize a zoo as JSON-ready values: sizes, splits, performance by step, disk use, origin."""
     made, steps = zoo.manifest.made, zoo.column("step")
     return {
         "zoo": str(zoo.folder),
@@ -46,7 +46,7 @@ def _of_build(zoo: Zoo) -> dict[str, Any]:
 
 
 def _splits(zoo: Zoo) -> dict[str, dict[str, int]]:
-    """Tasks, runs and RNNs of each split."""
+    """Count the tasks, runs and RNNs of each split."""
     splits, runs, tasks = zoo.column("split"), zoo.column("run"), np.array(zoo.tasks(range(len(zoo))))
     return {
         str(split): {
@@ -65,20 +65,20 @@ def _at_step(zoo: Zoo, step: int) -> dict[str, Any]:
 
 
 def _made(zoo: Zoo) -> str:
-    """How the zoo came to be, in words."""
+    """Describe the origin of the zoo in words."""
     made = zoo.manifest.made
     if not isinstance(made, Origin):
         return f"built by the {made.backend} backend, seed {made.seed}"
     if made.made_by == "import":
         return f"imported from {made.options['release']}"
     sources = " and ".join(f"{source.name} ({source.num_rnns:,} RNNs)" for source in made.sources)
-    asked = [f"{name} {value}" for name, value in made.options.items() if value not in (None, [])]
+    options = [f"{name} {value}" for name, value in made.options.items() if value not in (None, [])]
     verb = {"filter": "filtered from", "subset": "runs of", "merge": "merged from"}[made.made_by]
-    return f"{verb} {sources}" + (f": {', '.join(asked)}" if asked else "")
+    return f"{verb} {sources}" + (f": {', '.join(options)}" if options else "")
 
 
 def render(summary: dict[str, Any]) -> str:
-    """The summary as a person reads it."""
+    """Format the result of `summarize` as text for a terminal."""
     planned = summary.get("runs_planned", summary["runs"])
     finished = "" if summary["runs"] == planned else f" of {planned} planned"
     seed = f", seed {summary['seed']}" if "seed" in summary else ""
@@ -89,7 +89,7 @@ def render(summary: dict[str, Any]) -> str:
         f"  architecture  {summary['architecture']}: {summary['parameters']:,} parameters",
         f"  runs          {summary['runs']}{finished}, {summary['steps']:,} steps each{seed}",
         f"  made          {summary['made']}",
-        f"  weight decay  {decays}; {summary['rollouts']} rollouts stored of each snapshot",
+        f"  weight decay  {decays}; {summary['rollouts']} rollouts stored per snapshot",
         f"  tasks         {summary['family']}; OOD: {summary['ood_rule']}",
         "  split         tasks     runs      RNNs",
     ]

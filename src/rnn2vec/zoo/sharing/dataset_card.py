@@ -1,4 +1,4 @@
-"""The README of a zoo on a dataset hub: what it is, for people, and front matter, for the hub's own search."""
+"""The README of a zoo on a dataset hub: a description for readers, and front matter for the hub's search."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CELLS = {"lstm": "LSTMs", "gru": "GRUs", "rnn_tanh": "tanh RNNs", "rnn_relu": "
 
 
 def dataset_card(zoo: Zoo, *, name: str | None = None, license: str | None = None) -> str:  # noqa: A002
-    """The README of a zoo, in Markdown with YAML front matter for the Hugging Face hub.
+    """Write the README of a zoo, in Markdown with YAML front matter for the Hugging Face hub.
 
-    The properties are declared as the dataset's table, so that the hub shows them.
+    The front matter declares the properties as the dataset's table, so that the hub displays them.
 
     Args:
         zoo: the zoo.
-        name: what it is called; its folder's name by default.
-        license: its licence, in the hub's notation, such as `"cc-by-4.0"`.
+        name: title of the dataset; the name of the zoo's folder by default.
+        license: licence of the zoo in the hub's notation, such as `"cc-by-4.0"`.
     """
     summary = summarize(zoo)
     name = name or zoo.folder.resolve().name
@@ -32,7 +32,7 @@ def _front_matter(name: str, license_name: str | None, num_rnns: int) -> list[st
     size = next((word for most, word in _SIZES if num_rnns < most), "n>1M")
     return [
         "---",
-        f"pretty_name: {json.dumps(name)}",  # a JSON string is a YAML string, whatever is in it
+        f"pretty_name: {json.dumps(name)}",  # every JSON string is a YAML string
         *([f"license: {json.dumps(license_name)}"] if license_name else []),
         "size_categories:",
         f"- {size}",
@@ -50,8 +50,8 @@ def _body(zoo: Zoo, name: str, summary: dict[str, Any]) -> list[str]:
     return [
         f"# {name}",
         "",
-        f"{summary['rnns']:,} {_CELLS[zoo.spec.cell]}: snapshots of {summary['runs']:,} training runs,",
-        "with rollouts and properties; a model zoo in the format of rnn2vec.",
+        f"A model zoo in the format of rnn2vec: {summary['rnns']:,} {_CELLS[zoo.spec.cell]}, snapshots of",
+        f"{summary['runs']:,} training runs, with rollouts and properties.",
         "",
         "```python",
         "from rnn2vec import Zoo",
@@ -80,8 +80,8 @@ def _body(zoo: Zoo, name: str, summary: dict[str, Any]) -> list[str]:
             for one in summary["snapshots"]
         ),
         "",
-        "`zoo.json` lists the shards with their SHA-256 checksums; each is a safetensors file (`weights`, `rollouts`)",
-        "and a Parquet file (a row a snapshot). How it was made:",
+        "`zoo.json` lists the shards with their SHA-256 checksums. Each shard is a safetensors file (`weights`,",
+        "`rollouts`) and a Parquet file with one row per snapshot. Origin of the zoo:",
         "",
         "```json",
         made,

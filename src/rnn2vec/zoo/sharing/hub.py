@@ -1,11 +1,11 @@
-"""Zoos on the Hugging Face hub: push in one commit, pull what is whole.
+"""Zoos on the Hugging Face hub: push in one commit, pull with every checksum verified.
 
-A pushed zoo is a dataset repository with the zoo's own files and a README. Pulling trusts nothing: every file is
-downloaded into a hidden folder, held to the checksum in the manifest, and only when all are right do they take their
-places, the manifest last. What was downloaded before an interruption is not downloaded again.
+A pushed zoo is a dataset repository with the zoo's files and a README. `pull` downloads each file into a hidden folder
+and moves it into place after its checksum matches the manifest; the manifest is moved last. An interrupted pull
+resumes without downloading finished files again.
 
-`huggingface_hub` is the extra `hub`, imported when it is used. Its `snapshot_download` alone was rejected: an
-interrupted one leaves a folder that looks like a zoo, and it checks no checksum of ours.
+`huggingface_hub` is the extra `hub`, imported on use. Its `snapshot_download` alone was rejected: an interrupted
+download leaves a folder that looks like a zoo, and it does not verify the manifest's checksums.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _STAGE = ".pull.tmp"
-"""Where downloads wait until all are there; counts as a leftover, so that the folder stays ours."""
+"""Folder for unverified downloads; its name marks it as temporary, so that the claim on the zoo's folder persists."""
 
 
 class HubError(Rnn2VecError):
-    """The hub did not do what it was asked."""
+    """Raised when the hub cannot be reached or refuses a request."""
 
 
 def push(
@@ -49,19 +49,19 @@ def push(
 
     Args:
         zoo: the zoo; every checksum is verified first.
-        repository: `"user/name"` of a dataset; made when it is not there.
+        repository: `"user/name"` of a dataset, which is created if necessary.
         private: make a new repository private.
-        license: for the README, in the hub's notation.
-        endpoint: address of the hub; that of `HF_ENDPOINT`, or Hugging Face's, by default.
-        progress: told of the files.
+        license: licence for the README, in the hub's notation.
+        endpoint: address of the hub; by default that in `HF_ENDPOINT`, or Hugging Face's.
+        progress: callback for the start and the end of the upload.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
-        DataError: the zoo is not finished, or damaged.
-        HubError: the hub refused, or cannot be reached.
-        UsageError: huggingface_hub is not installed.
+        DataError: if the zoo is unfinished or damaged.
+        HubError: if the hub refuses the upload or cannot be reached.
+        UsageError: if huggingface_hub is not installed, or the repository's name is invalid.
     """
     api = _api(endpoint)
     _require_whole(zoo)
@@ -85,14 +85,14 @@ def push(
 
 def _require_whole(zoo: Zoo) -> None:
     if not zoo.is_complete:
-        there, planned = len(zoo.manifest.shards), zoo.manifest.num_shards
+        finished, planned = len(zoo.manifest.shards), zoo.manifest.num_shards
         raise DataError(
-            f"{zoo.folder} is not finished: {there} of {planned} shards are there",
-            remedy=f"let `rnn2vec zoo {zoo.manifest.verb}` go on first.",
+            f"{zoo.folder} is not finished: it has {finished} of {planned} shards",
+            remedy=f"rerun `rnn2vec zoo {zoo.manifest.verb}` to finish it first.",
         )
     wrong = [text for entry in zoo.manifest.shards if (text := damage(zoo.folder, entry)) is not None]
     if wrong:
-        raise DataError("; ".join(wrong), remedy="make these shards again first: `rnn2vec zoo verify` says how.")
+        raise DataError("; ".join(wrong), remedy="restore these shards first: `rnn2vec zoo verify` shows how.")
 
 
 def pull(
@@ -103,24 +103,25 @@ def pull(
     endpoint: str | None = None,
     progress: Progress = silent,
 ) -> Zoo:
-    """Download a zoo; given again after an interruption, go on.
+    """Download a zoo, resuming an interrupted download.
 
     Args:
         repository: `"user/name"` of a dataset.
-        out: the zoo's folder: new, empty, or one that an interrupted pull began.
-        revision: a branch, tag or commit; the newest by default. All comes from one commit.
-        endpoint: address of the hub; that of `HF_ENDPOINT`, or Hugging Face's, by default.
-        progress: told of the files.
+        out: folder of the zoo: new, empty, or left by an interrupted pull.
+        revision: branch, tag or commit, the newest commit by default; all files come from one commit.
+        endpoint: address of the hub; by default that in `HF_ENDPOINT`, or Hugging Face's.
+        progress: callback that receives the number of files done.
 
     Raises:
-        UsageError: the folder holds something else, or huggingface_hub is not installed.
-        DataError: what the hub holds is no zoo, or a file does not have the checksum of the zoo's manifest.
-        HubError: the hub refused, or cannot be reached.
-        BusyError: another process writes to the folder.
+        UsageError: if the folder has other content, huggingface_hub is not installed, or the repository's name is
+            invalid.
+        DataError: if the repository is not a complete zoo, or a file does not match its checksum in the manifest.
+        HubError: if the hub refuses the download or cannot be reached.
+        BusyError: if another process writes to the folder.
     """
     api, folder = _api(endpoint), Path(out)
     if (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} is a zoo already; it was not touched", remedy="choose another folder with --out.")
+        raise UsageError(f"{folder} is already a zoo; it was not changed", remedy="choose another folder with --out.")
     if not (folder / _STAGE / MANIFEST).exists():
         claim_folder(folder, marker=MANIFEST, kind="zoo")
     with only_writer(folder):
@@ -132,7 +133,7 @@ def pull(
 
 
 def _download_all(api: HfApi, repository: str, revision: str | None, folder: Path, progress: Progress) -> None:
-    """The manifest into the stage, and every shard's files, verified, into their places."""
+    """Download the manifest to the stage, and the files of every shard, verified, to their places."""
     stage = folder / _STAGE
     with _hub_errors(repository):
         commit = str(api.dataset_info(repository, revision=revision).sha)
@@ -148,20 +149,20 @@ def _download_all(api: HfApi, repository: str, revision: str | None, folder: Pat
             (stage / name).unlink()
             raise DataError(
                 f"{name} of {repository} does not have the checksum in its {MANIFEST}",
-                remedy="give the command again; if it stays so, tell the owner of the repository.",
+                remedy="rerun the command; if the error persists, tell the owner of the repository.",
             )
         place.parent.mkdir(exist_ok=True)
         (stage / name).replace(place)
 
 
 def _manifest(api: HfApi, repository: str, commit: str, stage: Path) -> Manifest:
-    """The manifest on the hub, if it is that of a finished zoo."""
+    """Download the manifest and check that it describes a finished zoo."""
     _download(api, repository, commit, MANIFEST, stage)
     manifest = Manifest.read(stage)
     complete = len(manifest.shards) == manifest.num_shards
     if not complete or any(set(entry.checksums) != set(entry.file_names) for entry in manifest.shards):
         raise DataError(
-            f"{repository} lists {len(manifest.shards)} of {manifest.num_shards} shards, or not all their checksums",
+            f"{repository} lists {len(manifest.shards)} of {manifest.num_shards} shards, or lacks some checksums",
             remedy="tell the owner of the repository: `rnn2vec zoo push` uploads finished zoos only.",
         )
     return manifest
@@ -184,25 +185,25 @@ def _api(endpoint: str | None) -> HfApi:
 
 @contextlib.contextmanager
 def _hub_errors(repository: str) -> Generator[None]:
-    """The library's errors as ours."""
+    """Convert errors of huggingface_hub to errors of this package."""
     from huggingface_hub import errors  # noqa: PLC0415
 
-    http_error = errors.HfHubHTTPError.__bases__[0]  # that of the HTTP client, whichever it is
+    http_error = errors.HfHubHTTPError.__bases__[0]  # the base class belongs to the HTTP client in use
     try:
         yield
     except errors.HFValidationError as error:
-        raise UsageError(f"{repository!r} is no repository name", remedy="give USER/NAME.") from error
+        raise UsageError(f"{repository!r} is not a repository name", remedy="give USER/NAME.") from error
     except errors.RemoteEntryNotFoundError as error:
-        what = f"{repository} is no zoo, or not a whole one: {_first_line(error)}"
-        raise DataError(what, remedy="give a repository that `rnn2vec zoo push` filled.") from error
+        problem = f"{repository} is not a zoo, or incomplete: {_first_line(error)}"
+        raise DataError(problem, remedy="give a repository that `rnn2vec zoo push` created.") from error
     except errors.HfHubHTTPError as error:
         raise HubError(
             f"the hub refused {repository}: {_first_line(error)}",
-            remedy="check the name, and that `hf auth login` was done for a private repository or for pushing.",
+            remedy="check the name; private repositories and uploads need `hf auth login`.",
         ) from error
     except (http_error, errors.LocalEntryNotFoundError, ConnectionError) as error:
-        what = f"the hub cannot be reached: {_first_line(error)}"
-        raise HubError(what, remedy="check the network, and give the same command again.") from error
+        problem = f"the hub cannot be reached: {_first_line(error)}"
+        raise HubError(problem, remedy="check the network and rerun the command.") from error
 
 
 def _first_line(error: Exception) -> str:

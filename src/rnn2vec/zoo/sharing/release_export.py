@@ -1,7 +1,7 @@
-"""A zoo in the layout of the authors' public release (`zoo.public_layouts`).
+"""Export of a zoo in the layout of the authors' public release (`release_layouts`).
 
-Arrays are written front to back, a shard's worth at a time, under temporary names. Writing through a memory map was
-rejected: on a full disk it ends the process without a word.
+Arrays are written sequentially, one shard at a time, under temporary names. Writing through a memory map was rejected:
+on a full disk it kills the process without an error.
 """
 
 from __future__ import annotations
@@ -28,31 +28,32 @@ _ARGUMENTS = "args.json"
 
 
 def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) -> list[str]:
-    """Write a zoo in the release's layout; answers are computed anew.
+    """Write a zoo in the release's layout, with recomputed outputs.
 
-    Unlike in the release, BOS is BOS in every rollout, and untrained snapshots are untrained. Performance in formal
-    languages is rounded to a count of 1000; images are written as the pixels that the RNNs saw.
+    Unlike in the release, every rollout begins with BOS, and untrained snapshots had no update. Performance in formal
+    languages is rounded to a count out of 1000. Images are written as the pixels that the RNNs received.
 
     Args:
         zoo: a finished zoo of LSTMs.
-        out: folder for the arrays: new, empty, or that of an earlier export, which is written anew.
-        progress: told of the RNNs written.
+        out: folder for the arrays: new, empty, or that of an earlier export, which is overwritten.
+        progress: callback that receives the number of RNNs written.
 
     Returns:
         The names of the files.
 
     Raises:
-        UsageError: another family or cell, or the folder holds something else.
-        DataError: the zoo is not finished, or damaged.
-        StorageError: the disk is full; nothing is there under its name then.
+        UsageError: if the family or the cell is not supported, or the folder has other content.
+        DataError: if the zoo is unfinished or damaged.
+        StorageError: if the disk is full; no array then has its final name.
     """
     if zoo.family.name not in LAYOUTS or zoo.spec.cell != "lstm":
         raise UsageError(
-            f"a zoo of {zoo.family.name} with {zoo.spec}", remedy=f"give one of {' or '.join(LAYOUTS)} with LSTMs."
+            f"a zoo of {zoo.family.name} with {zoo.spec}",
+            remedy=f"give a zoo of {' or '.join(LAYOUTS)} with LSTMs.",
         )
     layout = LAYOUTS[zoo.family.name](zoo.family)
     if not zoo.is_complete:
-        remedy = f"let `rnn2vec zoo {zoo.manifest.verb}` go on first."
+        remedy = f"rerun `rnn2vec zoo {zoo.manifest.verb}` to finish it first."
         raise DataError(f"{zoo.folder} is not finished", remedy=remedy)
     folder = Path(out)
     claim_folder(folder, marker=_ARGUMENTS, kind="release")
@@ -69,7 +70,7 @@ def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) ->
 
 @torch.no_grad()
 def _arrays(zoo: Zoo, layout: Layout, rows: Int64[np.ndarray, " M"]) -> dict[str, np.ndarray]:
-    """The release's arrays for some snapshots."""
+    """Compute the release's arrays for M snapshots."""
     stack, inputs = zoo.rnns(rows), zoo.family.rollout_inputs(zoo.rollouts(rows), zoo.tasks(rows))
     outputs, _ = stack(inputs)
     return {"parameters": stack.flatten().numpy(), **layout.arrays(zoo, rows, inputs, outputs)}
@@ -79,7 +80,7 @@ def _arrays(zoo: Zoo, layout: Layout, rows: Int64[np.ndarray, " M"]) -> dict[str
 def _writing(
     folder: Path, layout: Layout, shapes: Mapping[str, tuple[int, ...]]
 ) -> Generator[Callable[[str, np.ndarray], None]]:
-    """`write(name, rows)` appends to an array; at the end all arrays get their names, after an error none."""
+    """Yield `write(name, rows)`, which appends to an array; on success all arrays get their final names, else none."""
     parts = {name: folder / f".{name}.npy.{os.getpid()}.tmp" for name in shapes}
     try:
         with contextlib.ExitStack() as stack:

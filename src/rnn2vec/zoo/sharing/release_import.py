@@ -1,15 +1,14 @@
-"""A folder of the authors' public release (`zoo.public_layouts`), as a zoo of ours.
+"""Import of a folder of the authors' public release (`release_layouts`) as a zoo.
 
-Two things to mend on the way in. Where a rollout of a formal language has no EOS, its BOS was overwritten by one. And
-several seeds were merged, so run numbers repeat: a run is taken to go on as long as number and task stay and the step
-grows.
+Two defects of the release are repaired. In a rollout of a formal language without EOS, an EOS had overwritten the BOS.
+And several seeds were merged, so run numbers repeat: consecutive rows belong to one run as long as number and task stay
+the same and the step grows.
 
-Two things that stay as they are: the untrained snapshot had one update, and the authors counted a string as correct by
-the number of its letters. What the release does not say (of formal languages training losses, always the seed) is
-missing in the properties.
+Two others cannot be repaired: the untrained snapshot had one update, and the authors judged a string by the counts of
+its letters only. The seed, and for formal languages the training losses, are not in the release and stay missing.
 
-Files are foreign: no pickle, headers and sizes are checked, and data is read through a memory map, a shard at a time.
-That weights are in the order we think is checked by running some RNNs and comparing with the stored answers.
+The files are untrusted: no pickle, headers and sizes are checked, and data is read through a memory map, one shard at a
+time. The order of the weights is verified by running some RNNs and comparing their outputs with the stored ones.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _KINDS = tuple(LAYOUTS.values())
 RNNS_PER_SHARD = 288
 _RNNS_CHECKED_PER_SHARD = 4
 _ALLOWED_DISTANCE = 0.01
-"""Total variation between stored answers and ours: float16, and another machine's rounding."""
+"""Largest total variation between stored and recomputed outputs, for float16 and another machine's rounding."""
 
 
 def import_release(
@@ -56,22 +55,24 @@ def import_release(
     options: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Zoo:
-    """Make a zoo of a folder in the release's layout; which family it is of shows in the names of its arrays.
+    """Import a folder in the release's layout as a zoo, resuming an interrupted import.
+
+    The task family is recognized by the names of the arrays.
 
     Args:
-        release: the folder with the arrays.
-        out: the zoo's folder: new, empty, or one that an interrupted import of the same arrays began.
-        hidden_size: hidden units per layer of its LSTMs.
-        num_layers: their layers.
-        seed: decides which languages validate.
-        options: of the family, beyond those that the arrays' sizes say: `folder`, where MNIST's images are.
-        progress: told of the shards written.
+        release: folder with the arrays.
+        out: folder of the zoo: new, empty, or left by an interrupted import of the same arrays.
+        hidden_size: hidden units per layer of the LSTMs.
+        num_layers: number of layers of the LSTMs.
+        seed: seed of the split of the languages.
+        options: options of the family that the arrays do not determine, such as `folder` with the MNIST images.
+        progress: callback that receives the number of shards written.
 
     Raises:
-        UsageError: the folder is no release, or `out` holds something else.
-        DataError: an array is damaged, does not fit the others, shows unknown images, or its RNNs do not answer what
-            is stored.
-        BusyError: another process writes to `out`.
+        UsageError: if the folder is not a release, or `out` has other content.
+        DataError: if an array is damaged, does not fit the others, has unknown images, or the RNNs do not give the
+            stored outputs.
+        BusyError: if another process writes to `out`.
     """
     found, kind = _open(Path(release))
     layout, spec = _fit(found, kind, hidden_size, num_layers, options or {})
@@ -100,7 +101,7 @@ def import_release(
 
 
 def _open(folder: Path) -> tuple[Release, type[Layout]]:
-    """Map the arrays; what they claim to be is checked before any of it is read."""
+    """Map the arrays into memory without reading their data."""
     kind = _kind(folder)
     arrays: dict[str, np.ndarray] = {}
     for name in kind.dtypes:
@@ -108,18 +109,18 @@ def _open(folder: Path) -> tuple[Release, type[Layout]]:
         try:
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            remedy = "get the file again; arrays of objects are not read, since they can run code."
-            raise DataError(f"{path} is no whole array of numbers: {error}", remedy=remedy) from error
+            remedy = "download the file again; arrays of objects are refused, since they can run code."
+            raise DataError(f"{path} is not a complete array of numbers: {error}", remedy=remedy) from error
     return Release(folder, kind.label, arrays), kind
 
 
 def _kind(folder: Path) -> type[Layout]:
-    """The layout of which the folder lacks the smallest share, if it lacks nothing."""
+    """Choose the layout with the smallest share of missing arrays, and refuse the folder if any is missing."""
     missing = {kind: [name for name in kind.dtypes if not (folder / f"{name}.npy").is_file()] for kind in _KINDS}
     kind = min(_KINDS, key=lambda one: len(missing[one]) / len(one.dtypes))
     if missing[kind]:
         raise UsageError(
-            f"{folder} is no release of {kind.label}: it lacks {_files(missing[kind])}",
+            f"{folder} is not a release of {kind.label}: it lacks {_files(missing[kind])}",
             remedy="give a folder with " + ", or one with ".join(_files(one.dtypes) for one in _KINDS) + ".",
         )
     return kind
@@ -132,7 +133,7 @@ def _files(names: Iterable[str]) -> str:
 def _fit(
     release: Release, kind: type[Layout], hidden_size: int, num_layers: int, options: Mapping[str, Any]
 ) -> tuple[Layout, RNNSpec]:
-    """Layout and architecture, if the arrays fit them and each other."""
+    """Determine layout and architecture, and check that the arrays fit them and each other."""
     arrays = release.arrays
     if any(arrays[name].ndim != number for name, number in kind.dimensions.items()):
         shapes = f"{arrays['tasks'].shape} and {arrays['sequences'].shape}"
@@ -158,21 +159,21 @@ def _fit(
                 f"{name}.npy is {array.dtype} {array.shape}, expected {kind.dtypes[name]} {shapes[name]} for {spec}"
             )
     if not num or not rollouts:
-        raise release.error("it has no RNN or no rollout")
+        raise release.error("there is no RNN or no rollout")
     problem = layout.problem_of_numbers(arrays)
     if problem is None and arrays[layout.numbers][:, :2].min() < 0:
-        problem = f"a run or step below 0 in {layout.numbers}.npy"
+        problem = f"a negative run or step in {layout.numbers}.npy"
     if problem is not None:
         raise release.error(problem)
     return layout, spec
 
 
 def _runs(release: Release, layout: Layout) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " R"]]:
-    """A number of its own for the run of every RNN, and where each run begins."""
+    """Assign unique run numbers; return the run of each of N RNNs, and the first RNN of each of R runs."""
     run, step = release.arrays[layout.numbers][:, :2].T
     tasks = release.arrays["tasks"]
-    goes_on = (np.diff(run) == 0) & (np.diff(step) > 0) & (tasks[1:] == tasks[:-1]).all(axis=1)
-    begins = np.concatenate([[True], ~goes_on])
+    continues = (np.diff(run) == 0) & (np.diff(step) > 0) & (tasks[1:] == tasks[:-1]).all(axis=1)
+    begins = np.concatenate([[True], ~continues])
     return np.cumsum(begins).astype(np.int64) - 1, np.flatnonzero(begins)
 
 
@@ -205,18 +206,18 @@ def _shard(
 
 @torch.no_grad()
 def _require_same_answers(release: Release, stack: RNNStack, inputs: InputSequences, first: int) -> None:
-    """The first RNNs answer what is stored: weights in another order would be numbers without meaning."""
+    """Check that the first RNNs give the stored outputs, since weights in another order would be meaningless."""
     count = min(_RNNS_CHECKED_PER_SHARD, len(stack))
     outputs, _ = stack.select(slice(0, count))(inputs[:count])
     stored = torch.from_numpy(np.array(release.arrays["logits"][first : first + count], dtype=np.float32))
     for place, distance in enumerate(_distances(outputs, stored).tolist()):
         if not distance <= _ALLOWED_DISTANCE:
             raise release.error(
-                f"the answers of RNN {first + place} are {distance:.3f} (total variation) from those in logits.npy, at "
-                f"most {_ALLOWED_DISTANCE} was expected: the weights are of another architecture or in another order"
+                f"the outputs of RNN {first + place} differ from logits.npy by {distance:.3f} (total variation), "
+                f"expected at most {_ALLOWED_DISTANCE}: the weights have another architecture or another order"
             )
 
 
 def _distances(outputs: Tensor, stored: Tensor) -> Float[Tensor, " N"]:
-    """Mean total variation between the distributions that two sets of logits stand for."""
+    """Compute the mean total variation between two sets of distributions, given as logits."""
     return (outputs.softmax(dim=-1) - stored.softmax(dim=-1)).abs().sum(dim=-1).mean(dim=(1, 2)) / 2

@@ -1,28 +1,28 @@
-"""The two folders of the authors' public release (Zenodo record 10835106): which arrays they hold, and what those say.
+"""The layouts of the two folders of the authors' public release (Zenodo record 10835106).
 
-Both hold
+Both folders have
 
     parameters.npy         float32 (N, P)          flat weights in PyTorch's order
     args.json              options of the script that made it; not needed
 
-and that of formal languages
+The folder of formal languages also has
 
     sequences.npy          int16   (N, B, T + 1)   rollouts as tokens, BOS first
-    logits.npy             float16 (N, B, T, O)    the log-softmax that the RNN answered to all but the last token
-    tasks.npy              int64   (N, k)          the offsets of the letters; the first is 0
-    num_step_correct.npy   int64   (N, 3)          run, step, and how many of 1000 sampled strings are in the language
+    logits.npy             float16 (N, B, T, O)    log-softmax outputs of the RNN for all tokens but the last
+    tasks.npy              int64   (N, k)          offsets of the letters; the first is 0
+    num_step_correct.npy   int64   (N, 3)          run, step, and number of 1000 sampled strings in the language
 
-and that of tiled sequential MNIST
+The folder of tiled sequential MNIST also has
 
-    sequences.npy          float16 (N, B, T, I)    rollouts as pixels, normalized, a blank tile first
-    logits.npy             float16 (N, B, T, O)    what the RNN answered to each tile
-    tasks.npy              float64 (N, 1)          the angle in degrees
+    sequences.npy          float16 (N, B, T, I)    rollouts as normalized pixels, a blank tile first
+    logits.npy             float16 (N, B, T, O)    outputs of the RNN for each tile
+    tasks.npy              float64 (N, 1)          angle in degrees
     num_step.npy           int64   (N, 2)          run and step
     accuracy_losses.npy    float64 (N, 4)          validation accuracy, training and validation loss, weight decay
 
-Our zoos hold numbers of images, not pixels. Rotation is an index map, so the image behind some pixels is the one whose
-own pixels, read through the map of the angle, are nearest; turning the pixels back would lose the corners. A few may
-differ, since Pillow rounds at the borders of pixels; more, and the image is none of those at hand.
+Our zoos store image numbers instead of pixels. Rotation is an index map, so each image is identified as the one whose
+pixels, read through the map of the angle, are nearest; rotating the pixels back would lose the corners. A few pixels
+may differ, since Pillow rounds at pixel borders. If more differ, the image is not in the available data set.
 """
 
 from __future__ import annotations
@@ -50,48 +50,54 @@ from rnn2vec.zoo.evaluate import expected_losses
 from rnn2vec.zoo.store import Zoo
 
 STRINGS_COUNTED = 1000
+"""Number of sampled strings behind each count of correct strings."""
 _WEIGHT_DECAY = 1e-4
-"""The paper's for formal languages; no array says it."""
+"""Weight decay of the paper for formal languages, which the arrays lack."""
 _PIXELS_THAT_MAY_DIFFER = 0.02
+"""Largest share of differing pixels at which an image counts as identified."""
 _IMAGES_AT_A_TIME = 8192  # bounds the memory
 
 Rows = Int64[np.ndarray, " M"]
-"""Numbers of snapshots."""
+"""Indices of M snapshots."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """Arrays of a release, mapped."""
+    """The memory-mapped arrays of a release."""
 
     folder: Path
-    """Where they are."""
+    """Folder of the arrays."""
     label: str
-    """Of what, in words."""
+    """Name of the task family, for messages."""
     arrays: dict[str, np.ndarray]
-    """By name."""
+    """Arrays by name."""
 
     def __len__(self) -> int:
         return len(self.arrays["parameters"])
 
     def error(self, problem: str) -> DataError:
-        """What is wrong with it, as an error to raise."""
+        """Build the error that reports a problem with the release."""
         return DataError(
-            f"{self.folder} is no release of {self.label}: {problem}",
-            remedy="get it again, and give --hidden-size and --layers where they are not 32 and 2.",
+            f"{self.folder} is not a release of {self.label}: {problem}",
+            remedy="download it again, or give --hidden-size and --layers if they differ from 32 and 2.",
         )
 
 
 class Layout(ABC):
-    """What the arrays of one family are, on the way in and on the way out."""
+    """The arrays of one task family, for import and export.
+
+    Args:
+        family: the task family with its options.
+    """
 
     label: ClassVar[str]
-    """The family in words."""
+    """Name of the family, for messages."""
     dtypes: ClassVar[dict[str, np.dtype]]
-    """The arrays by name."""
+    """Type of each array, by name."""
     numbers: ClassVar[str]
-    """The array whose first two columns are run and step."""
+    """Name of the array whose first two columns are run and step."""
     dimensions: ClassVar[dict[str, int]]
-    """Of the arrays that say which options the family has."""
+    """Numbers of dimensions of the arrays that determine the family's options, by name."""
 
     def __init__(self, family: TaskFamily) -> None:
         self.family = family
@@ -99,47 +105,58 @@ class Layout(ABC):
     @staticmethod
     @abstractmethod
     def family_of(arrays: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> TaskFamily:
-        """The family, by the shapes of tasks and sequences.
+        """Determine the family's options from the shapes of tasks and sequences.
+
+        Args:
+            arrays: arrays by name, with the right numbers of dimensions.
+            options: further options of the family.
 
         Raises:
-            UsageError: there is none of such sizes.
+            UsageError: if no options of the family give these shapes.
         """
 
     @abstractmethod
     def shapes(self, num_rnns: int, num_rollouts: int, spec: RNNSpec) -> dict[str, tuple[int, ...]]:
-        """The shape of each array."""
+        """Compute the shape of each array, by name."""
 
     @abstractmethod
     def problem_of_numbers(self, arrays: Mapping[str, np.ndarray]) -> str | None:
-        """What cannot be in the small arrays, if there is anything."""
+        """Describe the first impossible value in the small arrays; None if there is none."""
 
     @abstractmethod
     def tasks(self, stored: np.ndarray) -> list[Task]:
-        """Tasks from rows of tasks.npy."""
+        """Convert rows of tasks.npy to tasks."""
 
     @abstractmethod
     def splits(self, tasks: Sequence[Task], seed: int) -> list[Split]:
-        """The split of each run, given the task of each."""
+        """Assign a split to each run, given the tasks of all runs."""
 
     @abstractmethod
     def rollouts(self, release: Release, rows: slice) -> tuple[InputSequences, Tensor]:
-        """What some RNNs read, and the same in the family's code.
+        """Read the rollouts of some RNNs, as inputs and in the family's code.
 
         Raises:
-            DataError: it cannot be in a rollout of this family.
+            DataError: if the sequences cannot be rollouts of this family.
         """
 
     @abstractmethod
     def properties(self, arrays: Mapping[str, np.ndarray], stack: RNNStack) -> dict[str, Any]:
-        """Performance, losses and weight decay of some RNNs, from their rows of the arrays."""
+        """Collect performance, losses and weight decay of some RNNs from their rows of the arrays."""
 
     @abstractmethod
     def arrays(self, zoo: Zoo, rows: Rows, inputs: InputSequences, outputs: OutputSequences) -> dict[str, np.ndarray]:
-        """All arrays but the parameters, for some snapshots, what they read in rollouts and what they answered."""
+        """Build all arrays but the parameters for some snapshots.
+
+        Args:
+            zoo: the zoo.
+            rows: indices of the snapshots.
+            inputs: inputs in their rollouts.
+            outputs: outputs in their rollouts.
+        """
 
 
 class LanguagesLayout(Layout):
-    """Formal languages. Where a rollout has no EOS, its BOS was overwritten by one."""
+    """The layout of formal languages; in a rollout without EOS, the release has an EOS in place of the BOS."""
 
     label = "formal languages"
     numbers = "num_step_correct"
@@ -155,12 +172,12 @@ class LanguagesLayout(Layout):
 
     @staticmethod
     def family_of(arrays: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> FormalLanguages:
-        """See `Layout.family_of`."""
+        """Determine the family's options; see `Layout.family_of`."""
         alphabet, length = arrays["tasks"].shape[1], arrays["sequences"].shape[2]
         return FormalLanguages(alphabet_size=alphabet, sequence_length=length, **options)
 
     def shapes(self, num_rnns: int, num_rollouts: int, spec: RNNSpec) -> dict[str, tuple[int, ...]]:
-        """See `Layout.shapes`."""
+        """Compute the shape of each array; see `Layout.shapes`."""
         return {
             "parameters": (num_rnns, spec.num_parameters),
             "sequences": (num_rnns, num_rollouts, self.family.sequence_length),
@@ -170,7 +187,7 @@ class LanguagesLayout(Layout):
         }
 
     def problem_of_numbers(self, arrays: Mapping[str, np.ndarray]) -> str | None:
-        """See `Layout.problem_of_numbers`."""
+        """Describe the first impossible value; see `Layout.problem_of_numbers`."""
         tasks, correct = arrays["tasks"], arrays["num_step_correct"][:, 2]
         least, most = self.family.smallest_offset, self.family.largest_offset
         if (tasks[:, 0] != 0).any():
@@ -182,17 +199,17 @@ class LanguagesLayout(Layout):
         return None
 
     def tasks(self, stored: np.ndarray) -> list[Task]:
-        """The offsets of all letters but the first."""
+        """Convert rows to the offsets of all letters but the first."""
         return [tuple(map(float, row)) for row in stored[:, 1:]]
 
     def splits(self, tasks: Sequence[Task], seed: int) -> list[Split]:
-        """By language; which are out of distribution is our rule (the released code's differs)."""
+        """Assign splits by language; our rule for out-of-distribution languages differs from the released code's."""
         splits = self.family.splits(seed).items()
         of: dict[str, Split] = {str(language): split for split, languages in splits for language in languages}
         return [of[str(self.family.language(task))] for task in tasks]
 
     def rollouts(self, release: Release, rows: slice) -> tuple[InputSequences, Tensor]:
-        """Tokens, with BOS put back."""
+        """Read tokens and restore the BOS of each rollout."""
         tokens = np.array(release.arrays["sequences"][rows])
         if tokens.min() < 0 or tokens.max() >= self.family.input_size:
             raise release.error(f"tokens from {tokens.min()} to {tokens.max()} in sequences.npy")
@@ -201,7 +218,7 @@ class LanguagesLayout(Layout):
         return self.family.rollout_inputs(codes, self.tasks(release.arrays["tasks"][rows])), codes
 
     def properties(self, arrays: Mapping[str, np.ndarray], stack: RNNStack) -> dict[str, Any]:
-        """The authors' count, by the number of letters; losses are computed from the weights."""
+        """Take performance from the authors' count of correct strings; compute validation losses from the weights."""
         unknown = np.full(len(stack), np.nan)
         examples = [self.family.examples(task) for task in self.tasks(arrays["tasks"])]
         return {
@@ -219,7 +236,7 @@ class LanguagesLayout(Layout):
         inputs: InputSequences,  # noqa: ARG002
         outputs: OutputSequences,
     ) -> dict[str, np.ndarray]:
-        """Performance is rounded to a count."""
+        """Build the arrays, with performance rounded to a count of correct strings."""
         offsets = np.array(zoo.tasks(rows))
         correct = np.rint(zoo.column("performance")[rows] * STRINGS_COUNTED)
         return {
@@ -231,7 +248,7 @@ class LanguagesLayout(Layout):
 
 
 class DigitsLayout(Layout):
-    """Tiled sequential MNIST."""
+    """The layout of tiled sequential MNIST."""
 
     label = "tiled sequential MNIST"
     numbers = "num_step"
@@ -248,11 +265,11 @@ class DigitsLayout(Layout):
 
     @staticmethod
     def family_of(arrays: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> TiledMnist:
-        """See `Layout.family_of`."""
+        """Determine the family's options; see `Layout.family_of`."""
         return TiledMnist(tile_size=round(arrays["sequences"].shape[3] ** 0.5), **options)
 
     def shapes(self, num_rnns: int, num_rollouts: int, spec: RNNSpec) -> dict[str, tuple[int, ...]]:
-        """See `Layout.shapes`."""
+        """Compute the shape of each array; see `Layout.shapes`."""
         length = (SIDE // self.family.tile_size) ** 2 + 1
         return {
             "parameters": (num_rnns, spec.num_parameters),
@@ -264,27 +281,27 @@ class DigitsLayout(Layout):
         }
 
     def problem_of_numbers(self, arrays: Mapping[str, np.ndarray]) -> str | None:
-        """See `Layout.problem_of_numbers`."""
+        """Describe the first impossible value; see `Layout.problem_of_numbers`."""
         angles, measured = arrays["tasks"], arrays["accuracy_losses"]
         if not ((angles >= 0) & (angles < 360)).all():
             return f"angles from {angles.min():g} to {angles.max():g} in tasks.npy, expected 0 to 360"
         if not (measured >= 0).all() or not (measured[:, 0] <= 1).all() or not np.isfinite(measured).all():
-            return "an accuracy outside 0..1, or a loss or weight decay below 0 or no number, in accuracy_losses.npy"
+            return "an accuracy outside 0..1, or a negative or non-finite loss or weight decay, in accuracy_losses.npy"
         return None
 
     def tasks(self, stored: np.ndarray) -> list[Task]:
-        """The angle."""
+        """Convert rows to angles in degrees."""
         return [(float(angle),) for angle in stored[:, 0]]
 
     def splits(self, tasks: Sequence[Task], seed: int) -> list[Split]:  # noqa: ARG002
-        """By angle and by the order of the runs."""
+        """Assign splits by angle and by the order of the runs."""
         return self.family.splits([angle for (angle,) in tasks])
 
     def rollouts(self, release: Release, rows: slice) -> tuple[InputSequences, Tensor]:
-        """Pixels, and the numbers of the images that they come from."""
+        """Read pixels and identify the images that they come from."""
         inputs = np.array(release.arrays["sequences"][rows], dtype=np.float32)
         if not np.isfinite(inputs).all() or np.abs(inputs[:, :, 0]).max() > 0:
-            raise release.error("pixels that are no numbers, or a first tile that is not blank, in sequences.npy")
+            raise release.error("a pixel that is not finite, or a first tile that is not blank, in sequences.npy")
         angles = np.array(release.arrays["tasks"][rows])[:, 0]
         numbers = np.empty(inputs.shape[:2], dtype=np.int32)
         for angle in np.unique(angles):
@@ -295,8 +312,8 @@ class DigitsLayout(Layout):
                 worst = int(differing.argmax())
                 raise DataError(
                     f"rollout {worst % numbers.shape[1]} of RNN {rows.start + mine[worst // numbers.shape[1]]} in "
-                    f"{release.folder} shows none of the images at hand, rotated by {angle:.1f} degrees: the nearest "
-                    f"differs in {differing[worst]:.0%} of its pixels, at most {_PIXELS_THAT_MAY_DIFFER:.0%} may",
+                    f"{release.folder} matches no image of the data set, rotated by {angle:.1f} degrees: the nearest "
+                    f"differs in {differing[worst]:.0%} of the pixels, allowed are {_PIXELS_THAT_MAY_DIFFER:.0%}",
                     remedy="set RNN2VEC_MNIST (or --mnist) to the folder of the images that the RNNs were trained on.",
                 )
             numbers[mine] = found.reshape(len(mine), -1)
@@ -305,10 +322,10 @@ class DigitsLayout(Layout):
     def _nearest(
         self, angle: float, shown: Float[np.ndarray, "M K"]
     ) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-        """The image nearest to each row of pixels (0 to 255), and the share of pixels that are more than 1 apart.
+        """Find the image nearest to each row of pixels (0 to 255), and the share of pixels that differ by more than 1.
 
-        With p the pixels and f the map, sum_k (image[f(k)] - p[k])^2 is, but for what is the same for all images,
-        sum_s (count[s] image[s]^2 - 2 image[s] sum_(k: f(k) = s) p[k]): a matrix product, without rotating any image.
+        With p the pixels and f the map, sum_k (image[f(k)] - p[k])^2 equals, up to a term that does not depend on the
+        image, sum_s (count[s] image[s]^2 - 2 image[s] sum_(k: f(k) = s) p[k]): a matrix product that needs no rotation.
         """
         feeds = self.family.pixel_map((angle,))[1:].ravel()
         inside = np.flatnonzero(feeds < SIDE**2)
@@ -324,11 +341,11 @@ class DigitsLayout(Layout):
             value = distances[best, np.arange(len(shown))]
             found, least = np.where(value < least, start + best, found), np.minimum(value, least)
         black = np.zeros((len(found), 1), dtype=np.uint8)
-        there = np.concatenate([images[found], black], axis=1)[:, feeds]
-        return found, (np.abs(there - shown) > 1).mean(axis=1)
+        rotated = np.concatenate([images[found], black], axis=1)[:, feeds]
+        return found, (np.abs(rotated - shown) > 1).mean(axis=1)
 
     def properties(self, arrays: Mapping[str, np.ndarray], stack: RNNStack) -> dict[str, Any]:  # noqa: ARG002
-        """All of them are stored."""
+        """Read all properties from the arrays."""
         accuracy, train, validation, decay = arrays["accuracy_losses"].T
         return {
             "performance": accuracy,
@@ -339,7 +356,7 @@ class DigitsLayout(Layout):
         }
 
     def arrays(self, zoo: Zoo, rows: Rows, inputs: InputSequences, outputs: OutputSequences) -> dict[str, np.ndarray]:
-        """Images as the RNNs saw them."""
+        """Build the arrays, with images as the pixels that the RNNs received."""
         names = ("performance", "train_loss", "validation_loss", "weight_decay")
         return {
             "sequences": inputs.numpy(),
@@ -351,4 +368,4 @@ class DigitsLayout(Layout):
 
 
 LAYOUTS: dict[str, type[Layout]] = {FormalLanguages.name: LanguagesLayout, TiledMnist.name: DigitsLayout}
-"""By family."""
+"""Layouts by the name of their task family."""
