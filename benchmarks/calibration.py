@@ -67,9 +67,7 @@ def main(folder: str) -> None:
             flush=True,
         )
     for one in PropertyPredictor(index).predict(index.vectors[0]):
-        reliability = (
-            f"accuracy {one.score:.2f}" if one.coverage is None else f"coverage {one.coverage:.3f}"
-        )
+        reliability = f"accuracy {one.score:.2f}" if one.coverage is None else f"coverage {one.coverage:.3f}"
         print(f"{one.name}: {reliability}")
 
 
