@@ -79,7 +79,7 @@ def test_a_picture_needs_a_place(zoo: Path, tmp_path: Path, capsys: Captured, pl
 
 def test_options_of_one_family_are_not_anothers(tmp_path: Path, capsys: Captured) -> None:
     assert main(["zoo", "build", "formal-languages", "--tile-size", "4", "--out", str(tmp_path / "zoo")]) == 2
-    assert "there are: alphabet_size" in capsys.readouterr().err
+    assert "known: alphabet_size" in capsys.readouterr().err
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path, capsys: Captured) -> None:
