@@ -79,11 +79,11 @@ def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) 
         The optimum, or the greedy strategy with a lower bound when the search exceeds `max_nodes`.
     """
     search = _Search(table, max_nodes)
-    everyone = (1 << len(table)) - 1
-    greedy = search.greedy(everyone)
+    all_rows = (1 << len(table)) - 1
+    greedy = search.greedy(all_rows)
     upper, depth = _depth(greedy), search.at_least(len(table))
     while depth < upper:
-        tree = search.within(everyone, depth)
+        tree = search.within(all_rows, depth)
         if search.is_exhausted:
             return Strategy(greedy, upper, depth)
         if tree is not None:

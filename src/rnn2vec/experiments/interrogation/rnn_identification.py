@@ -184,9 +184,9 @@ class _Plan:
     def _information(self, probabilities: Float[np.ndarray, " H1"]) -> Float[np.ndarray, " X"]:
         """Compute the expected information of the answer at each node, in nats (see `belief.expected_information`)."""
         likely, unknown = probabilities[:-1].astype(np.float32), probabilities[-1]
-        there = np.maximum(self._allowed @ likely, 1e-9)
-        ordinary = (likely @ self._by_language).reshape(self._shape) / there[:, None]
-        elsewhere = np.maximum(1 - unknown - there, 0.0)  # languages without the prefix answer like those with it
+        reached = np.maximum(self._allowed @ likely, 1e-9)
+        ordinary = (likely @ self._by_language).reshape(self._shape) / reached[:, None]
+        elsewhere = np.maximum(1 - unknown - reached, 0.0)  # languages without the prefix answer like those with it
         uniform = 1 / self._shape[1]
         noisy = (1 - self._noise) * ordinary + self._noise * uniform
         mixed = (1 - unknown) * noisy + unknown * uniform
