@@ -159,3 +159,18 @@ FAMILIES: Registry[Any] = Registry(
     },
 )
 """Classes derived from `TaskFamily`."""
+CELLS: Registry[Any] = Registry(
+    "cell",
+    "rnn2vec.cells",
+    "rnn2vec.rnn.cells.base:Cell",
+    {
+        "lstm": "rnn2vec.rnn.cells.lstm:LSTM",
+        "gru": "rnn2vec.rnn.cells.gru:GRU",
+        "rnn_tanh": "rnn2vec.rnn.cells.elman:RNN_TANH",
+        "rnn_relu": "rnn2vec.rnn.cells.elman:RNN_RELU",
+        "leaky": "rnn2vec.rnn.cells.leaky:LEAKY",
+        "leaky_shared": "rnn2vec.rnn.cells.leaky:LEAKY_SHARED",
+        "mingru": "rnn2vec.rnn.cells.mingru:MINGRU",
+    },
+)
+"""Recurrent cells: instances of `Cell`."""

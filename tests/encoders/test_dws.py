@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import get_args
 
 import pytest
 import torch
@@ -17,13 +16,13 @@ from rnn2vec.encoders.base import WeightEncoder, count_parameters
 from rnn2vec.encoders.dws_complete import complete_terms, lift, parities, split_relu
 from rnn2vec.encoders.equivariant import EquivariantLinear
 from rnn2vec.encoders.feature_maps import Feature, Term, Terms, Views, axes, gates_as_channels
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import flip_randomly, permute_randomly
 
 LANGUAGES = RNNSpec(cell="lstm", input_size=6, hidden_size=32, num_layers=2, output_size=6)
 DIGITS = RNNSpec(cell="lstm", input_size=16, hidden_size=32, num_layers=2, output_size=10)
-CELLS = get_args(CellName)
+CELLS = TORCH_CELLS
 NAMES = ["dwsnet", "dwsnet-complete"]
 SWAP = torch.tensor([2, 0, 1, 4, 3])
 MakeRNNs = Callable[..., RNNStack]

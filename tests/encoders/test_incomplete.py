@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from rnn2vec.encoders import ENCODERS
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.probing import ProbingEncoder
 from rnn2vec.experiments.invariance import PARTS, permuted
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 INVARIANT = {"layerwise-statistics", "dwsnet", "dwsnet-complete", "noninteractive-probing", "interactive-probing"}
@@ -28,7 +27,7 @@ def _distance(one: Tensor, other: Tensor) -> float:
 
 @pytest.mark.parametrize("name", [name for name in ENCODERS if name != "task-blind"])
 @given(
-    cell=st.sampled_from(get_args(CellName)),
+    cell=st.sampled_from(TORCH_CELLS),
     num_layers=st.integers(1, 3),
     size=st.integers(2, 7),
     seed=st.integers(0, 10**6),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.encoders.base import count_parameters
 from rnn2vec.encoders.transformer import ParameterTransformer, TransformerLayer
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import flip_randomly
 
@@ -47,7 +46,7 @@ def test_they_grow_linearly_with_the_rnns() -> None:
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
 
 
-@pytest.mark.parametrize("cell", get_args(CellName))
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_a_token_for_each_row_and_one_for_the_summary(random_rnns: MakeRNNs, cell: CellName) -> None:
     spec = _spec(cell)
     rows = 4 * 5 * spec.num_gates + 3
@@ -107,7 +106,7 @@ def test_a_token_is_its_row_with_its_bias(random_rnns: MakeRNNs) -> None:
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-@pytest.mark.parametrize("cell", get_args(CellName))
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_renumbered_units_move_it(random_rnns: MakeRNNs, cell: CellName, layer: int) -> None:
     encoder, stack = _encoder(_spec(cell)), random_rnns(_spec(cell), 2, torch.float64)
     assert (encoder(stack) - encoder(stack.permute_neurons(layer, SWAP))).abs().max() > 1e-4

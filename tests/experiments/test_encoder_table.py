@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from rnn2vec.encoders.base import count_parameters
 from rnn2vec.encoders.statistics import layer_statistics
 from rnn2vec.experiments.encoder_table import Growth, encoder_table, growth, same_behaviour, same_statistics
 from rnn2vec.rnn.interface import Interface
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 SPEC = RNNSpec(cell="lstm", input_size=6, hidden_size=32, num_layers=2, output_size=6)
@@ -65,7 +64,7 @@ def test_same_statistics_and_another_behaviour(random_rnns: MakeRNNs) -> None:
     assert (stack(_inputs())[0] - other(_inputs())[0]).flatten(1).norm(dim=1).min() > 0.1
 
 
-@pytest.mark.parametrize("cell", get_args(CellName))
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_same_behaviour_and_other_weights(random_rnns: MakeRNNs, cell: CellName) -> None:
     spec = RNNSpec(cell=cell, input_size=4, hidden_size=6, num_layers=3, output_size=3)
     one, other = same_behaviour(random_rnns(spec, 4, torch.float64), torch.Generator().manual_seed(3))

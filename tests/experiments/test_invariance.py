@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -22,10 +21,10 @@ from rnn2vec.experiments.invariance import (
     permuted,
     representations,
 )
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
-CELLS = get_args(CellName)
+CELLS = TORCH_CELLS
 MakeRNNs = Callable[..., RNNStack]
 
 

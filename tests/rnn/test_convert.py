@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
-CELLS = get_args(CellName)
+CELLS = TORCH_CELLS
 MakeNets = Callable[..., list[nn.Module]]
 Draw = Callable[..., Tensor]
 StateDict = dict[str, Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
-CELLS = get_args(CellName)
+CELLS = TORCH_CELLS
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 PAPER = {"input_size": 6, "hidden_size": 32, "num_layers": 2, "output_size": 6}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 import torch
@@ -12,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import permute_randomly
 
-CELLS = get_args(CellName)
+CELLS = TORCH_CELLS
 PARTS = ["input rows", "recurrent rows", "input bias", "recurrent bias", "recurrent columns", "reader columns"]
 MakeStack = Callable[..., RNNStack]
 Draw = Callable[..., Tensor]

@@ -18,7 +18,6 @@ from torch import nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec.rnn.convert import RecurrentModule
-from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.formal_languages import FormalLanguages
@@ -409,28 +408,35 @@ def _spec(cell: CellName) -> RNNSpec:
     return RNNSpec(cell=cell, input_size=4, hidden_size=8, num_layers=2, output_size=4)
 
 
-LARGE = {"hidden_size": 129, "num_layers": 4}
-
-
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("inputs", ["categorical", "continuous"])
-def test_auto_is_the_fastest(cell: CellName, inputs: Kind) -> None:
-    assert backends.pick("auto", _spec(cell), inputs=inputs).name == "numba"
-    assert backends.pick("numba", _spec(cell), inputs=inputs).name == "numba"
-    assert backends.pick("torch", _spec(cell), inputs=inputs).name == "torch"
+def test_auto_is_the_fastest(cell: CellName) -> None:
+    assert backends.pick("auto", _spec(cell)).name == "numba"
+    assert backends.pick("numba", _spec(cell)).name == "numba"
+    assert backends.pick("torch", _spec(cell)).name == "torch"
 
 
-@pytest.mark.parametrize("larger", LARGE)
-def test_auto_is_torch_for_what_does_not_fit(larger: str) -> None:
-    spec = dataclasses.replace(_spec("lstm"), **{larger: LARGE[larger]})
-    assert backends.pick("auto", spec).name == "torch"
-    with pytest.raises(UsageError, match=r"'numba' does not train lstm .* inputs on cpu\n.*3 layers of 128.*torch"):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hidden_size": 129}, "it takes at most 3 layers of 128 units"),
+        ({"num_layers": 4}, "it takes at most 3 layers of 128 units"),
+        ({"cell": "leaky"}, "it has no kernel for the cell 'leaky'"),
+        ({"cell": "mingru"}, "it has no kernel for the cell 'mingru'"),
+    ],
+)
+def test_auto_is_torch_with_a_warning_for_what_numba_does_not_train(change: dict[str, Any], reason: str) -> None:
+    spec = dataclasses.replace(_spec("lstm"), **change)
+    with pytest.warns(UserWarning, match=rf"'numba' does not train .* on cpu: {reason}; torch trains them"):
+        assert backends.pick("auto", spec).name == "torch"
+    with pytest.raises(UsageError, match=rf"'numba' does not train .* on cpu: {reason}\n.*torch"):
         backends.pick("numba", spec)
 
 
 def test_another_device_is_for_torch() -> None:
     assert backends.pick("auto", _spec("lstm"), device="meta").name == "torch"
-    with pytest.raises(UsageError, match=r"'numba' does not train lstm .* inputs on meta\n.*--backend torch"):
+    with pytest.raises(
+        UsageError, match=r"'numba' does not train lstm .* on meta: it runs on the CPU\n.*--backend torch"
+    ):
         backends.pick("numba", _spec("lstm"), device="meta")
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnn2vec.cli.verb import Verb
-from rnn2vec.rnn.spec import CellName
 
 if TYPE_CHECKING:
     from rnn2vec.embedding.reading import LeftOut
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 class CheckpointVerb(Verb):
     """A verb that reads checkpoints, with options for what these leave open."""
 
-    cell: CellName | None = None
+    cell: str | None = None
     """Which cell the checkpoints hold, where shapes leave it open (tanh or ReLU)."""
     ignore: tuple[str, ...] = ()
     """Names of weights that the outputs do not depend on, with * for anything: "critic.*"."""

@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._registry import FAMILIES
+from rnn2vec._registry import CELLS, FAMILIES
 from rnn2vec.cli.terminal import Terminal, duration
 from rnn2vec.cli.verb import Verb, given, registered
 from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
 from rnn2vec.cli.zoo_share import Card, Pull, Push
-from rnn2vec.rnn.spec import CellName
 from rnn2vec.zoo.config import ZooConfig, preset
 
 
@@ -36,8 +35,7 @@ class Build(Verb):
     """Number of RNNs to train, one task each."""
     steps: int | None = None
     """Number of updates of each RNN."""
-    cell: CellName | None = None
-    """Recurrent cell."""
+    cell: Annotated[str | None, registered("Recurrent cell", CELLS)] = None
     hidden_size: int | None = None
     """Number of hidden units per layer."""
     layers: int | None = None

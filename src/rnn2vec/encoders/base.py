@@ -31,6 +31,9 @@ class WeightEncoder(nn.Module, ABC):
         interface: their kinds of inputs and outputs.
         representation_size: entries of a representation, Z.
         unit_norm: whether representations are scaled to length 1.
+
+    Raises:
+        UsageError: the encoder does not read such RNNs (`obstacle`).
     """
 
     name: ClassVar[str]
@@ -44,10 +47,21 @@ class WeightEncoder(nn.Module, ABC):
         self, spec: RNNSpec, *, interface: Interface, representation_size: int = 16, unit_norm: bool = True
     ) -> None:
         super().__init__()
+        obstacle = self.obstacle(spec)
+        if obstacle is not None:
+            raise UsageError(
+                f"the {self.name} encoder does not read {spec.cell} RNNs: {obstacle}",
+                remedy="take a probing encoder, which reads no weights, or flattened-weights.",
+            )
         self.spec = spec
         self.interface = interface
         self.representation_size = representation_size
         self.unit_norm = unit_norm
+
+    @classmethod
+    def obstacle(cls, spec: RNNSpec) -> str | None:  # noqa: ARG003
+        """Return why the encoder cannot read RNNs of this architecture; None if it can."""
+        return None
 
     def forward(self, rnns: RNNs | RNNCollection | Sequence[RNNs]) -> Representation:
         """One representation for each RNN, `(N, Z)`, in the order given.

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.encoders.equivariant import EquivariantLinear, Identities
-from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, View, Views, gates_as_channels
+from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, View, Views, gates_as_channels, layout_obstacle
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -146,6 +146,11 @@ class DWSNet(WeightEncoder):
             for count in counts
         )
         self.to_representation = mlp(len(table) * channels, mlp_size, representation_size)
+
+    @classmethod
+    def obstacle(cls, spec: RNNSpec) -> str | None:
+        """See `WeightEncoder.obstacle`."""
+        return layout_obstacle(spec)
 
     def encode(self, rnns: RNNs) -> Representation:
         """Encode RNNs as `WeightEncoder.encode` defines."""

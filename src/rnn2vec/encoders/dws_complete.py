@@ -37,7 +37,17 @@ from torch import Tensor, nn
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.encoders.equivariant import EquivariantLinear, Identities
-from rnn2vec.encoders.feature_maps import Feature, Place, Sort, Term, Terms, Views, axes, gates_as_channels
+from rnn2vec.encoders.feature_maps import (
+    Feature,
+    Place,
+    Sort,
+    Term,
+    Terms,
+    Views,
+    axes,
+    gates_as_channels,
+    layout_obstacle,
+)
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -217,6 +227,11 @@ class CompleteDWSNet(WeightEncoder):
             counts = {target: values.shape[-1] for target, values in activated.items()}
         self._pooled = invariants(tensors, targets)
         self.to_representation = mlp(sum(counts[term.source] for term in self._pooled), mlp_size, representation_size)
+
+    @classmethod
+    def obstacle(cls, spec: RNNSpec) -> str | None:
+        """See `WeightEncoder.obstacle`."""
+        return layout_obstacle(spec)
 
     def encode(self, rnns: RNNs) -> Representation:
         """Encode RNNs as `WeightEncoder.encode` defines."""

@@ -18,6 +18,7 @@ from typing import Literal
 from torch import Tensor
 
 from rnn2vec.encoders.entries import WithMeans, with_means
+from rnn2vec.rnn.cells.base import TorchCell
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -73,6 +74,12 @@ def axes(spec: RNNSpec) -> dict[str, tuple[Sort, ...]]:
     sorts["readout.weight"] = ("output", f"hidden{spec.num_layers - 1}")
     sorts["readout.bias"] = ("output",)
     return sorts
+
+
+def layout_obstacle(spec: RNNSpec) -> str | None:
+    """Return why the weights of RNNs are no feature maps: a layer must have PyTorch's four tensors."""
+    is_usual = isinstance(spec.cell_type, TorchCell)
+    return None if is_usual else "its layers lack the four tensors of PyTorch's cells (two matrices, two biases)"
 
 
 def gates_as_channels(stack: RNNStack) -> dict[str, Tensor]:

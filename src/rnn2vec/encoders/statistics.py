@@ -89,12 +89,13 @@ class LayerwiseStatistics(WeightEncoder):
         """
         if not isinstance(rnns, RNNStack):
             super().check(rnns)  # a black box has no weights
-        elif rnns.spec.num_layers != self.spec.num_layers:
-            given, own = (len(spec.parameter_shapes) for spec in (rnns.spec, self.spec))
+            return
+        given, own = (len(spec.parameter_shapes) for spec in (rnns.spec, self.spec))
+        if given != own:
             raise UsageError(
                 f"the RNNs ({rnns.spec}) have {given} weight tensors, but this {self.name} encoder was made for "
                 f"statistics of {own} ({self.spec})",
-                remedy=f"give RNNs of {self.spec.num_layers} layers, of any cell and size, or take a probing encoder.",
+                remedy=f"give RNNs of {self.spec.num_layers} layers of such a cell, or take a probing encoder.",
             )
 
     def encode(self, rnns: RNNs) -> Representation:

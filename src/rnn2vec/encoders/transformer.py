@@ -127,6 +127,15 @@ class ParameterTransformer(WeightEncoder):
         )
         self.to_representation = nn.Linear(hidden_size, representation_size)
 
+    @classmethod
+    def obstacle(cls, spec: RNNSpec) -> str | None:
+        """See `WeightEncoder.obstacle`."""
+        names = set(spec.cell_type.parameters)
+        matrices = {name for name in names if name.startswith("weight")}
+        is_paired = names - matrices == {name.replace("weight", "bias") for name in matrices}
+        given = ", ".join(spec.cell_type.parameters)
+        return None if is_paired else f"a token is a row of a matrix with its bias, but a layer has {given}"
+
     def encode(self, rnns: RNNs) -> Representation:
         """Encode RNNs as `WeightEncoder.encode` defines."""
         assert isinstance(rnns, RNNStack)

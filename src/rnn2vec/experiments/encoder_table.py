@@ -117,8 +117,8 @@ def same_behaviour(stack: RNNStack, generator: torch.Generator) -> tuple[RNNStac
             mute[name] = torch.where(columns == 0, 0.0, mute[name])
     other = dict(mute)
     for layer in range(spec.num_layers):
-        for name in symmetry.computing(layer):
-            rows = torch.arange(spec.num_gates * spec.hidden_size, device=mute[name].device)
+        for name in symmetry.rows_of(spec, layer):
+            rows = torch.arange(mute[name].shape[1], device=mute[name].device)
             is_mute_unit = (rows % spec.hidden_size == 0).view(-1, *[1] * (mute[name].dim() - 2))
             factors = 2 * torch.rand(mute[name].shape, generator=generator).to(mute[name])  # columns of 0 stay 0
             other[name] = torch.where(is_mute_unit, factors * mute[name], mute[name])

@@ -78,8 +78,8 @@ def _without(before: RNNStack, after: RNNStack, layer: int, permutation: Tensor,
         if part == "recurrent rows":  # the columns of this matrix are a separate part, permuted as before
             weights[name] = _columns(weights[name], permutation)
     else:
-        recurrent, reader = symmetry.reading(before.spec, layer)
-        name = recurrent if part == "recurrent columns" else reader
+        *recurrent, reader = symmetry.reading(before.spec, layer)
+        name = recurrent[0] if part == "recurrent columns" else reader
         weights[name] = _columns(weights[name], permutation.argsort(dim=1))
     return RNNStack(before.spec, weights)
 

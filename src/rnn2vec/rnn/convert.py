@@ -26,17 +26,14 @@ class RecurrentModule(nn.Module):
 
     Args:
         spec: the architecture.
+
+    Raises:
+        UsageError: `torch.nn` has no such cell.
     """
 
     def __init__(self, spec: RNNSpec) -> None:
         super().__init__()
-        sizes = (spec.input_size, spec.hidden_size, spec.num_layers)
-        if spec.cell == "lstm":
-            self.rnn: nn.RNNBase = nn.LSTM(*sizes, batch_first=True)
-        elif spec.cell == "gru":
-            self.rnn = nn.GRU(*sizes, batch_first=True)
-        else:
-            self.rnn = nn.RNN(*sizes, nonlinearity=spec.cell.removeprefix("rnn_"), batch_first=True)
+        self.rnn = spec.cell_type.torch_module(spec.input_size, spec.hidden_size, spec.num_layers)
         self.readout = nn.Linear(spec.hidden_size, spec.output_size)
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -118,4 +115,4 @@ def _cell_in(parts: Iterable[nn.Module]) -> CellName | None:
             raise UsageError(f"{part} rescales its rows", remedy="give max_norm=None, with the rows as they act.")
     if len(cells) > 1:
         raise UsageError(f"2 recurrent modules or more, of different cells: {', '.join(sorted(cells))}", remedy=REMEDY)
-    return cast("CellName", cells.pop()) if cells else None
+    return cells.pop() if cells else None

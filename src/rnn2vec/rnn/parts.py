@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.spec import GATES, CellName, RNNSpec
+from rnn2vec._registry import CELLS
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 
 Converted = tuple[RNNSpec, dict[str, Tensor]]
 """An architecture, and one RNN's weights by the names in `parameter_shapes`."""
@@ -161,7 +161,7 @@ def cell_of(rows: int, hidden_size: int, cell: CellName | None) -> CellName:
     Raises:
         UsageError: no cell has, or `cell` is needed or contradicts the shapes.
     """
-    fitting = [name for name in get_args(CellName) if GATES[name] * hidden_size == rows]
+    fitting = [name for name in TORCH_CELLS if len(CELLS[name].gates) * hidden_size == rows]
     if not fitting:
         raise UsageError(
             f"weight_hh_l0 has {rows} rows and {hidden_size} columns, which fits no cell",

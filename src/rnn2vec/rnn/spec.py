@@ -1,4 +1,4 @@
-"""What an RNN looks like: its architecture, and nothing about its weights."""
+"""The architecture of an RNN, without its weights."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import dataclasses
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
-from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._errors import UsageError
+from rnn2vec._registry import CELLS
+from rnn2vec.rnn.cells.base import Cell
 
-CellName = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
-GATES: dict[CellName, int] = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-"""Gates per cell, in PyTorch's order of the rows: LSTM i, f, g, o; GRU r, z, n."""
+CellName = str
+"""Name of a registered cell, such as `"lstm"`."""
+TORCH_CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+"""Cells that `torch.nn` has too: the ones that checkpoints of PyTorch, Keras and ONNX hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RNNSpec:
-    """The architecture of an RNN: stacked recurrent layers of one cell type under a linear readout.
+    """The architecture of an RNN: stacked recurrent layers of one cell under a linear readout.
 
     Raises:
         UsageError: an unknown cell, or a size below 1.
     """
 
     cell: CellName
-    """`"lstm"`, `"gru"`, `"rnn_tanh"` or `"rnn_relu"`."""
+    """Name of the cell, such as `"lstm"`, `"gru"`, `"rnn_tanh"`, `"rnn_relu"`, `"leaky"` or `"mingru"`."""
     input_size: int
     """Features of one input step."""
     hidden_size: int
@@ -35,30 +38,33 @@ class RNNSpec:
     """Features of one output step: rows of the readout."""
 
     def __post_init__(self) -> None:
-        if self.cell not in get_args(CellName):
-            raise unknown_name("cell", self.cell, get_args(CellName))
+        _ = self.cell_type
         for field in ("input_size", "hidden_size", "num_layers", "output_size"):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field}={getattr(self, field)} in an RNNSpec", remedy="give at least 1.")
 
     @functools.cached_property
+    def cell_type(self) -> Cell:
+        """The cell."""
+        return CELLS[self.cell]
+
+    @functools.cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter of one RNN by PyTorch's name, in PyTorch's flat order.
 
-        `rnn.weight_ih_l0`, `rnn.weight_hh_l0`, `rnn.bias_ih_l0`, `rnn.bias_hh_l0`, the same for the
-        layers above, `readout.weight`, `readout.bias`.
+        For a cell of PyTorch `rnn.weight_ih_l0`, `rnn.weight_hh_l0`, `rnn.bias_ih_l0`, `rnn.bias_hh_l0`, the same for
+        the layers above, `readout.weight`, `readout.bias`.
         """
-        rows = GATES[self.cell] * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.num_layers):
-            columns = self.input_size if layer == 0 else self.hidden_size
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, columns)
-            shapes[f"rnn.weight_hh_l{layer}"] = (rows, self.hidden_size)
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
-            shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
-        shapes["readout.weight"] = (self.output_size, self.hidden_size)
-        shapes["readout.bias"] = (self.output_size,)
-        return shapes
+            inputs = self.hidden_size if layer else self.input_size
+            own = self.cell_type.shapes(inputs, self.hidden_size)
+            shapes |= {parameter_name(name, layer): shape for name, shape in own.items()}
+        return {
+            **shapes,
+            "readout.weight": (self.output_size, self.hidden_size),
+            "readout.bias": (self.output_size,),
+        }
 
     @property
     def num_parameters(self) -> int:
@@ -68,11 +74,16 @@ class RNNSpec:
     @property
     def num_gates(self) -> int:
         """Gates of the cell."""
-        return GATES[self.cell]
+        return len(self.cell_type.gates)
 
     def to_dict(self) -> dict[str, Any]:
-        """The spec as JSON-ready values."""
+        """Return the spec as JSON-ready values."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
         return f"{self.cell} {self.num_layers}x{self.hidden_size}, {self.input_size} inputs, {self.output_size} outputs"
+
+
+def parameter_name(name: str, layer: int) -> str:
+    """Return PyTorch's full name of a parameter of a recurrent layer, such as `rnn.weight_ih_l0`."""
+    return f"rnn.{name}_l{layer}"

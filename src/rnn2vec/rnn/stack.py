@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import FlatWeights, InputSequences, InputStep, LayerState, OutputSequences, OutputStep, State
 from rnn2vec.rnn import convert, symmetry
-from rnn2vec.rnn.cells import CELLS
+from rnn2vec.rnn.cells.base import LayerWeights, affine
 from rnn2vec.rnn.parts import Converted
-from rnn2vec.rnn.spec import CellName, RNNSpec
+from rnn2vec.rnn.spec import CellName, RNNSpec, parameter_name
 from rnn2vec.rnn.state_dicts import from_state_dict
 from rnn2vec.rnn.verify import require_same_answers
 
@@ -237,15 +237,17 @@ class RNNStack:
         """Zeros, for `num_sequences` sequences per RNN."""
         reference = self.weights["readout.bias"]
         zeros = reference.new_zeros(len(self), num_sequences, self.spec.hidden_size)
-        layer_state = (zeros,) * CELLS[self.spec.cell].num_state_vectors
+        layer_state = (zeros,) * self.spec.cell_type.num_state_vectors
         return (layer_state,) * self.spec.num_layers
 
     def step(self, inputs: InputStep, state: State) -> tuple[OutputStep, State]:
         """One step of every sequence of every RNN: `(N, B, I)` and a state to `(N, B, O)` and the next state."""
+        cell = self.spec.cell_type
         new_state: list[LayerState] = []
         below: Tensor = inputs
         for layer, layer_state in zip(range(self.spec.num_layers), state, strict=True):
-            new_state.append(self._layer_step(layer, self._input_part(layer, below), layer_state))
+            weights = self._layer(layer)
+            new_state.append(cell.step(weights, cell.input_part(weights, below), layer_state))
             below = new_state[-1][0]
         return self._readout(below), tuple(new_state)
 
@@ -268,33 +270,27 @@ class RNNStack:
                 f"inputs have shape {tuple(inputs.shape)}, expected ({len(self)}, B, T, {self.spec.input_size})",
                 remedy="give B sequences of at least one step for every RNN of the stack.",
             )
+        cell = self.spec.cell_type
         state = self.initial_state(b) if state is None else state
         new_state: list[LayerState] = []
         below = inputs.transpose(1, 2)  # time before sequences: a step is then a contiguous slice (N, T, B, I)
         for layer, first_state in zip(range(self.spec.num_layers), state, strict=True):
-            layer_state = first_state
-            input_parts = self._input_part(layer, below.flatten(1, 2)).unflatten(1, (t, b)).unbind(1)
+            layer_state, weights = first_state, self._layer(layer)
+            input_parts = cell.input_part(weights, below.flatten(1, 2)).unflatten(1, (t, b)).unbind(1)
             outputs: list[Tensor] = []
             for input_part in input_parts:
-                layer_state = self._layer_step(layer, input_part, layer_state)
+                layer_state = cell.step(weights, input_part, layer_state)
                 outputs.append(layer_state[0])
             new_state.append(layer_state)
             below = torch.stack(outputs, dim=1)
         return self._readout(below.flatten(1, 2)).unflatten(1, (t, b)).transpose(1, 2), tuple(new_state)
 
-    def _input_part(self, layer: int, inputs: Float[Tensor, "N R I"]) -> Float[Tensor, "N R G"]:
-        bias = self.weights[f"rnn.bias_ih_l{layer}"].unsqueeze(1)
-        return torch.baddbmm(bias, inputs, self.weights[f"rnn.weight_ih_l{layer}"].transpose(1, 2))
-
-    def _layer_step(self, layer: int, input_part: Float[Tensor, "N B G"], layer_state: LayerState) -> LayerState:
-        bias = self.weights[f"rnn.bias_hh_l{layer}"].unsqueeze(1)
-        weight = self.weights[f"rnn.weight_hh_l{layer}"].transpose(1, 2)
-        recurrent_part = torch.baddbmm(bias, layer_state[0], weight)
-        return CELLS[self.spec.cell].step(input_part, recurrent_part, layer_state)
+    def _layer(self, layer: int) -> LayerWeights:
+        """Return the weights of one layer by the names of its cell."""
+        return {name: self.weights[parameter_name(name, layer)] for name in self.spec.cell_type.parameters}
 
     def _readout(self, hidden: Float[Tensor, "N R H"]) -> Float[Tensor, "N R O"]:
-        bias = self.weights["readout.bias"].unsqueeze(1)
-        return torch.baddbmm(bias, hidden, self.weights["readout.weight"].transpose(1, 2))
+        return affine(self.weights["readout.weight"], hidden, self.weights["readout.bias"])
 
     def __len__(self) -> int:
         return self.weights["readout.bias"].shape[0]

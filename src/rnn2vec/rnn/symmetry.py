@@ -1,15 +1,14 @@
 """Changes of the weights that leave the function as it is.
 
-Renumbering the hidden units of a layer changes nothing when six parts move together: the rows of its input
-and recurrent weights and of both biases (in every gate), the columns of its recurrent weights, and the
-columns of whatever reads the layer: the next layer's input weights, or the readout (paper, Appendix F.2).
+Permuting the hidden units of a layer changes nothing when all parts move together: for the cells of PyTorch the rows
+of the input and recurrent weights and of both biases (in every gate), the columns of the recurrent weights, and the
+columns of the next layer's input weights or of the readout (paper, Appendix F.2).
 
-The paper stops there, but tanh is odd: where it computes what a hidden unit takes in (the candidate gate: LSTM `g`,
-GRU `n`, the only gate of a tanh RNN), the unit's sign can be flipped by negating the candidate's row in both weights
-and both biases, and all columns that read the unit. The other gates multiply and have no sign to flip. Both together
-make the signed permutations, 2^H H! of them for each layer.
-
-ReLU RNNs have a continuous symmetry instead (the paper's footnote 2): a unit's rows times c > 0, its columns by c.
+The paper stops there, but tanh is odd: where tanh computes what a hidden unit takes in (the candidate gate: LSTM `g`,
+GRU `n`, the only gate of a tanh RNN), the sign of the unit can be flipped by negating the candidate's row in both
+weights and both biases, and all columns that read the unit. Together they make the signed permutations, 2^H H! of them
+per layer. ReLU RNNs have a continuous symmetry instead (the paper's footnote 2): a unit's rows times c > 0, its columns
+divided by c. `rnn2vec.rnn.cells.base` describes what each cell allows.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.spec import CellName, RNNSpec
-
-_CANDIDATE_GATES: dict[CellName, int] = {"lstm": 2, "gru": 2, "rnn_tanh": 0}
+from rnn2vec._registry import CELLS
+from rnn2vec.rnn.spec import CellName, RNNSpec, parameter_name
 
 
 def candidate_gate(cell: CellName) -> int | None:
-    """Which gate computes, through tanh, what a hidden unit takes in; None for ReLU RNNs: their signs are fixed."""
-    return _CANDIDATE_GATES.get(cell)
+    """Return the number of the gate that flips with the sign of a hidden unit; None where signs are fixed."""
+    kind = CELLS[cell]
+    return kind.gates.index(kind.candidate) if kind.rescaling in {"signs", "nonzero"} else None
 
 
 def permute_neurons(
@@ -37,12 +36,12 @@ def permute_neurons(
     layer: int,
     permutation: Int[Tensor, " H"] | Int[Tensor, "N H"],
 ) -> dict[str, Tensor]:
-    """Renumber the hidden units of one layer: new unit j is old unit `permutation[j]`.
+    """Permute the hidden units of one layer: new unit j is old unit `permutation[j]`.
 
     Args:
         spec: the architecture.
         weights: stacked weights, each `(N, ...)`.
-        layer: which recurrent layer, from 0.
+        layer: number of the recurrent layer, from 0.
         permutation: one for all RNNs `(H,)`, or one for each `(N, H)`.
 
     Returns:
@@ -62,11 +61,10 @@ def permute_neurons(
             remedy=f"give each of 0..{spec.hidden_size - 1} once, for all {num_rnns} RNNs (H,) or for each (N, H).",
         )
     columns = permutation.expand(num_rnns, -1)
-    offsets = spec.hidden_size * torch.arange(spec.num_gates, device=permutation.device)
-    rows = (columns.unsqueeze(1) + offsets[:, None]).flatten(1)  # the same units in every gate: (N, G)
-
     permuted = dict(weights)
-    for name in computing(layer):
+    for name, gates in rows_of(spec, layer).items():
+        offsets = spec.hidden_size * torch.arange(len(gates), device=permutation.device)
+        rows = (columns.unsqueeze(1) + offsets[:, None]).flatten(1)  # the same units in every gate: (N, G)
         permuted[name] = _take(permuted[name], rows, axis=1)
     for name in reading(spec, layer):
         permuted[name] = _take(permuted[name], columns, axis=2)
@@ -74,12 +72,12 @@ def permute_neurons(
 
 
 def permute_randomly(spec: RNNSpec, weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Renumber the hidden units of every layer at random, each RNN in its own way.
+    """Permute the hidden units of every layer at random, differently for each RNN.
 
     Args:
         spec: the architecture.
         weights: stacked weights, each `(N, ...)`.
-        generator: where the permutations are drawn from.
+        generator: source of the permutations.
     """
     num_rnns = weights["readout.bias"].shape[0]
     permuted = dict(weights)
@@ -98,9 +96,9 @@ def flip_signs(
     """Flip the signs of hidden units of one layer.
 
     Args:
-        spec: the architecture; not one of ReLU RNNs.
+        spec: the architecture, of a cell that allows it: all but `rnn_relu`.
         weights: stacked weights, each `(N, ...)`.
-        layer: which recurrent layer, from 0.
+        layer: number of the recurrent layer, from 0.
         signs: -1 for each unit to flip and 1 for the others; for all RNNs `(H,)`, or for each `(N, H)`.
 
     Returns:
@@ -109,17 +107,12 @@ def flip_signs(
     Raises:
         UsageError: there is no such layer, the cell has no such symmetry, or a sign is neither 1 nor -1.
     """
-    gate = candidate_gate(spec.cell)
-    if gate is None:
-        raise UsageError(
-            f"sign flips in an {spec.cell}", remedy="ReLU is not odd: its symmetry is scale_units, by positive numbers."
-        )
+    if candidate_gate(spec.cell) is None:
+        raise UsageError(f"sign flips in an {spec.cell}", remedy=_allowed(spec))
     factors = _factors(spec, weights, layer, signs)
     if not (factors.abs() == 1).all():
         raise UsageError("signs other than 1 and -1", remedy="give 1 or -1 for each hidden unit.")
-    rows = torch.ones_like(factors).repeat(1, spec.num_gates)
-    rows[:, gate * spec.hidden_size : (gate + 1) * spec.hidden_size] = factors
-    return _multiplied(spec, weights, layer, rows=rows, columns=factors)
+    return _rescaled(spec, weights, layer, factors)
 
 
 def scale_units(
@@ -128,37 +121,38 @@ def scale_units(
     layer: int,
     scales: Float[Tensor, " H"] | Float[Tensor, "N H"],
 ) -> dict[str, Tensor]:
-    """Scale the hidden units of one layer of ReLU RNNs: what reads a unit is divided by what it was multiplied with.
+    """Multiply the hidden units of one layer, and divide the columns that read them by the same numbers.
 
     Args:
-        spec: the architecture, of ReLU RNNs.
+        spec: the architecture, of a cell that allows it: `rnn_relu`, `mingru`.
         weights: stacked weights, each `(N, ...)`.
-        layer: which recurrent layer, from 0.
-        scales: a positive number for each unit; for all RNNs `(H,)`, or for each `(N, H)`.
+        layer: number of the recurrent layer, from 0.
+        scales: a number for each unit, for all RNNs `(H,)`, or for each `(N, H)`; positive unless the cell allows more.
 
     Returns:
         New stacked weights; those of other layers are the same tensors as before.
 
     Raises:
-        UsageError: there is no such layer, the cell has no such symmetry, or a scale is not positive and finite.
+        UsageError: there is no such layer, or the cell does not allow such scales.
     """
-    if spec.cell != "rnn_relu":
-        raise UsageError(
-            f"scaled units in an {spec.cell}", remedy="tanh is not homogeneous: only rnn_relu has this symmetry."
-        )
+    rescaling = spec.cell_type.rescaling
+    if rescaling not in {"positive", "nonzero"}:
+        raise UsageError(f"scaled units in an {spec.cell}", remedy=_allowed(spec))
     factors = _factors(spec, weights, layer, scales)
-    if not ((factors > 0) & factors.isfinite()).all():
-        raise UsageError("scales that are not positive", remedy="give a positive, finite number for each hidden unit.")
-    return _multiplied(spec, weights, layer, rows=factors, columns=1 / factors)
+    if not factors.isfinite().all() or (factors == 0).any():
+        raise UsageError("scales that are 0 or not finite", remedy="give a number for each hidden unit to multiply by.")
+    if rescaling == "positive" and (factors < 0).any():
+        raise UsageError(f"negative scales in an {spec.cell}", remedy=_allowed(spec))
+    return _rescaled(spec, weights, layer, factors)
 
 
 def flip_randomly(spec: RNNSpec, weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Flip the sign of every hidden unit or not, at random, each RNN in its own way; ReLU RNNs stay as they are.
+    """Flip the signs of random hidden units, differently for each RNN; cells with fixed signs stay as they are.
 
     Args:
         spec: the architecture.
         weights: stacked weights, each `(N, ...)`.
-        generator: where the signs are drawn from.
+        generator: source of the signs.
     """
     flipped = dict(weights)
     if candidate_gate(spec.cell) is None:
@@ -175,15 +169,32 @@ def _check_layer(spec: RNNSpec, layer: int) -> None:
         raise UsageError(f"layer {layer} of an RNN with {spec.num_layers} layers", remedy="count layers from 0.")
 
 
-def computing(layer: int) -> tuple[str, ...]:
-    """The tensors with a row for each hidden unit of a layer and each gate."""
-    return tuple(f"rnn.{part}_l{layer}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+def rows_of(spec: RNNSpec, layer: int) -> dict[str, tuple[str, ...]]:
+    """Return the tensors with a row for each hidden unit of a layer and each gate, with their gates."""
+    parameters = spec.cell_type.parameters.items()
+    return {parameter_name(name, layer): parameter.gates for name, parameter in parameters if parameter.gates}
 
 
-def reading(spec: RNNSpec, layer: int) -> tuple[str, str]:
-    """The tensors with a column for each hidden unit of a layer."""
-    reader = f"rnn.weight_ih_l{layer + 1}" if layer + 1 < spec.num_layers else "readout.weight"
-    return f"rnn.weight_hh_l{layer}", reader
+def reading(spec: RNNSpec, layer: int) -> tuple[str, ...]:
+    """Return the tensors with a column for each hidden unit of a layer; the last are those of the layer above."""
+    own = _with_columns(spec, layer, "hidden")
+    above = _with_columns(spec, layer + 1, "inputs") if layer + 1 < spec.num_layers else ["readout.weight"]
+    return (*own, *above)
+
+
+def _with_columns(spec: RNNSpec, layer: int, columns: str) -> list[str]:
+    parameters = spec.cell_type.parameters.items()
+    return [parameter_name(name, layer) for name, parameter in parameters if parameter.columns == columns]
+
+
+def _allowed(spec: RNNSpec) -> str:
+    """Return the remedy for a factor that a cell does not allow."""
+    return {
+        "none": f"an {spec.cell} has no symmetry but permutations.",
+        "signs": f"the units of an {spec.cell} can flip their signs (flip_signs), and no more.",
+        "positive": f"the units of an {spec.cell} can be multiplied by positive numbers (scale_units), and no others.",
+        "nonzero": f"the units of an {spec.cell} can be multiplied by any number but 0 (scale_units).",
+    }[spec.cell_type.rescaling]
 
 
 def _factors(spec: RNNSpec, weights: Mapping[str, Tensor], layer: int, numbers: Tensor) -> Float[Tensor, "N H"]:
@@ -197,15 +208,18 @@ def _factors(spec: RNNSpec, weights: Mapping[str, Tensor], layer: int, numbers: 
     return numbers.to(reference).expand(len(reference), -1)
 
 
-def _multiplied(
-    spec: RNNSpec, weights: Mapping[str, Tensor], layer: int, *, rows: Float[Tensor, "N G"], columns: Tensor
+def _rescaled(
+    spec: RNNSpec, weights: Mapping[str, Tensor], layer: int, factors: Float[Tensor, "N H"]
 ) -> dict[str, Tensor]:
-    multiplied = dict(weights)
-    for name in computing(layer):
-        multiplied[name] = multiplied[name] * (rows if multiplied[name].dim() == 2 else rows.unsqueeze(2))
+    """Multiply the candidate's rows by the factors, and divide the columns that read the units by them."""
+    rescaled = dict(weights)
+    for name, gates in rows_of(spec, layer).items():
+        blocks = [factors if gate == spec.cell_type.candidate else torch.ones_like(factors) for gate in gates]
+        rows = torch.cat(blocks, dim=1)
+        rescaled[name] = rescaled[name] * (rows if rescaled[name].dim() == 2 else rows.unsqueeze(2))
     for name in reading(spec, layer):
-        multiplied[name] = multiplied[name] * columns.unsqueeze(1)
-    return multiplied
+        rescaled[name] = rescaled[name] * (1 / factors).unsqueeze(1)
+    return rescaled
 
 
 def _take(weight: Tensor, indices: Int[Tensor, "N K"], axis: int) -> Tensor:

@@ -58,7 +58,7 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
         num_layers=config.num_layers,
         output_size=family.output_size,
     )
-    backend = backends.pick(config.backend, spec, inputs=family.interface.input_kind, device=device)
+    backend = backends.pick(config.backend, spec, device=device)
     config = dataclasses.replace(config, backend=backend.name, family_options=family.options())
     new = Manifest(config, spec, family.ood_rule, dict(provenance()))
     with only_builder(folder, new) as manifest:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec.rnn.spec import CellName
+from rnn2vec._registry import CELLS
 
 PAPER_SNAPSHOT_STEPS = (0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 
@@ -29,8 +29,8 @@ class ZooConfig:
     """RNNs trained, one task each."""
     num_steps: int = 20_000
     """Updates of each run."""
-    cell: CellName = "lstm"
-    """Cell of the RNNs."""
+    cell: str = "lstm"
+    """Name of the RNNs' cell."""
     hidden_size: int = 32
     """Hidden units per layer."""
     num_layers: int = 2
@@ -61,6 +61,8 @@ class ZooConfig:
                 f"num_rollouts={self.num_rollouts} of num_episodes={self.num_episodes}",
                 remedy="the stored rollouts are the first episodes: give at least as many episodes.",
             )
+        if self.cell not in CELLS:
+            raise unknown_name("cell", self.cell, CELLS)
         if len(self.learning_rates) != 3:
             raise UsageError(
                 f"learning_rates={self.learning_rates}", remedy="give three: at the start, half-way and at the end."

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from rnn2vec._seeding import numpy_generator
+from rnn2vec.rnn.cells.base import uniform
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily, TokenExamples
 from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, RunFrames, RunTokens, TrainingState
@@ -121,8 +122,17 @@ def draw_batches(
 
 
 def _initial_weights(config: ZooConfig, spec: RNNSpec, runs: Sequence[int]) -> Float32[np.ndarray, "N P"]:
-    """PyTorch's start: every weight and bias uniform within 1 / sqrt(hidden size)."""
-    bound = spec.hidden_size**-0.5
-    generators = [numpy_generator(config.seed, "run", run, "initial-weights") for run in runs]
-    draws = [generator.uniform(-bound, bound, spec.num_parameters) for generator in generators]
-    return np.stack(draws).astype(np.float32)
+    """Return the weights of each run at the start: drawn by the cell, the readout as in PyTorch."""
+    return np.stack(
+        [_initial(spec, numpy_generator(config.seed, "run", run, "initial-weights")) for run in runs]
+    ).astype(np.float32)
+
+
+def _initial(spec: RNNSpec, generator: np.random.Generator) -> Float64[np.ndarray, " P"]:
+    drawn: list[np.ndarray] = []
+    for layer in range(spec.num_layers):
+        shapes = spec.cell_type.shapes(spec.hidden_size if layer else spec.input_size, spec.hidden_size)
+        drawn += [spec.cell_type.initial(name, shape, spec.hidden_size, generator) for name, shape in shapes.items()]
+    readout = [spec.parameter_shapes[name] for name in ("readout.weight", "readout.bias")]
+    drawn += [uniform(shape, spec.hidden_size, generator) for shape in readout]
+    return np.concatenate([one.ravel() for one in drawn])

@@ -22,7 +22,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, UInt8
 
-from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 
 BETAS = (0.9, 0.999)
@@ -105,13 +104,8 @@ class Backend(Protocol):
     name: str
     """As in `--backend`, and stored in the zoo."""
 
-    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:
-        """Whether this backend trains RNNs of this architecture on such examples, on this machine.
-
-        Args:
-            spec: the architecture.
-            inputs: `"categorical"` for `RunTokens`, `"continuous"` for `RunFrames`.
-        """
+    def obstacle(self, spec: RNNSpec) -> str | None:
+        """Return why this backend does not train RNNs of this architecture on this machine; None if it does."""
         ...
 
     def train(

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rnn2vec.execution.cores import usable_cores
-from rnn2vec.rnn.interface import Kind
-from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, RNNSpec
 from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, TrainingState
 
 LARGEST_HIDDEN_SIZE = 128
@@ -30,10 +29,15 @@ class NumbaBackend:
     def __init__(self, num_threads: int | None = None) -> None:
         self._num_threads = num_threads or usable_cores()
 
-    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
-        """Every cell and both kinds of examples, up to 3 layers of 128 units, where Numba is installed."""
-        is_small = spec.num_layers <= MOST_LAYERS and spec.hidden_size <= LARGEST_HIDDEN_SIZE
-        return is_small and importlib.util.find_spec("numba") is not None
+    def obstacle(self, spec: RNNSpec) -> str | None:
+        """Return why it does not train such RNNs here; None if it does."""
+        if spec.cell not in TORCH_CELLS:
+            return f"it has no kernel for the cell {spec.cell!r}"
+        if spec.num_layers > MOST_LAYERS or spec.hidden_size > LARGEST_HIDDEN_SIZE:
+            return f"it takes at most {MOST_LAYERS} layers of {LARGEST_HIDDEN_SIZE} units"
+        if importlib.util.find_spec("numba") is None:
+            return "the package numba is not installed (pip install numba)"
+        return None
 
     def train(
         self,

@@ -29,7 +29,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from rnn2vec.rnn.kernels.products import INNER_BLOCK, SOURCE, add_product, vector_columns
-from rnn2vec.rnn.spec import GATES, RNNSpec
+from rnn2vec.rnn.spec import RNNSpec
 
 _FASTMATH = {"contract", "nsz"}  # sums keep their order, so that an RNN does not depend on how loops were vectorized
 _INLINED = {"forceinline": True, "fastmath": _FASTMATH, "error_model": "numpy"}
@@ -315,7 +315,7 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
     """
     cell, gru = _NUMBERS[spec.cell], spec.cell == "gru"
     L, H, I, O, R, T = spec.num_layers, spec.hidden_size, spec.input_size, spec.output_size, rows, steps
-    G, TR, padded = GATES[spec.cell] * H, T * R, vector_columns(O)
+    G, TR, padded = spec.num_gates * H, T * R, vector_columns(O)
     C = max(1, INNER_BLOCK // R)  # time steps whose weight gradients are one product
     real = np.float64 if double else np.float32
     zero = real(0.0)

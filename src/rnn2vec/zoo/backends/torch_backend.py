@@ -11,7 +11,6 @@ from torch import Tensor
 
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.execution.devices import require_device
-from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import one_hot, read_frames
@@ -79,9 +78,9 @@ class TorchBackend:
         require_device(device)
         self._device = torch.device(device)
 
-    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
-        """Every architecture, every kind of examples."""
-        return True
+    def obstacle(self, spec: RNNSpec) -> str | None:  # noqa: ARG002
+        """Return None: torch trains every architecture."""
+        return None
 
     def train(
         self,

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rnn2vec._registry import CELLS
 from rnn2vec._shapes import InputSequences, OutputSequences
-from rnn2vec.rnn.interface import Kind
-from rnn2vec.rnn.spec import GATES, CellName, RNNSpec
+from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 
@@ -52,12 +52,10 @@ class TritonBackend(TorchBackend):
 
     name = "triton"
 
-    def supports(self, spec: RNNSpec, inputs: Kind) -> bool:  # noqa: ARG002
-        """Every cell and kind of examples, if a layer's W_hh fits, on CUDA where Triton is installed."""
-        return self.obstacle(spec) is None
-
     def obstacle(self, spec: RNNSpec) -> str | None:
-        """Why it does not train such RNNs here, or None where it does."""
+        """Return why it does not train such RNNs here; None if it does."""
+        if spec.cell not in TORCH_CELLS:
+            return f"it has no kernel for the cell {spec.cell!r}"
         if importlib.util.find_spec("triton") is None:
             return "the package triton is not installed (pip install 'rnn2vec[triton]')"
         if self._device.type != ("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"):
@@ -135,4 +133,4 @@ def _constants(cell: CellName, rows: int, hidden_size: int) -> dict[str, Any]:
     """
     blocks = {"BR": block_size(rows), "BH": block_size(hidden_size)}
     options = {"num_warps": num_warps(*blocks.values()), "num_stages": 1}
-    return {"H": hidden_size, "CELL": cell, "GATES": GATES[cell], **blocks, **options}
+    return {"H": hidden_size, "CELL": cell, "GATES": len(CELLS[cell].gates), **blocks, **options}
