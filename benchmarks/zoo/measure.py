@@ -171,7 +171,7 @@ def _contenders_on_gpu(work: Workload, device: str) -> tuple[list[Contender], li
         BackendContender("torch", torch_backend, work, merged=True),
         StackedTorch("stacked torch, 32 rows", torch_backend, work, merged=False),
     ]
-    obstacle = kernels.obstacle(work.spec)
+    obstacle = kernels.obstacle(work.spec, work.examples[0].kind)
     if obstacle is not None:
         return contenders, [f"triton: {obstacle}"]
     return [*_merged_and_not("triton", kernels, work), *contenders], []

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from rnn2vec._errors import unknown_name
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.tasks.base import Examples, FrameExamples, TokenExamples
+from rnn2vec.tasks.examples import Examples, FrameExamples, SequenceExamples
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.backends.base import Batches
 from rnn2vec.zoo.train import draw_batches
@@ -38,7 +38,7 @@ class Workload:
     def num_steps(self) -> int:
         """Number of time steps of a sequence, T."""
         first = self.examples[0]
-        return first.inputs.shape[1] if isinstance(first, TokenExamples) else first.pixel_map.shape[0]
+        return first.inputs.shape[1] if isinstance(first, SequenceExamples) else first.pixel_map.shape[0]
 
     def batches(self, updates: int, generators: Sequence[np.random.Generator], *, merged: bool) -> Batches:
         """Draw batches as a build does.
@@ -104,7 +104,7 @@ def _images(num_runs: int) -> tuple[FrameExamples, ...]:
 
 def as_arrays(examples: Examples, input_size: int) -> tuple[Float[np.ndarray, "E T I"], Int[np.ndarray, "E T"]]:
     """Convert the examples of one run to the arrays of an ordinary training loop: inputs and targets."""
-    if isinstance(examples, TokenExamples):
+    if isinstance(examples, SequenceExamples):
         return np.eye(input_size, dtype=np.float32)[examples.inputs], examples.targets.astype(np.int64)
     numbers = np.concatenate([examples.values[examples.images], np.zeros((len(examples), 2), dtype=np.float32)], axis=1)
     numbers[:, -2] = examples.values[0]

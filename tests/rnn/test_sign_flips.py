@@ -187,7 +187,7 @@ def test_what_is_no_sign_is_refused(make_stack: MakeStack, numbers: list[float],
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan])
 def test_a_scale_that_is_not_positive_is_refused(make_stack: MakeStack, bad: float) -> None:
     stack = make_stack(_spec("rnn_relu"))
-    with pytest.raises(UsageError, match="scales that are 0 or not finite|negative scales in an rnn_relu"):
+    with pytest.raises(UsageError, match=r"scales that are 0 or not finite|negative scales in an rnn_relu"):
         scale_units(stack.spec, stack.weights, 0, torch.tensor([1.0, 1, bad, 1, 1]))
 
 

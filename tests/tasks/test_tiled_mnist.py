@@ -15,7 +15,8 @@ from torch import Tensor
 
 from rnn2vec import tasks
 from rnn2vec._errors import UsageError
-from rnn2vec.tasks.base import AngleProperty, FrameExamples, Property
+from rnn2vec.tasks.base import AngleProperty, Property
+from rnn2vec.tasks.examples import FrameExamples
 from rnn2vec.tasks.tiled_mnist import TiledMnist
 from rnn2vec.zoo.rollouts import roll_out
 

@@ -22,7 +22,7 @@ from rnn2vec.rnn.spec import CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import backends
-from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, RunTokens, TrainingState
+from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, RunSequences, TrainingState
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.backends.triton_backend import TritonBackend
@@ -121,7 +121,7 @@ class Problem:
     def read(self, run: int, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (R, T, I) and targets (R, T) of a run, in float64, slowly."""
         examples = self.examples
-        if isinstance(examples, RunTokens):
+        if isinstance(examples, RunSequences):
             tokens, targets = (torch.from_numpy(part[run, rows]).long() for part in vars(examples).values())
             return nn.functional.one_hot(tokens, self.spec.input_size).double(), targets
         inputs = np.zeros((len(rows), *examples.pixel_map.shape[1:]))
@@ -148,8 +148,8 @@ class Problem:
 
     def only(self, *runs: int) -> Problem:
         chosen = list(runs)
-        if isinstance(self.examples, RunTokens):
-            examples = RunTokens(self.examples.inputs[chosen], self.examples.targets[chosen])
+        if isinstance(self.examples, RunSequences):
+            examples = RunSequences(self.examples.inputs[chosen], self.examples.targets[chosen])
         else:
             examples = dataclasses.replace(self.examples, pixel_map=self.examples.pixel_map[chosen])
         return dataclasses.replace(
@@ -339,7 +339,7 @@ def test_rows_of_weight_0_do_not_matter(backend: str, double: bool) -> None:
     assert unused.any()
     assert not unused.all()
     others = copy.deepcopy(problem)
-    assert isinstance(others.examples, RunTokens)
+    assert isinstance(others.examples, RunSequences)
     others.examples.inputs[unused] = 1 - (others.examples.inputs[unused] == 1)
     others.examples.targets[unused] = 0
     assert _same_bytes(problem.trained(backend), others.trained(backend))
@@ -348,7 +348,7 @@ def test_rows_of_weight_0_do_not_matter(backend: str, double: bool) -> None:
 def test_used_rows_do_matter(backend: str) -> None:
     problem = Problem.make()
     others = copy.deepcopy(problem)
-    assert isinstance(others.examples, RunTokens)
+    assert isinstance(others.examples, RunSequences)
     others.examples.targets[:, 0] = 0
     assert not _same_bytes(problem.trained(backend), others.trained(backend))
 

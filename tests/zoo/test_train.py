@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import FrameExamples, TokenExamples
+from rnn2vec.tasks.examples import FrameExamples, SequenceExamples
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo import train
-from rnn2vec.zoo.backends.base import RunFrames, RunTokens
+from rnn2vec.zoo.backends.base import RunFrames, RunSequences
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 from rnn2vec.zoo.config import ZooConfig
@@ -107,9 +107,9 @@ def test_snapshots_are_copies(short: ZooConfig) -> None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def _examples(number: int, weights: np.ndarray | None = None) -> TokenExamples:
+def _examples(number: int, weights: np.ndarray | None = None) -> SequenceExamples:
     rows = np.arange(3 * number, dtype=np.uint8).reshape(number, 3)
-    return TokenExamples(rows, rows + 1, np.full(number, 1 / number) if weights is None else weights)
+    return SequenceExamples(rows, rows + 1, np.full(number, 1 / number) if weights is None else weights)
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(6, 40), st.integers(0, 2**32))
@@ -154,7 +154,7 @@ def test_images_are_one_array_for_all_runs() -> None:
 
 def test_fewer_examples_are_padded_with_the_first() -> None:
     padded = pad_examples([_examples(2), _examples(4)], 5)
-    assert isinstance(padded, RunTokens)
+    assert isinstance(padded, RunSequences)
     assert padded.inputs.shape == padded.targets.shape == (2, 5, 3)
     assert padded.inputs[0].tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
     assert (padded.targets == padded.inputs + 1).all()

@@ -16,12 +16,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from rnn2vec._errors import DataError
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
+from rnn2vec.tasks.examples import Examples, LossExamples
 
 Task = tuple[float, ...]
 """The parameters of one task, in the order of the family's `task_columns`."""
@@ -35,64 +36,6 @@ class DealtTask:
 
     task: Task
     split: Split
-
-
-@dataclass(frozen=True)
-class TokenExamples:
-    """All training examples of one task that are to be told apart, with how often each is drawn.
-
-    A training batch is a list of row numbers. So that one kernel serves all tasks, rows may be padded with
-    rows of weight 0.
-    """
-
-    inputs: UInt8[np.ndarray, "E T"]
-    """Input tokens of each example."""
-    targets: UInt8[np.ndarray, "E T"]
-    """Which output is right after each input token."""
-    weights: Float[np.ndarray, " E"]
-    """Probability of each example, summing to 1."""
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
-@dataclass(frozen=True)
-class FrameExamples:
-    """Equally likely examples that are images, of which a task shows each step of its sequences some pixels.
-
-    All tasks of a family share the images; see `zoo.backends.base.RunFrames` for how they are read.
-    """
-
-    images: UInt8[np.ndarray, "E K"]
-    """The images, K bytes each."""
-    labels: UInt8[np.ndarray, " E"]
-    """The class of each: the right output at every step."""
-    values: Float32[np.ndarray, " 256"]
-    """The input that each byte stands for."""
-    pixel_map: Int32[np.ndarray, "T I"]
-    """Which byte feeds each input feature at each step; K for a pixel outside of the image, K + 1 for an input of 0."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def weights(self) -> Float[np.ndarray, " E"]:
-        """Probability of each example."""
-        return np.full(len(self), 1 / len(self))
-
-
-Examples = TokenExamples | FrameExamples
-"""The examples of one task; one family has one kind."""
-
-
-@dataclass(frozen=True)
-class LossExamples:
-    """On what the losses of a snapshot are measured."""
-
-    train: Examples | None
-    """Examples that the RNN was trained on; None where the loss of its last batch will do."""
-    validation: Examples
-    """Examples that it was not trained on, or all there are where a task has no others."""
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
-from rnn2vec.tasks.base import DealtTask, Environment, Property, Split, Task, TaskFamily, TokenExamples, one_hot
+from rnn2vec.tasks.base import DealtTask, Environment, Property, Split, Task, TaskFamily, one_hot
 from rnn2vec.tasks.blind import PrefixTree
+from rnn2vec.tasks.examples import SequenceExamples
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _FEWEST_LANGUAGES = 3  # one of each split
@@ -246,10 +247,10 @@ class FormalLanguages(TaskFamily):
         """Strings of the language that has most."""
         return max(self.largest_n(language) - language.n_min + 1 for language in self.languages)
 
-    def examples(self, task: Task) -> TokenExamples:
+    def examples(self, task: Task) -> SequenceExamples:
         """Predict each next token of each string; all n are equally likely."""
         tokens = self.sequences(self.language(task))
-        return TokenExamples(tokens[:, :-1], tokens[:, 1:], np.full(len(tokens), 1 / len(tokens)))
+        return SequenceExamples(tokens[:, :-1], tokens[:, 1:], np.full(len(tokens), 1 / len(tokens)))
 
     def accepted(self, codes: UInt8[Tensor, "N B C"], tasks: Sequence[Task]) -> Bool[Tensor, "N B"]:
         """Whether each sequence, up to its first EOS, is a string of its RNN's language.

@@ -28,18 +28,8 @@ from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.tasks import idx_images
-from rnn2vec.tasks.base import (
-    AngleProperty,
-    DealtTask,
-    Environment,
-    FrameExamples,
-    LossExamples,
-    Property,
-    Split,
-    Task,
-    TaskFamily,
-    read_frames,
-)
+from rnn2vec.tasks.base import AngleProperty, DealtTask, Environment, Property, Split, Task, TaskFamily, read_frames
+from rnn2vec.tasks.examples import FrameExamples, LossExamples
 from rnn2vec.tasks.idx_images import NUM_CLASSES, SIDE, LabelledImages
 from rnn2vec.tasks.tiles import rotation_map, tile_map
 

@@ -58,7 +58,8 @@ def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progre
         num_layers=config.num_layers,
         output_size=family.output_size,
     )
-    backend = backends.pick(config.backend, spec, device=device)
+    first = family.deal(1, config.seed)[0].task
+    backend = backends.pick(config.backend, spec, kind=family.examples(first).kind, device=device)
     config = dataclasses.replace(config, backend=backend.name, family_options=family.options())
     new = Manifest(config, spec, family.ood_rule, dict(provenance()))
     with only_builder(folder, new) as manifest:

@@ -19,8 +19,9 @@ from torch import Tensor
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.execution.cores import torch_threads, usable_cores
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily
-from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_cross_entropy
+from rnn2vec.tasks.base import Task, TaskFamily
+from rnn2vec.tasks.examples import Examples, FrameExamples
+from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_loss
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.rollouts import roll_out
 from rnn2vec.zoo.train import pad_examples
@@ -75,8 +76,8 @@ def expected_losses(family: TaskFamily, stack: RNNStack, examples: Sequence[Exam
         read = row_reader(padded, stack.spec, device=torch.device("cpu"), dtype=torch.float32)
         weights = torch.stack([_row_weights(one, family.most_examples) for one in examples[chosen]])
         rows = torch.arange(weights.shape[1]).expand(len(group), -1)
-        inputs, targets = read(rows)
-        return weighted_cross_entropy(group(inputs)[0], targets, weights)
+        inputs, targets, step_weights = read(rows)
+        return weighted_loss(group(inputs)[0], targets, weights, step_weights)
 
     return torch.cat(_in_groups(losses_of_group, len(stack))).double().numpy()
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from rnn2vec._errors import DataError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.rnn.cells.base import uniform
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.tasks.base import Examples, FrameExamples, Task, TaskFamily, TokenExamples
-from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, RunFrames, RunTokens, TrainingState
+from rnn2vec.tasks.base import Task, TaskFamily
+from rnn2vec.tasks.examples import Examples, FrameExamples, SequenceExamples
+from rnn2vec.zoo.backends.base import Backend, Batches, RunExamples, RunFrames, RunSequences, TrainingState
 from rnn2vec.zoo.config import ZooConfig
 
 STEPS_PER_CALL = 250
@@ -75,18 +77,29 @@ def weight_decay(config: ZooConfig, family: TaskFamily, run: int) -> float:
 def pad_examples(examples: Sequence[Examples], most: int) -> RunExamples:
     """The examples of several tasks of one family as arrays over runs.
 
-    Tokens are padded to `most` examples by a task's first one; images are the same for all tasks.
+    Sequences are padded to `most` examples by a task's first one; images are the same for all tasks.
     """
     first = examples[0]
     if isinstance(first, FrameExamples):
         maps = [one.pixel_map for one in examples if isinstance(one, FrameExamples)]
-        return RunFrames(first.images, first.labels, first.values, np.stack(maps))
+        weights = _stacked([one.step_weights for one in examples])
+        return RunFrames(first.images, first.labels, first.values, np.stack(maps), weights)
 
     def pad(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, np.repeat(rows[:1], most - len(rows), axis=0)])
 
-    tokens = [one for one in examples if isinstance(one, TokenExamples)]
-    return RunTokens(np.stack([pad(one.inputs) for one in tokens]), np.stack([pad(one.targets) for one in tokens]))
+    sequences = [one for one in examples if isinstance(one, SequenceExamples)]
+    weights = _stacked([None if one.step_weights is None else pad(one.step_weights) for one in sequences])
+    inputs, targets = ([pad(getattr(one, part)) for one in sequences] for part in ("inputs", "targets"))
+    return RunSequences(np.stack(inputs), np.stack(targets), weights)
+
+
+def _stacked(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return the weights of all runs, or None if no run has any."""
+    given = [array for array in arrays if array is not None]
+    if given and len(given) < len(arrays):
+        raise DataError("weights per step in some tasks of a family", remedy="give them in all tasks or in none.")
+    return np.stack(given) if given else None
 
 
 def draw_batches(

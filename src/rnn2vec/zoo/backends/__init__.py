@@ -6,6 +6,7 @@ import warnings
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.tasks.examples import ExampleKind
 from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.backends.numba_backend import NumbaBackend
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
@@ -14,7 +15,7 @@ from rnn2vec.zoo.backends.triton_backend import TritonBackend
 BACKENDS = ("auto", "numba", "torch", "triton")
 
 
-def pick(name: str, spec: RNNSpec, *, device: str = "cpu") -> Backend:
+def pick(name: str, spec: RNNSpec, *, kind: ExampleKind | None = None, device: str = "cpu") -> Backend:
     """Return a backend by name; `"auto"` is the fastest that trains such RNNs on this device.
 
     Where `"auto"` has to take torch instead of a faster backend, a warning says why.
@@ -22,6 +23,7 @@ def pick(name: str, spec: RNNSpec, *, device: str = "cpu") -> Backend:
     Args:
         name: one of `BACKENDS`.
         spec: the architecture.
+        kind: kind of the examples; tokens to classes by default.
         device: device to train on.
 
     Raises:
@@ -32,7 +34,9 @@ def pick(name: str, spec: RNNSpec, *, device: str = "cpu") -> Backend:
     fast = _fast(name, device)
     if fast is None:
         return TorchBackend(device)
-    obstacle = "it runs on the CPU" if fast.name == "numba" and device != "cpu" else fast.obstacle(spec)
+    obstacle = (
+        "it runs on the CPU" if fast.name == "numba" and device != "cpu" else fast.obstacle(spec, kind or ExampleKind())
+    )
     if obstacle is None:
         return fast
     problem = f"backend {fast.name!r} does not train {spec} on {device}: {obstacle}"

@@ -4,9 +4,10 @@ Every backend gets the same arrays: the examples of each run's task, and for eac
 batch and with what weight. What a backend adds is speed. The optimizer is part of the contract: AdamW as
 PyTorch defines it (Loshchilov and Hutter 2019), the weight decay a number per run.
 
-**Two kinds of examples.** Tokens are stored as they are read. Frames are read through a map: N runs see the same
-images, each in its own way (rotated by its angle, cut into tiles), so what differs between runs is which byte of an
-image feeds input feature i at step t. A million rotated images are one array of bytes and a small map per run.
+**Two kinds of examples.** Sequences of tokens or numbers are stored as they are read. Frames are read through a map: N
+runs see the same images, each in its own way (rotated by its angle, cut into tiles), so what differs between runs is
+which byte of an image feeds input feature i at step t. A million rotated images are one array of bytes and a small map
+per run.
 
 **Batches as weighted rows.** A batch is R rows of examples with weights that sum to 1, and its loss is the
 weighted mean. A formal language has at most ten training strings, so a batch of 32 draws is ten rows with
@@ -23,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, UInt8
 
 from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.tasks.examples import ExampleKind
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -30,13 +32,15 @@ EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
-class RunTokens:
-    """Examples that are sequences of tokens: those of N runs, padded to equally many."""
+class RunSequences:
+    """Examples that are sequences: those of N runs, padded to equally many."""
 
-    inputs: UInt8[np.ndarray, "N E T"]
-    """Input tokens."""
-    targets: UInt8[np.ndarray, "N E T"]
-    """The right output after each."""
+    inputs: UInt8[np.ndarray, "N E T"] | Float32[np.ndarray, "N E T I"]
+    """Input tokens or numbers."""
+    targets: UInt8[np.ndarray, "N E T"] | Float32[np.ndarray, "N E T O"]
+    """Right output after each: a class or numbers."""
+    step_weights: Float32[np.ndarray, "N E T"] | None = None
+    """Weight of each step in the loss; None weighs all alike."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,17 @@ class RunFrames:
 
     images: UInt8[np.ndarray, "E K"]
     """The images, shared by all runs; C-contiguous."""
-    labels: UInt8[np.ndarray, " E"]
-    """The class of each image."""
+    labels: UInt8[np.ndarray, " E"] | Float32[np.ndarray, "E O"]
+    """Right output for each image: a class or numbers."""
     values: Float32[np.ndarray, " 256"]
     """The input that each byte stands for."""
     pixel_map: Int32[np.ndarray, "N T I"]
     """Which byte feeds each input feature, from 0 to K + 1."""
+    step_weights: Float32[np.ndarray, "N T"] | None = None
+    """Weight of each step in the loss; None weighs all alike."""
 
 
-RunExamples = RunTokens | RunFrames
+RunExamples = RunSequences | RunFrames
 """The examples of N runs."""
 
 
@@ -104,8 +110,8 @@ class Backend(Protocol):
     name: str
     """As in `--backend`, and stored in the zoo."""
 
-    def obstacle(self, spec: RNNSpec) -> str | None:
-        """Return why this backend does not train RNNs of this architecture on this machine; None if it does."""
+    def obstacle(self, spec: RNNSpec, kind: ExampleKind) -> str | None:
+        """Return why this backend does not train such RNNs on such examples, on this machine; None if it does."""
         ...
 
     def train(
@@ -119,6 +125,7 @@ class Backend(Protocol):
     ) -> None:
         """Make S updates of every run, changing `state` in place.
 
-        The loss is the cross-entropy of each step's output, averaged over the T steps and the weighted rows.
+        The loss is the cross-entropy of each step's output, or its mean squared error where targets are numbers,
+        averaged over the T steps (by their weights, if they have some) and the weighted rows.
         """
         ...

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from rnn2vec.execution.cores import usable_cores
 from rnn2vec.rnn.spec import TORCH_CELLS, RNNSpec
+from rnn2vec.tasks.examples import ExampleKind
 from rnn2vec.zoo.backends.base import Batches, RunExamples, RunFrames, TrainingState
 
 LARGEST_HIDDEN_SIZE = 128
@@ -29,10 +30,12 @@ class NumbaBackend:
     def __init__(self, num_threads: int | None = None) -> None:
         self._num_threads = num_threads or usable_cores()
 
-    def obstacle(self, spec: RNNSpec) -> str | None:
+    def obstacle(self, spec: RNNSpec, kind: ExampleKind) -> str | None:
         """Return why it does not train such RNNs here; None if it does."""
         if spec.cell not in TORCH_CELLS:
             return f"it has no kernel for the cell {spec.cell!r}"
+        if kind.inputs == "numbers" or kind.targets == "numbers" or kind.is_weighted:
+            return f"it has no kernel for examples that are {kind}"
         if spec.num_layers > MOST_LAYERS or spec.hidden_size > LARGEST_HIDDEN_SIZE:
             return f"it takes at most {MOST_LAYERS} layers of {LARGEST_HIDDEN_SIZE} units"
         if importlib.util.find_spec("numba") is None:

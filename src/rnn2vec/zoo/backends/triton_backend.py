@@ -21,6 +21,7 @@ from rnn2vec._registry import CELLS
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.tasks.examples import ExampleKind
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 
 SMALLEST_BLOCK = 16
@@ -52,7 +53,7 @@ class TritonBackend(TorchBackend):
 
     name = "triton"
 
-    def obstacle(self, spec: RNNSpec) -> str | None:
+    def obstacle(self, spec: RNNSpec, kind: ExampleKind) -> str | None:  # noqa: ARG002
         """Return why it does not train such RNNs here; None if it does."""
         if spec.cell not in TORCH_CELLS:
             return f"it has no kernel for the cell {spec.cell!r}"
