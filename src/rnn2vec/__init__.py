@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rnn2vec.rnn.collection import RNNCollection
     from rnn2vec.rnn.interface import Interface
     from rnn2vec.rnn.reading.arrays import ArrayLayer, from_arrays
+    from rnn2vec.rnn.reading.files import load_rnn
     from rnn2vec.rnn.spec import RNNSpec
     from rnn2vec.rnn.stack import RNNStack
     from rnn2vec.tasks.base import TaskFamily
@@ -60,6 +61,7 @@ _HOMES = {
     "ZooConfig": "zoo.config",
     "build_zoo": "zoo.build",
     "from_arrays": "rnn.reading.arrays",
+    "load_rnn": "rnn.reading.files",
     "pretrain": "emulation.pretrain",
 }
 _MODULES = ("encoders", "tasks")
@@ -93,6 +95,7 @@ __all__ = [
     "build_zoo",
     "encoders",
     "from_arrays",
+    "load_rnn",
     "pretrain",
     "tasks",
 ]

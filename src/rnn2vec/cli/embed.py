@@ -34,6 +34,8 @@ class Embed(CheckpointVerb):
     """Checkpoint files, folders of them (searched to the bottom), or folders of zoos."""
     model: str
     """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
+    device: str = "cpu"
+    """Device to embed on, such as cuda."""
     out: Path | None = None
     """Parquet file to write: a row for each RNN. Without it, vectors are printed as JSON lines."""
 
@@ -46,7 +48,7 @@ class Embed(CheckpointVerb):
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
         files = checkpoint_files(self.checkpoints)
-        rnn2vec = Rnn2Vec.from_pretrained(self.model)
+        rnn2vec = Rnn2Vec.from_pretrained(self.model, device=self.device)
         with terminal.progress("embedding") as progress:
             embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
         result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}

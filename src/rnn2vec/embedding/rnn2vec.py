@@ -20,6 +20,7 @@ from rnn2vec.embedding.fit import CONFIG, FitReport, fit
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.execution.devices import require_device
 from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
 from rnn2vec.rnn.interface import Kind
@@ -36,13 +37,20 @@ class Rnn2Vec:
     """Turns RNNs into vectors.
 
     Args:
-        model: an encoder with its emulator.
+        model: name of an encoder in the package, a folder (see `from_pretrained`), or an encoder with its emulator.
+        device: device of the encoder, such as `"cuda"`.
+
+    Raises:
+        UsageError: the name, the folder or the device does not exist.
+        DataError: files of the model are damaged.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | str | Path, *, device: str = "cpu") -> None:
+        model = model if isinstance(model, Model) else checkpoints.load_model(_folder_of(model))
         self._model = model
         self.encoder = model.encoder.eval()
         self.emulator = model.emulator.eval()
+        self.to(device)
         self.report: FitReport | None = None
         """How `fit` went; None for an encoder that was loaded."""
 
@@ -57,26 +65,19 @@ class Rnn2Vec:
         return self._model.config
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path) -> Rnn2Vec:
+    def from_pretrained(cls, name_or_folder: str | Path, *, device: str = "cpu") -> Rnn2Vec:
         """Load an encoder.
 
         Args:
             name_or_folder: the name of one that comes with the package, or a folder that `save` or
                 `rnn2vec pretrain` wrote.
+            device: device of the encoder, such as `"cuda"`.
 
         Raises:
             UsageError: there is no such name or folder, or the folder holds no model.
             DataError: its files are damaged.
         """
-        folder = Path(name_or_folder)
-        if not folder.is_dir():
-            shipped = shipped_names()
-            if str(name_or_folder) not in shipped:
-                error = unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped or ["none yet"])
-                remedy = f"{error.remedy} Or give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made."
-                raise UsageError(error.problem, remedy=remedy)
-            folder = _SHIPPED / str(name_or_folder)
-        return cls(checkpoints.load_model(folder))
+        return cls(name_or_folder, device=device)
 
     @classmethod
     def fit(
@@ -89,7 +90,7 @@ class Rnn2Vec:
         output_kind: Kind | None = None,
         validation_share: float = 0.2,
         config: PretrainConfig | None = None,
-        cell: CellName | None = None,
+        cell: str | None = None,
         verify: bool = True,
         device: str = "cpu",
         progress: Progress = silent,
@@ -134,6 +135,17 @@ class Rnn2Vec:
         rnn2vec.report = report
         return rnn2vec
 
+    def to(self, device: str) -> Rnn2Vec:
+        """Move the encoder and the emulator to a device, and return this object.
+
+        Raises:
+            UsageError: this machine has no such device.
+        """
+        require_device(device)
+        self.encoder.to(device)
+        self.emulator.to(device)
+        return self
+
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` to a new or empty folder, or over another model.
 
@@ -150,6 +162,7 @@ class Rnn2Vec:
         rnns: RNNStack | RNNCollection | Zoo | OneRNN | Sequence[RNNStack | OneRNN],
         *,
         verify: bool = True,
+        device: str | None = None,
         **hints: Unpack[Hints],
     ) -> Float32[np.ndarray, "N Z"]:
         """One vector for each RNN, in the order given.
@@ -159,6 +172,7 @@ class Rnn2Vec:
                 dicts or paths of checkpoint files, folders of such, or zoos. Probing encoders take RNNs of different
                 cells and sizes together, and black boxes.
             verify: whether modules are run to see that they answer as what was read; see `rnn2vec.rnn.verify`.
+            device: device to embed on, where the encoder then stays; its own by default.
             **hints: what modules, state dicts and files leave open: `cell` (tanh or ReLU), `ignore`, `input_scaling`;
                 see `rnn2vec.rnn.state_dicts.Hints`.
 
@@ -166,6 +180,11 @@ class Rnn2Vec:
             UsageError: an RNN does not fit the encoder, or a checkpoint is none.
             DataError: weights are NaN or infinite, or a file is damaged.
         """
+        unknown = set(hints) - Hints.__annotations__.keys()
+        if unknown:
+            raise unknown_name("argument of embed", unknown.pop(), ["rnns", "verify", "device", *Hints.__annotations__])
+        if device is not None:
+            self.to(device)
         if isinstance(rnns, Zoo):
             rnns = rnns.rnns(range(len(rnns)))
         if isinstance(rnns, RNNStack):
@@ -186,6 +205,19 @@ class Rnn2Vec:
 
     def __repr__(self) -> str:
         return f"Rnn2Vec({self.encoder.name}: {self.spec} -> {self.encoder.representation_size} numbers)"
+
+
+def _folder_of(name_or_folder: str | Path) -> Path:
+    """Return the folder of a model that comes with the package, or the folder that was given."""
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    shipped = shipped_names()
+    if str(name_or_folder) not in shipped:
+        error = unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped or ["none yet"])
+        remedy = f"{error.remedy} Or give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made."
+        raise UsageError(error.problem, remedy=remedy)
+    return _SHIPPED / str(name_or_folder)
 
 
 def shipped_names() -> list[str]:

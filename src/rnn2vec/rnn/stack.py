@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -25,6 +26,22 @@ from rnn2vec.rnn.parts import Converted
 from rnn2vec.rnn.spec import CellName, RNNSpec, parameter_name
 from rnn2vec.rnn.state_dicts import from_state_dict
 from rnn2vec.rnn.verify import require_same_answers
+
+
+def slice_of(chosen: Any, length: int) -> Any:
+    """Return an index that keeps its axis: a number becomes a slice of one, a sequence an array.
+
+    Raises:
+        IndexError: the number is out of range.
+    """
+    if isinstance(chosen, int | np.integer) and not isinstance(chosen, bool):
+        if not -length <= chosen < length:
+            raise IndexError(f"number {chosen} of {length} RNNs")
+        return slice(int(chosen) % length, int(chosen) % length + 1)
+    if isinstance(chosen, slice | Tensor):
+        return chosen
+    array = np.asarray(chosen)
+    return array if len(array) else array.astype(np.int64)
 
 
 class RNNStack:
@@ -294,6 +311,17 @@ class RNNStack:
 
     def __len__(self) -> int:
         return self.weights["readout.bias"].shape[0]
+
+    def __getitem__(self, chosen: int | slice | Sequence[int] | Sequence[bool] | Tensor) -> RNNStack:
+        """Return a stack of some RNNs: of one for a number, else of a slice, of numbers or of a mask.
+
+        Raises:
+            IndexError: a number is out of range.
+        """
+        return self.select(torch.arange(len(self))[slice_of(chosen, len(self))])
+
+    def __iter__(self) -> Iterator[RNNStack]:
+        return (self.select(slice(number, number + 1)) for number in range(len(self)))
 
     def __repr__(self) -> str:
         return f"RNNStack({len(self)} RNNs: {self.spec})"

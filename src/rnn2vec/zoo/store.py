@@ -12,7 +12,7 @@ pickled; checksums are verified when a shard is first read.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ from rnn2vec._conditions import matching
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress, silent
-from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.stack import RNNStack, slice_of
 from rnn2vec.tasks.base import Split, Task, TaskFamily
 from rnn2vec.zoo.change import filter_zoo, merge_zoos, subset_zoo
 from rnn2vec.zoo.manifest import Manifest, ShardEntry
@@ -46,13 +46,16 @@ class Zoo(ReadableZoo):
     longest ago is let go when all together pass a limit, and what is handed out are copies of the chosen rows.
 
     Args:
-        folder: where it is.
-        manifest: its manifest.
+        folder: folder of the zoo.
+        manifest: its manifest, if it was read before.
         mapped_megabytes: the limit; the shard in use may exceed it.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, mapped_megabytes: float = MAPPED_MEGABYTES) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: str | Path, manifest: Manifest | None = None, *, mapped_megabytes: float = MAPPED_MEGABYTES
+    ) -> None:
+        self.folder = Path(folder)
+        manifest = Manifest.read(self.folder) if manifest is None else manifest
         self.manifest = manifest
         self.spec = manifest.spec
         self.family: TaskFamily = tasks.build(manifest.made.family, manifest.made.family_options)
@@ -73,8 +76,7 @@ class Zoo(ReadableZoo):
             UsageError: the folder is not a zoo.
             DataError: the manifest is damaged or newer than this library.
         """
-        folder = Path(folder)
-        return cls(folder, Manifest.read(folder), mapped_megabytes=mapped_megabytes)
+        return cls(folder, mapped_megabytes=mapped_megabytes)
 
     @classmethod
     def merge(cls, zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
@@ -115,6 +117,18 @@ class Zoo(ReadableZoo):
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    def __getitem__(self, chosen: int | slice | Sequence[int] | Sequence[bool] | np.ndarray) -> RNNStack:
+        """Return some snapshots as a stack: one for a number, else those of a slice, of numbers or of a mask.
+
+        Raises:
+            IndexError: a number is out of range.
+        """
+        return self.rnns(np.arange(len(self))[slice_of(chosen, len(self))])
+
+    def __iter__(self) -> Iterator[RNNStack]:
+        for shard, start in enumerate(self._starts[:-1].tolist()):
+            yield from self.rnns(range(start, int(self._starts[shard + 1])))
 
     def __repr__(self) -> str:
         return f"Zoo({str(self.folder)!r}: {len(self)} RNNs, {self.spec})"
