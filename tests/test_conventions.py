@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import rnn2vec
-from rnn2vec import Rnn2Vec, RNNSpec, RNNStack, Zoo, encoders
+from rnn2vec import Emulator, Interface, Rnn2Vec, RNNSpec, RNNStack, Zoo, encoders
 from rnn2vec._errors import UsageError
+from rnn2vec.emulation import checkpoints
+from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.config import ZooConfig
 
@@ -66,30 +69,39 @@ def test_a_zoo_is_a_path_a_loop_and_a_table(zoo: Zoo) -> None:
     assert list(frame["step"]) == [0, 1] * 5
 
 
-def test_a_model_is_a_name_or_a_folder_and_moves(random_rnns: Callable[..., RNNStack], tmp_path: Path) -> None:
-    from rnn2vec.embedding.rnn2vec import shipped_names
+@pytest.fixture
+def model() -> Rnn2Vec:
+    """An encoder as it is before training."""
+    options = {"hidden_size": 8, "mlp_size": 8, "num_sequences": 2, "sequence_length": 3}
+    emulator: dict[str, Any] = {"hidden_size": 8, "num_layers": 1}
+    return Rnn2Vec(
+        Model(
+            encoders.build("interactive-probing", SPEC, representation_size=4, **options),
+            Emulator.build(SPEC, representation_size=4, seed=0, **emulator),
+            checkpoints.model_config("interactive-probing", options, emulator, SPEC, Interface(), 4, {}),
+        )
+    )
 
-    name = shipped_names()[0]
-    model = Rnn2Vec(name)
+
+def test_a_model_is_a_folder_and_moves(model: Rnn2Vec, random_rnns: Callable[..., RNNStack], tmp_path: Path) -> None:
     model.save(tmp_path / "model")
-    stack = random_rnns(model.spec, 2)
-    expected = model.embed(stack)
-    assert np.array_equal(Rnn2Vec(tmp_path / "model").to("cpu").embed(stack, device="cpu"), expected)
+    stack = random_rnns(SPEC, 2)
+    again = Rnn2Vec(tmp_path / "model", device="cpu")
+    assert np.array_equal(again.to("cpu").embed(stack, device="cpu"), model.embed(stack))
     with pytest.raises(UsageError, match="torch cannot use device 'gpu'"):
         model.to("gpu")
     with pytest.raises(UsageError, match="torch cannot use device 'gpu'"):
-        Rnn2Vec(name, device="gpu")
+        Rnn2Vec(tmp_path / "model", device="gpu")
+    with pytest.raises(UsageError, match="unknown pre-trained encoder or folder 'nothing'"):
+        Rnn2Vec("nothing")
 
 
-def test_a_misspelt_argument_is_refused(random_rnns: Callable[..., RNNStack]) -> None:
-    from rnn2vec.embedding.rnn2vec import shipped_names
-
-    model = Rnn2Vec(shipped_names()[0])
+def test_a_misspelt_argument_is_refused(model: Rnn2Vec, random_rnns: Callable[..., RNNStack]) -> None:
     with pytest.raises(UsageError, match=r"unknown argument of embed 'batch_size'\n.*Known: "):
-        model.embed(random_rnns(model.spec, 1), batch_size=1)
+        model.embed(random_rnns(SPEC, 1), batch_size=1)
     with pytest.raises(UsageError, match="'hidden_sise'"):
         encoders.build("interactive-probing", SPEC, hidden_sise=3)
-    for call in (rnn2vec.load_rnn, Zoo.open, Rnn2Vec.from_pretrained):
+    for call in (Zoo.open, Rnn2Vec.from_pretrained):
         with pytest.raises(TypeError, match="unexpected keyword argument 'batch_size'"):
             call("nothing", batch_size=1)
 

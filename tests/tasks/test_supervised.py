@@ -76,8 +76,17 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _config(**options: Any) -> ZooConfig:
     options = {"num_examples": 20, "num_held_out": 16, **options}
-    sizes = {"num_runs": 8, "num_steps": 60, "hidden_size": 8, "num_layers": 1, "num_rollouts": 6, "num_episodes": 10}
-    return ZooConfig(family="echo", family_options=options, seed=3, batch_size=16, cell="gru", runs_per_shard=4, **sizes)
+    sizes = {"num_runs": 8, "num_steps": 60, "hidden_size": 8, "num_layers": 1, "num_rollouts": 6}
+    return ZooConfig(
+        family="echo",
+        family_options=options,
+        seed=3,
+        batch_size=16,
+        num_episodes=10,
+        cell="gru",
+        runs_per_shard=4,
+        **sizes,
+    )
 
 
 @pytest.mark.parametrize(("inputs", "targets", "is_weighted"), KINDS)

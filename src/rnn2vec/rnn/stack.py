@@ -38,9 +38,9 @@ def slice_of(chosen: Any, length: int) -> Any:
         if not -length <= chosen < length:
             raise IndexError(f"number {chosen} of {length} RNNs")
         return slice(int(chosen) % length, int(chosen) % length + 1)
-    if isinstance(chosen, slice | Tensor):
+    if isinstance(chosen, slice):
         return chosen
-    array = np.asarray(chosen)
+    array = np.asarray(chosen.cpu() if isinstance(chosen, Tensor) else chosen)
     return array if len(array) else array.astype(np.int64)
 
 
@@ -318,7 +318,7 @@ class RNNStack:
         Raises:
             IndexError: a number is out of range.
         """
-        return self.select(torch.arange(len(self))[slice_of(chosen, len(self))])
+        return self.select(torch.from_numpy(np.arange(len(self))[slice_of(chosen, len(self))].copy()))
 
     def __iter__(self) -> Iterator[RNNStack]:
         return (self.select(slice(number, number + 1)) for number in range(len(self)))

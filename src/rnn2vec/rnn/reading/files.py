@@ -31,7 +31,7 @@ _KEYS = ("state_dict", "model_state_dict", "model", "net", "policy")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def load_rnn(path: Path, **hints: Unpack[Hints]) -> RNNStack:
+def load_rnn(path: str | Path, **hints: Unpack[Hints]) -> RNNStack:
     """The RNN in a checkpoint file, as a stack of one.
 
     Args:
@@ -42,6 +42,7 @@ def load_rnn(path: Path, **hints: Unpack[Hints]) -> RNNStack:
         UsageError: there is no such file, or it holds no RNN that fits a cell, or a library is missing that reads it.
         DataError: the file is damaged or may do harm, or weights are NaN or infinite.
     """
+    path = Path(path)
     _require_file(path)
     try:
         return RNNStack.of_one(_converted(path, hints))
