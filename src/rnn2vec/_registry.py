@@ -174,3 +174,8 @@ CELLS: Registry[Any] = Registry(
     },
 )
 """Recurrent cells: instances of `Cell`."""
+FORMATS: Registry[Any] = Registry(
+    "checkpoint format", "rnn2vec.checkpoint_formats", "rnn2vec.rnn.reading.formats:CheckpointFormat", {}
+)
+"""Checkpoint formats beside the built-in ones, which `rnn2vec.rnn.reading.files` detects from the first bytes of a
+file."""

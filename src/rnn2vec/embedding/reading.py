@@ -18,7 +18,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec.rnn.reading.files import SUFFIXES, load_rnn
+from rnn2vec.rnn.reading.files import load_rnn, suffixes
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.manifest import MANIFEST
@@ -98,9 +98,10 @@ def checkpoint_files(paths: Iterable[Path]) -> list[Path]:
         UsageError: nothing was given.
     """
     files: list[Path] = []
+    endings = suffixes()
     for path in paths:
         below = [] if not path.is_dir() or _is_zoo(path) else path.rglob("*")
-        files += sorted(file for file in below if file.suffix in SUFFIXES and file.is_file()) or [path]
+        files += sorted(file for file in below if file.suffix in endings and file.is_file()) or [path]
     if not files:
         raise UsageError("no checkpoint was given", remedy="name at least one checkpoint file, folder or zoo.")
     return files
@@ -199,7 +200,7 @@ def _read_file(path: Path, hints: Hints) -> RNNStack:
         _ = Zoo.open(path).properties  # says why it could not be divided
     if path.is_dir():
         raise UsageError(
-            f"{path} holds no checkpoint files ({', '.join(SUFFIXES)}) and is no zoo",
+            f"{path} holds no checkpoint files ({', '.join(suffixes())}) and is no zoo",
             remedy="give a folder of checkpoints, or the files themselves.",
         )
     return load_rnn(path, **hints)

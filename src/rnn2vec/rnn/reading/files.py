@@ -17,13 +17,21 @@ import torch
 from torch import Tensor
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._registry import FORMATS
 from rnn2vec.rnn.parts import Converted
 from rnn2vec.rnn.reading import untrusted
+from rnn2vec.rnn.reading.formats import CheckpointFormat
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints, from_state_dict
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".keras", ".onnx")
 """How files that may hold a checkpoint end."""
+
+
+def suffixes() -> tuple[str, ...]:
+    """Return the file name endings of all formats: the built-in ones, and those of other packages."""
+    return (*SUFFIXES, *(suffix for _, one in FORMATS.loadable() for suffix in one.suffixes))
+
 
 Format = Literal["safetensors", "torch", "keras", "hdf5", "onnx"]
 
@@ -45,11 +53,36 @@ def load_rnn(path: str | Path, **hints: Unpack[Hints]) -> RNNStack:
     path = Path(path)
     _require_file(path)
     try:
-        return RNNStack.of_one(_converted(path, hints))
+        reader = _registered_reader(path)
+        return RNNStack.of_one(_converted(path, hints)) if reader is None else _read_by(reader, path, hints)
     except Rnn2VecError as error:
         problem = error.problem.removeprefix("RNN 0 ").removeprefix("RNN 0: ")
         problem = problem if str(path) in problem else f"{path}: {problem}"
         raise type(error)(problem, remedy=error.remedy) from error
+
+
+def _registered_reader(path: Path) -> CheckpointFormat | None:
+    """Return the format of another package that claims this file name ending; built-in endings are not claimed."""
+    if path.suffix in SUFFIXES:
+        return None
+    return next((one for _, one in FORMATS.loadable() if path.suffix in one.suffixes), None)
+
+
+def _read_by(reader: CheckpointFormat, path: Path, hints: Hints) -> RNNStack:
+    """Read the one RNN of a file in a format of another package.
+
+    Raises:
+        UsageError: hints were given, which only built-in formats take, or the file does not hold one RNN.
+    """
+    given = [name for name, value in hints.items() if value]
+    if given:
+        remedy = "leave it out: the format has a reader of its own."
+        raise UsageError(f"{', '.join(given)} for a {path.suffix} file", remedy=remedy)
+    stack = reader.read(path)
+    if len(stack) != 1:
+        raise UsageError(f"the reader of {path.suffix} files returned {len(stack)} RNNs", remedy="return one.")
+    stack.require_finite()
+    return stack
 
 
 def format_of(path: Path) -> Format:
@@ -104,7 +137,7 @@ def _tensors(path: Path, kind: Format) -> dict[str, Tensor]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise UsageError(f"{path} is not a file", remedy=f"give the path of a checkpoint ({', '.join(SUFFIXES)}).")
+        raise UsageError(f"{path} is not a file", remedy=f"give the path of a checkpoint ({', '.join(suffixes())}).")
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
