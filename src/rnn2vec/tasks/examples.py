@@ -24,7 +24,7 @@ class ExampleKind:
     targets: Literal["classes", "numbers"] = "classes"
     """Target of a step."""
     is_weighted: bool = False
-    """Whether steps have weights."""
+    """True if steps have weights."""
 
     def __str__(self) -> str:
         return f"{self.inputs} to {self.targets}{', with weights per step' if self.is_weighted else ''}"
@@ -89,7 +89,7 @@ class FrameExamples:
     values: Float32[np.ndarray, " 256"]
     """The input that each byte stands for."""
     pixel_map: Int32[np.ndarray, "T I"]
-    """Which byte feeds each input feature at each step; K for a pixel outside of the image, K + 1 for an input of 0."""
+    """Number of the byte that feeds each input feature at each step; K for a pixel outside of the image, K + 1 for 0."""
     step_weights: Float32[np.ndarray, " T"] | None = None
     """Weight of each step in the loss; None weighs all alike."""
 
@@ -116,6 +116,6 @@ class LossExamples:
     """Examples on which the losses of a snapshot are measured."""
 
     train: Examples | None
-    """Examples that the RNN was trained on; None where the loss of its last batch will do."""
+    """Examples that the RNN was trained on; None where the loss of its last batch suffices."""
     validation: Examples
     """Examples that it was not trained on, or all examples where a task has no others."""

@@ -32,7 +32,7 @@ LayerWeights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Parameter:
-    """What the axes of a layer's parameter count."""
+    """The meaning of the axes of a layer's parameter."""
 
     gates: tuple[str, ...]
     """Blocks of `hidden_size` rows, one per gate; none for a single number per layer."""
