@@ -89,7 +89,7 @@ class FrameExamples:
     values: Float32[np.ndarray, " 256"]
     """The input that each byte stands for."""
     pixel_map: Int32[np.ndarray, "T I"]
-    """Number of the byte that feeds each input feature at each step; K for a pixel outside of the image, K + 1 for 0."""
+    """Number of the byte that feeds each input feature at each step; K for a pixel outside the image, K + 1 for 0."""
     step_weights: Float32[np.ndarray, " T"] | None = None
     """Weight of each step in the loss; None weighs all alike."""
 
