@@ -35,7 +35,7 @@ class Condition:
     column: str
     """Property name."""
     comparison: str
-    """One of `<`, `<=`, `=`, `!=`, `>=`, `>`."""
+    """Comparison sign: `<`, `<=`, `=`, `!=`, `>=` or `>`."""
     value: Any
     """Value, or text that is read as the property's type; for `=` and `!=` also a list, or text with commas."""
 

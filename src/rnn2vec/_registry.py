@@ -132,6 +132,7 @@ ENCODERS: Registry[Any] = Registry(
         "dwsnet-complete": "rnn2vec.encoders.dws_complete:CompleteDWSNet",
         "noninteractive-probing": "rnn2vec.encoders.probing:NoninteractiveProbing",
         "interactive-probing": "rnn2vec.encoders.probing:InteractiveProbing",
+        "random-probing": "rnn2vec.encoders.random_probing:RandomProbing",
         "task-blind": "rnn2vec.encoders.base:TaskBlindEncoder",
     },
 )

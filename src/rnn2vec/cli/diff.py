@@ -23,68 +23,83 @@ _SEQUENCES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Diff(CheckpointVerb):
-    """The shortest input on which two RNNs disagree, and how often they do on natural inputs."""
+    """Compare two RNNs: a verdict, the shortest input on which they disagree, and how often they disagree."""
 
     one: tyro.conf.Positional[Path]
     """Checkpoint file."""
     other: tyro.conf.Positional[Path]
     """Checkpoint file of an RNN with the same inputs and outputs."""
     model: str | None = None
-    """Model that knows kinds, range and names of inputs and outputs; without it they are as the next options say."""
+    """Model that knows kinds, range and names of inputs and outputs."""
     input_kind: Kind = "continuous"
-    """What inputs are, where no model says it."""
-    output_kind: Kind = "continuous"
-    """What outputs are, where no model says it."""
+    """Kind of the inputs, without a model and without --inputs."""
+    output_kind: Kind | None = None
+    """Kind of the outputs, without a model; by default categorical where inputs are tokens and there are as many
+    outputs, else continuous."""
     inputs: Path | None = None
     """Natural inputs: a .npy or .parquet file. RNNs that generate their own inputs need none."""
     margin: float = 0.5
-    """How far answers must be apart: total variation of tokens, or a difference of numbers in their spreads."""
+    """Distance of answers that counts as a disagreement: total variation of tokens, or a difference in spreads."""
     max_length: int = 32
     """Longest input that is tried."""
     seed: int = 0
-    """Draws natural inputs and where gradient ascent begins."""
+    """Seed of natural inputs and of the starts of gradient ascent."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Search, measure, and show."""
-        from rnn2vec.inspection import difference
+        """Compare, search, measure, and show."""
+        from rnn2vec.inspection import difference, twins
         from rnn2vec.rnn.reading.files import load_rnn
 
         one, other = (load_rnn(path, **self.hints) for path in (self.one, self.other))
-        interface = self._interface()
-        difference.require_comparable(one, other, interface, self.margin)
-        found = difference.shortest(
-            one, other, interface, margin=self.margin, max_length=self.max_length, seed=self.seed
-        )
-        terminal.say(f"A = {self.one} ({one.spec})\nB = {self.other} ({other.spec})\n")
-        terminal.say(_shown(found, interface, self.margin, self.max_length))
+        interface, probes = self._interface(one, other)
         natural_inputs = self._natural(one, other, interface)
+        asked = probes if natural_inputs is None else natural_inputs
+        verdict = twins.compare_and_search(
+            one, other, asked, interface, margin=self.margin, max_length=self.max_length, seed=self.seed
+        )
+        is_same_file = self.one.read_bytes() == self.other.read_bytes()
+        terminal.say(f"A = {self.one} ({one.spec})\nB = {self.other} ({other.spec})\n")
+        terminal.say(verdict.describe() + ("; the files are the same bytes" if is_same_file else ""))
+        result = {"verdict": verdict.to_dict(), "same_bytes": is_same_file}
+        if verdict.kind in {"identical", "symmetric"}:
+            return {**result, "shortest": None, "natural": None}
+        terminal.say(f"\n{_shown(verdict.shortest, interface, self.margin, self.max_length)}")
         natural = None
         if natural_inputs is None:
             terminal.say("\nhow often they disagree on natural inputs: give such with --inputs")
         else:
             natural = difference.on_natural(one, other, natural_inputs, interface, margin=self.margin)
             terminal.say(f"\n{_described(natural)}")
-        return {"shortest": _found_dict(found, interface), "natural": _natural_dict(natural)}
+        return {**result, "shortest": _found_dict(verdict.shortest, interface), "natural": _natural_dict(natural)}
 
-    def _interface(self) -> Interface:
-        if self.model is None:
-            return Interface(input_kind=self.input_kind, output_kind=self.output_kind)
-
+    def _interface(self, one: RNNStack, other: RNNStack) -> tuple[Interface, Tensor]:
+        """Return kinds, range and unit of inputs and outputs, and probes to compare on."""
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
+        from rnn2vec.embedding.untrained import probes_for, untrained
+        from rnn2vec.inspection.difference import require_comparable
 
-        return Rnn2Vec.from_pretrained(self.model).encoder.interface
+        if self.model is not None:
+            encoder = Rnn2Vec.from_pretrained(self.model).encoder
+        else:
+            same_tokens = self.input_kind == "categorical" and one.spec.input_size == one.spec.output_size
+            kind = self.output_kind or ("categorical" if same_tokens else "continuous")
+            interface = Interface(input_kind=self.input_kind, output_kind=kind)
+            require_comparable(one, other, interface, self.margin)
+            encoder = untrained(
+                [one, other], self.inputs, output_kind=self.output_kind, interface=interface, seed=self.seed
+            ).encoder
+        require_comparable(one, other, encoder.interface, self.margin)
+        return encoder.interface, probes_for(encoder, one.spec)
 
     def _natural(self, one: RNNStack, other: RNNStack, interface: Interface) -> Tensor | None:
-        """Given inputs, or as many from either RNN."""
-        import numpy as np
+        """Return the given inputs, or as many that either RNN generates."""
         import torch
 
-        from rnn2vec.emulation.sequences import Sequences, read
+        from rnn2vec.emulation.sequences import Sequences
         from rnn2vec.inspection import difference
 
         if self.inputs is not None:
-            sequences = Sequences(read(self.inputs), one.spec.input_size, 1)
-            return sequences.take(np.zeros(1, dtype=np.int64), np.arange(sequences.number)[None])[0]
+            return Sequences.read(self.inputs, one.spec.input_size, 1).longest_group()
         if not difference.generates(one, interface):
             return None
         made = [

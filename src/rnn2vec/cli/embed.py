@@ -12,7 +12,8 @@ import tyro
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec.cli.checkpoints import CheckpointVerb, tell
+from rnn2vec.cli.checkpoints import tell
+from rnn2vec.cli.model import ModelVerb
 from rnn2vec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embed(CheckpointVerb):
+class Embed(ModelVerb):
     """Turn checkpoints of RNNs into vectors.
 
     Reads safetensors, PyTorch, Lightning, Keras 3 and ONNX files. A checkpoint that cannot be read is named at the end
@@ -32,8 +33,6 @@ class Embed(CheckpointVerb):
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
     """Checkpoint files, folders of them (searched to the bottom), or folders of zoos."""
-    model: str
-    """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
     device: str = "cpu"
     """Device to embed on, such as cuda."""
     out: Path | None = None
@@ -45,10 +44,9 @@ class Embed(CheckpointVerb):
             _require_place(self.out)
 
         from rnn2vec.embedding.reading import checkpoint_files
-        from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
         files = checkpoint_files(self.checkpoints)
-        rnn2vec = Rnn2Vec.from_pretrained(self.model, device=self.device)
+        rnn2vec = self.rnn2vec(files).to(self.device)
         with terminal.progress("embedding") as progress:
             embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
         result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}

@@ -11,6 +11,8 @@ import tyro
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.cli.checkpoints import CheckpointVerb, tell
+from rnn2vec.cli.members import Duplicates, Outliers, values_of
+from rnn2vec.cli.model import ModelVerb
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -18,11 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rnn2vec.index.index import Index, Neighbour
-    from rnn2vec.index.outliers import Outliers as Unusual
 
 SearchName = Literal["exact", "faiss"]
-_SHOWN = 20
-_RANKED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,24 +43,25 @@ class Add(CheckpointVerb):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build(CheckpointVerb):
-    """Embed RNNs and put them into a new index; given again, it goes on where it was."""
+class Build(ModelVerb):
+    """Embed RNNs and put them into a new index; given again, it continues."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
     """Checkpoint files, folders of such, or zoos."""
-    model: str
-    """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
     out: Path
     """Folder of the index."""
     properties: Path | None = None
     """Parquet or CSV file with a column `rnn` (the checkpoints' paths as given) and a column for each property."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Begin the index, then add."""
-        from rnn2vec.embedding.rnn2vec import Rnn2Vec
+        """Begin the index, or open it, then add."""
+        from rnn2vec.embedding.reading import checkpoint_files
+        from rnn2vec.index import store
         from rnn2vec.index.index import Index
 
-        return add(Index.build(self.out, Rnn2Vec.from_pretrained(self.model)), self, terminal)
+        if self.model is None and (self.out / store.MANIFEST).is_file():
+            return add(Index.open(self.out), self, terminal)
+        return add(Index.build(self.out, self.rnn2vec(checkpoint_files(self.checkpoints))), self, terminal)
 
 
 def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any]:
@@ -177,86 +177,8 @@ def _read_vectors(path: Path) -> Any:
 def table_of(neighbours: list[Neighbour]) -> str:
     """Neighbours as lines of text: distance, name, properties."""
     width = max((len(one.rnn) for one in neighbours), default=0)
-    lines = [f"{one.distance:8.4f}  {one.rnn:<{width}}  {_values(one.properties)}".rstrip() for one in neighbours]
+    lines = [f"{one.distance:8.4f}  {one.rnn:<{width}}  {values_of(one.properties)}".rstrip() for one in neighbours]
     return "\n".join(["distance  RNN", *lines])
-
-
-def _values(properties: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in properties.items() if value is not None)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outliers(Verb):
-    """Rank RNNs by how unusual they are, and flag the most unusual at a stated rate of false alarms."""
-
-    index: tyro.conf.Positional[Path]
-    """Folder of the index."""
-    rate: float = 0.01
-    """Share of ordinary RNNs that may be flagged, at most."""
-    ordinary: tuple[str, ...] = ()
-    """Conditions met by RNNs that are known to be ordinary, such as "split = train". By default each RNN is judged by
-    all others, and the share RATE is flagged in any case."""
-    seed: int = 0
-    """Draws the neighbours that are searched where there are more than 10,000 RNNs."""
-
-    def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Rank all RNNs, and flag those that are too unusual for the rate."""
-        from rnn2vec.index.index import Index
-
-        index = Index.open(self.index)
-        outliers = index.outliers(ordinary=self.ordinary, seed=self.seed)
-        flagged = set(outliers.flagged(self.rate).tolist())
-        rows = outliers.ranking[: max(_RANKED, len(flagged))]
-        ranking = [_ranked(index, outliers, int(row), is_flagged=int(row) in flagged) for row in rows]
-        terminal.say(outliers.describe(self.rate))
-        terminal.say("\nmost unusual first; the distance is to the tenth-nearest RNN, beside the median of all RNNs'")
-        terminal.say(_ranking_table(ranking[: max(_SHOWN, len(flagged))]))
-        return {"rate": self.rate, "rnns": len(index), "typical_distance": outliers.typical, "ranking": ranking}
-
-
-def _ranked(index: Index, outliers: Unusual, row: int, *, is_flagged: bool) -> dict[str, Any]:
-    """Describe one RNN of the ranking as JSON-ready values."""
-    distance = float(outliers.distances[row])
-    times = distance / outliers.typical if outliers.typical else None
-    p_value = float(outliers.p_values[row])
-    shown = dataclasses.asdict(index.neighbour(row, distance))
-    return {**shown, "times_typical": times, "p": p_value, "is_flagged": is_flagged}
-
-
-def _ranking_table(ranking: list[dict[str, Any]]) -> str:
-    width = max((len(one["rnn"]) for one in ranking), default=0)
-    lines = [f"{'':7}  {'distance':>9}  {'x median':>8}  {'p':>7}  RNN"]
-    for one in ranking:
-        mark = "FLAGGED" if one["is_flagged"] else ""
-        times = f"{one['times_typical']:.1f}" if one["times_typical"] is not None else ""
-        numbers = f"{mark:7}  {one['distance']:9.4g}  {times:>8}  {one['p']:7.3g}"
-        lines.append(f"{numbers}  {one['rnn']:<{width}}  {_values(one['properties'])}".rstrip())
-    return "\n".join(lines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Duplicates(Verb):
-    """Groups of RNNs that do the same."""
-
-    index: tyro.conf.Positional[Path]
-    """Folder of the index."""
-    within: float | None = None
-    """Distance that links two RNNs; by default a hundredth of the median distance between RNNs."""
-
-    def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Find and list the groups, the largest first."""
-        from rnn2vec.index.index import Index
-
-        groups = Index.open(self.index).duplicates(self.within)
-        terminal.say(f"{len(groups)} groups of near-duplicates, {sum(map(len, groups))} RNNs in them")
-        for group in groups[:_SHOWN]:
-            more = f" and {len(group) - 5} more" if len(group) > 5 else ""
-            terminal.say(f"{len(group):5}  {', '.join(group[:5])}{more}")
-        return {"groups": groups}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import Rnn2VecError, UsageError
-from rnn2vec.cli.checkpoints import CheckpointVerb
+from rnn2vec.cli.checkpoints import tell
+from rnn2vec.cli.model import ModelVerb
 from rnn2vec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track(CheckpointVerb):
+class Track(ModelVerb):
     """How far an RNN moves along the checkpoints of one training run, with a gate for pipelines.
 
     Checkpoints are taken in the order of the numbers in their names. With --fail-above the exit code is 1 when the last
@@ -26,12 +27,10 @@ class Track(CheckpointVerb):
     be renumbered between checkpoints.
     """
 
-    folder: tyro.conf.Positional[Path]
-    """Folder of the checkpoints."""
-    model: str
-    """Folder of a run or a saved model, or the name of an encoder that comes with the package."""
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
+    """Checkpoints of one run: a folder, or files and folders."""
     reference: str | None = None
-    """File name of the checkpoint that the last one is compared with; by default the one before it."""
+    """Checkpoint that the last one is compared with, by its name in the table; by default the one before it."""
     fail_above: float | None = None
     """Distance from the reference above which the exit code is 1."""
 
@@ -42,18 +41,16 @@ class Track(CheckpointVerb):
 
         from rnn2vec.embedding.many_files import embed_files, joined
         from rnn2vec.embedding.reading import checkpoint_files
-        from rnn2vec.embedding.rnn2vec import Rnn2Vec
         from rnn2vec.inspection.drift import drift, in_order_of_training
 
-        if not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is not a folder", remedy="give the folder of a run's checkpoints.")
-        paths = in_order_of_training(checkpoint_files([self.folder]))
-        rnn2vec = Rnn2Vec.from_pretrained(self.model)
+        paths = in_order_of_training(checkpoint_files(self.checkpoints))
+        rnn2vec = self.rnn2vec(paths)
         with terminal.progress("embedding") as progress:
             embedded = joined(embed_files(rnn2vec, paths, progress=progress, **self.hints))
-        if embedded.left_out:
+        tell(embedded.left_out)
+        if embedded.left_out and len(embedded.names) < 2:
             raise embedded.left_out[0].error
-        measured = drift([str(path.relative_to(self.folder)) for path in paths], embedded.vectors, self.reference)
+        measured = drift([self._short(name) for name in embedded.names], embedded.vectors, self.reference)
         terminal.say(_table(measured))
         result = {
             "checkpoints": list(measured.names),
@@ -62,6 +59,9 @@ class Track(CheckpointVerb):
             "reference": measured.reference,
             "last": measured.last,
         }
+        is_last_missing = any(one.path == paths[-1] for one in embedded.left_out)
+        if self.fail_above is not None and is_last_missing:
+            raise embedded.left_out[-1].error  # a gate must not judge an earlier checkpoint in its place
         if self.fail_above is not None and measured.last > self.fail_above:
             if self.json:  # what an error leaves unsaid
                 print(jsonlib.dumps(result, indent=1))  # noqa: T201
@@ -70,6 +70,11 @@ class Track(CheckpointVerb):
                 remedy="see what changed with `rnn2vec diff`; raise --fail-above if it was meant to.",
             )
         return result
+
+    def _short(self, name: str) -> str:
+        """Return a checkpoint's name below the folder that was given, where there is just one."""
+        only = self.checkpoints[0]
+        return str(Path(name).relative_to(only)) if len(self.checkpoints) == 1 and only.is_dir() else name
 
 
 def _table(measured: Drift) -> str:

@@ -27,10 +27,11 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Behaviour, Source, ZooSource
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.recorded import Recorded, split_by_run
-from rnn2vec.emulation.sequences import Sequences, read
+from rnn2vec.emulation.sequences import Sequences
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
+from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
@@ -101,14 +102,12 @@ def fit(
     else:
         if inputs is None:
             raise UsageError("no input sequences", remedy="give inputs: an array, or a .npy or .parquet file.")
-        stacks, order = _by_architecture(rnns, cell, verify=verify)
+        stacks, order = by_architecture(rnns, {"cell": cell}, verify=verify)
         num_rnns = sum(len(stack) for stack in stacks)
         validation = split_by_run(np.arange(num_rnns) if runs is None else runs, validation_share, config.seed)
         if len(validation) != num_rnns:
             raise UsageError(f"{len(validation)} runs for {num_rnns} RNNs", remedy="name the run of each RNN.")
-        sequences = Sequences(read(inputs), stacks[0].spec.input_size, num_rnns)
-        if not sequences.is_shared:
-            sequences = dataclasses.replace(sequences, values=sequences.values[order])
+        sequences = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns).reordered(order)
         source = Recorded(stacks, sequences, validation[order], output_kind=output_kind)
         counts = int((~validation).sum()), int(validation.sum())
         architectures = tuple(str(stack.spec) for stack in stacks)
@@ -131,8 +130,8 @@ def fit(
     return model, report
 
 
-def _by_architecture(
-    rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN], cell: CellName | None, *, verify: bool
+def by_architecture(
+    rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN], hints: Hints, *, verify: bool
 ) -> tuple[list[RNNStack], np.ndarray]:
     """A stack for each architecture, and the numbers that their RNNs, one after the other, had as given."""
     if isinstance(rnns, Zoo):
@@ -141,7 +140,7 @@ def _by_architecture(
         rnns = [rnns]
     if isinstance(rnns, (nn.Module, Mapping, str, Path)) or not rnns:
         raise UsageError("fewer than 2 RNNs", remedy="give a list of RNNs; hundreds work better than tens.")
-    collection = collected(rnns, {"cell": cell}, verify=verify)
+    collection = collected(rnns, hints, verify=verify)
     stacks = [batch for batch in collection.batches if isinstance(batch, RNNStack)]
     if len(stacks) < len(collection.batches):
         raise UsageError("a black box among the RNNs", remedy="train on RNNs; black boxes can be embedded then.")

@@ -73,6 +73,12 @@ class Portion:
             return [str(path) for path in self.paths]
         return [f"{self.paths[0]}#{row}" for row in self.rows]
 
+    def choose(self, places: Sequence[int]) -> Portion:
+        """Return some of the RNNs, by their places in the portion."""
+        if self.rows is None:
+            return Portion(tuple(self.paths[place] for place in places))
+        return Portion(self.paths, self.zoo, self.rows[list(places)])
+
     def __len__(self) -> int:
         return len(self.paths if self.rows is None else self.rows)
 

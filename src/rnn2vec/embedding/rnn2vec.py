@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -16,10 +17,13 @@ from rnn2vec._files import claim_folder
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.embedding.collect import OneRNN, collected
-from rnn2vec.embedding.fit import CONFIG, FitReport, fit
+from rnn2vec.embedding.fit import CONFIG, FitReport, by_architecture, fit
+from rnn2vec.embedding.untrained import SIZE, untrained, untrained_for_files
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.emulator import Emulator
+from rnn2vec.emulation.sequences import Inputs
 from rnn2vec.execution.devices import require_device
 from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
@@ -49,10 +53,18 @@ class Rnn2Vec:
         model = model if isinstance(model, Model) else checkpoints.load_model(_folder_of(model))
         self._model = model
         self.encoder = model.encoder.eval()
-        self.emulator = model.emulator.eval()
         self.to(device)
         self.report: FitReport | None = None
         """How `fit` went; None for an encoder that was loaded."""
+
+    @property
+    def emulator(self) -> Emulator:
+        """The emulator that was trained with the encoder.
+
+        Raises:
+            UsageError: the encoder was not trained.
+        """
+        return self._model.emulator.eval()
 
     @property
     def spec(self) -> RNNSpec:
@@ -143,8 +155,59 @@ class Rnn2Vec:
         """
         require_device(device)
         self.encoder.to(device)
-        self.emulator.to(device)
+        if self._model.trained_emulator is not None:
+            self._model.trained_emulator.to(device)
         return self
+
+    @classmethod
+    def untrained(
+        cls,
+        rnns: RNNStack | Zoo | Sequence[RNNStack | OneRNN],
+        inputs: Inputs | None = None,
+        *,
+        output_kind: Kind | None = None,
+        representation_size: int = SIZE,
+        seed: int = 0,
+        **hints: Unpack[Hints],
+    ) -> Rnn2Vec:
+        """Build an encoder that needs no training: RNNs are compared by their answers to 16 fixed input sequences.
+
+        Args:
+            rnns: RNNs that set the unit of continuous outputs; as for `fit`.
+            inputs: sequences like those that the RNNs are made for, as for `fit`; drawn at random by default.
+            output_kind: kind of the outputs; as for `fit`.
+            representation_size: entries of a representation.
+            seed: draws probes and projection.
+            **hints: see `embed`.
+
+        Raises:
+            UsageError: an RNN cannot be read, or the inputs do not fit the RNNs.
+            DataError: weights are NaN or infinite, or a file is damaged.
+        """
+        interface = rnns.family.interface if isinstance(rnns, Zoo) else None
+        stacks, _ = by_architecture(rnns, hints, verify=True)
+        model = untrained(
+            stacks,
+            inputs,
+            output_kind=output_kind,
+            interface=interface,
+            representation_size=representation_size,
+            seed=seed,
+        )
+        return cls(model)
+
+    @classmethod
+    def untrained_for_files(
+        cls,
+        files: Sequence[Path],
+        inputs: Inputs | None = None,
+        *,
+        output_kind: Kind | None = None,
+        seed: int = 0,
+        **hints: Unpack[Hints],
+    ) -> Rnn2Vec:
+        """Build the same from a sample of checkpoints; see `rnn2vec.embedding.untrained.untrained_for_files`."""
+        return cls(untrained_for_files(files, inputs, output_kind=output_kind, seed=seed, **hints))
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` to a new or empty folder, or over another model.
@@ -198,7 +261,7 @@ class Rnn2Vec:
     def _embed(self, rnns: RNNs) -> Representation:
         if not isinstance(rnns, RNNStack):
             return self.encoder(rnns).cpu().float()
-        reference = next(self.encoder.parameters())
+        reference = next(itertools.chain(self.encoder.parameters(), self.encoder.buffers()))
         starts = range(0, max(1, len(rnns)), _RNNS_AT_ONCE)  # the encoder refuses an empty stack
         parts = [self.encoder(rnns.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
         return torch.cat(parts).cpu().float()

@@ -37,18 +37,33 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Model:
-    """A pre-trained encoder with its emulator, and what it takes to make them again."""
+    """An encoder with its emulator, and the description that both are built from."""
 
     encoder: WeightEncoder
-    emulator: Emulator
+    trained_emulator: Emulator | None
+    """The emulator; None beside an encoder without learned parameters, which needs no training."""
     config: dict[str, Any]
     """Names, sizes, spec and interface; the content of `config.json`."""
+
+    @property
+    def emulator(self) -> Emulator:
+        """The emulator.
+
+        Raises:
+            UsageError: the encoder was not trained, so there is none.
+        """
+        if self.trained_emulator is None:
+            raise UsageError(
+                f"the {self.encoder.name} encoder was not trained and has no emulator",
+                remedy="train one: `rnn2vec fit` or `rnn2vec pretrain`.",
+            )
+        return self.trained_emulator
 
 
 def model_config(
     encoder: str,
     encoder_options: dict[str, Any],
-    emulator_options: dict[str, Any],
+    emulator_options: dict[str, Any] | None,
     spec: RNNSpec,
     interface: Interface,
     representation_size: int,
@@ -68,7 +83,7 @@ def model_config(
 
 
 def make_model(config: dict[str, Any], *, seed: int) -> Model:
-    """Make an encoder and an emulator with new weights, as a `config.json` describes them."""
+    """Build an encoder and its emulator with new weights, as a `config.json` describes them."""
     spec = RNNSpec(**config["spec"])
     encoder = build_encoder(
         config["encoder"],
@@ -78,9 +93,10 @@ def make_model(config: dict[str, Any], *, seed: int) -> Model:
         seed=seed,
         **config["encoder_options"],
     )
-    emulator = Emulator.build(
-        spec, representation_size=config["representation_size"], seed=seed, **config["emulator_options"]
-    )
+    options = config["emulator_options"]
+    if options is None:
+        return Model(encoder, None, config)
+    emulator = Emulator.build(spec, representation_size=config["representation_size"], seed=seed, **options)
     return Model(encoder, emulator, config)
 
 
@@ -149,4 +165,7 @@ def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
 
 def _modules(model: Model) -> dict[str, nn.Module]:
     """Return a model's modules by their names in its files."""
-    return {"encoder": model.encoder, "emulator": model.emulator}
+    modules: dict[str, nn.Module] = {"encoder": model.encoder}
+    if model.trained_emulator is not None:
+        modules["emulator"] = model.trained_emulator
+    return modules

@@ -8,6 +8,7 @@ squared error of 1 is then about what the mean of all outputs would reach.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -70,15 +71,9 @@ class Recorded:
         for stack in stacks:
             counts[stack.spec] += len(stack)
         self.spec = counts.most_common(1)[0][0]
-        same_tokens = sequences.kind == "categorical" and self.spec.input_size == self.spec.output_size
-        kind: Kind = output_kind or ("categorical" if same_tokens else "continuous")
-        self.interface = Interface(
-            input_kind=sequences.kind,
-            output_kind=kind,
-            first_input=sequences.first_input,
-            input_range=sequences.range,
-            output_scale=_scale(self._outputs()) if kind == "continuous" else (0.0, 1.0),
-        )
+        self.interface = kinds_of(sequences, self.spec, output_kind)
+        if self.interface.output_kind == "continuous":
+            self.interface = dataclasses.replace(self.interface, output_scale=_scale(self._outputs()))
 
     @torch.no_grad()
     def _outputs(self) -> Tensor:
@@ -87,7 +82,7 @@ class Recorded:
         for stack, rows in zip(self._stacks, self._rows(), strict=True):
             chosen = np.flatnonzero(~self._is_validation[rows])
             if len(chosen):
-                count = min(_ROLLOUTS_FOR_SCALE, self._sequences.number)
+                count = min(_ROLLOUTS_FOR_SCALE, self._sequences.numbers[0])
                 numbers = np.broadcast_to(np.arange(count), (len(chosen), count))
                 outputs, _ = stack.select(torch.from_numpy(chosen))(self._sequences.take(rows[chosen], numbers))
                 answers.append(outputs.flatten())
@@ -100,7 +95,7 @@ class Recorded:
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`."""
-        digest = hashlib.sha256(np.ascontiguousarray(self._sequences.values).tobytes())
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(group).tobytes() for group in self._sequences.groups))
         digest.update(self._is_validation.tobytes())
         for stack in self._stacks:
             digest.update(stack.flatten().cpu().contiguous().numpy().tobytes())
@@ -146,23 +141,25 @@ class RecordedPart:
         piece = int(generator.choice(len(self._pieces), p=self._sizes / self._sizes.sum()))
         size = int(self._sizes[piece])
         chosen = generator.choice(size, size=min(num_rnns, size), replace=False)
-        return self._behaviour(
-            piece, chosen, generator.integers(self._sequences.number, size=(len(chosen), num_rollouts))
-        )
+        counts = np.array(self._sequences.numbers)
+        group = 0 if len(counts) == 1 else int(generator.choice(len(counts), p=counts / counts.sum()))
+        numbers = generator.integers(counts[group], size=(len(chosen), num_rollouts))
+        return self._behaviour(piece, chosen, numbers, group)
 
     def all(self, num_rollouts: int) -> list[Behaviour]:
-        """See `TrainingData.all`: the first sequences."""
-        numbers = np.arange(min(num_rollouts, self._sequences.number))
+        """See `TrainingData.all`: the first sequences of the middle group of lengths."""
+        group = len(self._sequences.groups) // 2
+        numbers = np.arange(min(num_rollouts, self._sequences.numbers[group]))
         return [
-            self._behaviour(piece, np.arange(size), np.broadcast_to(numbers, (size, len(numbers))))
+            self._behaviour(piece, np.arange(size), np.broadcast_to(numbers, (size, len(numbers))), group)
             for piece, size in enumerate(self._sizes)
         ]
 
     @torch.no_grad()
-    def _behaviour(self, piece: int, chosen: np.ndarray, numbers: np.ndarray) -> Behaviour:
+    def _behaviour(self, piece: int, chosen: np.ndarray, numbers: np.ndarray, group: int) -> Behaviour:
         stack, rows = self._pieces[piece]
         selected = stack.select(torch.from_numpy(chosen))
-        inputs = self._sequences.take(rows[chosen], numbers).to(stack.weights["readout.bias"])
+        inputs = self._sequences.take(rows[chosen], numbers, group).to(stack.weights["readout.bias"])
         outputs, _ = selected(inputs)
         return Behaviour(selected, self._standard_inputs(inputs), self._standard_outputs(outputs), None)
 
@@ -177,6 +174,23 @@ class RecordedPart:
             return outputs
         centre, spread = self._interface.output_scale
         return ((outputs - centre) / spread).clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)
+
+
+def kinds_of(sequences: Sequences, spec: RNNSpec, output_kind: Kind | None = None) -> Interface:
+    """Return the interface of RNNs that read some sequences.
+
+    Args:
+        sequences: inputs like those that the RNNs are made for.
+        spec: the RNNs' architecture.
+        output_kind: kind of the outputs; by default tokens where inputs are tokens and there are as many outputs.
+    """
+    same_tokens = sequences.kind == "categorical" and spec.input_size == spec.output_size
+    return Interface(
+        input_kind=sequences.kind,
+        output_kind=output_kind or ("categorical" if same_tokens else "continuous"),
+        first_input=sequences.first_input,
+        input_range=sequences.range,
+    )
 
 
 def _scale(outputs: Tensor) -> tuple[float, float]:

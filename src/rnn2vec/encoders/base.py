@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import Representation
+from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs, count_rnns
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -123,7 +124,7 @@ class WeightEncoder(nn.Module, ABC):
             raise UsageError(f"{rnns} holds no RNN to encode", remedy="give at least one.")
         if not isinstance(rnns, RNNStack):
             return
-        reference = next(self.parameters(), None)
+        reference = next(itertools.chain(self.parameters(), self.buffers()), None)
         if reference is None:
             return
         given, own = ground_of(rnns.weights["readout.bias"]), ground_of(reference)
@@ -159,6 +160,33 @@ class WeightEncoder(nn.Module, ABC):
 def ground_of(tensor: Tensor) -> str:
     """A tensor's float type and device, in words."""
     return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
+
+
+def as_box(rnns: RNNs, interface: Interface) -> BlackBox:
+    """Return the step-only view of RNNs."""
+    if not isinstance(rnns, RNNStack):
+        return rnns
+    return StackBlackBox(rnns, input_kind=interface.input_kind, output_kind=interface.output_kind)
+
+
+def require_same_sides(encoder: WeightEncoder, rnns: RNNs) -> None:
+    """Check that RNNs have the inputs and outputs that a probing encoder was made for.
+
+    Raises:
+        UsageError: a size or a kind differs.
+    """
+    box, kinds = as_box(rnns, encoder.interface), encoder.interface
+    given = _sides(box.input_size, box.input_kind, box.output_size, box.output_kind)
+    wanted = _sides(encoder.spec.input_size, kinds.input_kind, encoder.spec.output_size, kinds.output_kind)
+    if given != wanted:
+        raise UsageError(
+            f"the RNNs have {given}, but this {encoder.name} encoder was made for {wanted}",
+            remedy="take an encoder that was trained on RNNs with these inputs and outputs.",
+        )
+
+
+def _sides(input_size: int, input_kind: str, output_size: int, output_kind: str) -> str:
+    return f"{input_size} {input_kind} inputs and {output_size} {output_kind} outputs"
 
 
 def mlp(*sizes: int) -> nn.Sequential:

@@ -31,14 +31,13 @@ from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._shapes import InputStep, OutputStep, Representation
-from rnn2vec.encoders.base import WeightEncoder, ground_of, mlp
+from rnn2vec.encoders.base import WeightEncoder, as_box, ground_of, mlp, require_same_sides
 from rnn2vec.encoders.dialogue import Exchange, ProbingTranscript
 from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
 from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
-from rnn2vec.rnn.stack import RNNStack
 
 ProbeStart = Literal["learned", "self-feeding"]
 """What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""
@@ -118,15 +117,7 @@ class ProbingEncoder(WeightEncoder):
 
     def check(self, rnns: RNNs) -> None:
         """Check that the RNNs have the encoder's inputs and outputs; nothing else matters."""
-        box = self._as_box(rnns)
-        given = _sides(box.input_size, box.input_kind, box.output_size, box.output_kind)
-        kinds = self.interface
-        wanted = _sides(self.spec.input_size, kinds.input_kind, self.spec.output_size, kinds.output_kind)
-        if given != wanted:
-            raise UsageError(
-                f"the RNNs have {given}, but this {self.name} encoder was made for {wanted}",
-                remedy="take an encoder that was trained on RNNs with these inputs and outputs.",
-            )
+        require_same_sides(self, rnns)
 
     def encode(self, rnns: RNNs) -> Representation:
         """See `WeightEncoder.encode`; takes a `BlackBox` too."""
@@ -228,9 +219,7 @@ class ProbingEncoder(WeightEncoder):
         return ((zeros, zeros),) * len(self.reader)
 
     def _as_box(self, rnns: RNNs) -> BlackBox:
-        if not isinstance(rnns, RNNStack):
-            return rnns
-        return StackBlackBox(rnns, input_kind=self.interface.input_kind, output_kind=self.interface.output_kind)
+        return as_box(rnns, self.interface)
 
 
 def _answered(box: BlackBox, probes: InputStep, state: Any) -> tuple[OutputStep, Any]:
@@ -246,10 +235,6 @@ def _answered(box: BlackBox, probes: InputStep, state: Any) -> tuple[OutputStep,
             "encoder to them.",
         ) from error
     return outputs.to(probes), state
-
-
-def _sides(input_size: int, input_kind: str, output_size: int, output_kind: str) -> str:
-    return f"{input_size} {input_kind} inputs and {output_size} {output_kind} outputs"
 
 
 class NoninteractiveProbing(ProbingEncoder):

@@ -18,7 +18,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 
 _PAIRS = 1000
-_NEAR = 0.01
+_NEAR = 0.05
 _MOST_CLUSTERS = 12
 _SAMPLE = 2000
 _MOST_CATEGORIES = 20
@@ -37,7 +37,7 @@ def duplicates(vectors: Float[np.ndarray, "N Z"], within: float | None = None) -
 
     Args:
         vectors: of all RNNs.
-        within: the distance; by default a hundredth of the median distance between two RNNs.
+        within: the distance; by default a twentieth of the median distance between two RNNs.
 
     Raises:
         UsageError: the distance is negative.

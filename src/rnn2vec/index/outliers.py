@@ -35,7 +35,7 @@ _MOST_REFERENCE = 10_000  # more would hardly move the k-th distance, and cost n
 
 @dataclass(frozen=True)
 class Outliers:
-    """How unusual RNNs are."""
+    """Scores and p-values of RNNs, as a ranking with flags."""
 
     distances: Float[np.ndarray, " N"]
     """Distance to the k-th nearest of the other ordinary RNNs."""
