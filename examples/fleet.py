@@ -80,14 +80,14 @@ def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     fleet = train(fleet, loss, steps=round(scale * STEPS), learning_rate=0.02, generator=generator)
 
     print("pre-training on the fleet and series of its customers")
-    series = customers.series(1, generator)[:, 0, :-1]
+    series = customers.series(1, generator)[:100, 0, :-1, None].numpy()
     config = pretraining(steps=round(scale * 600), sequence_length=16, seed=seed)
-    rnn2vec = Rnn2Vec.fit(fleet, series[:100, :, None].numpy(), config=config)
+    rnn2vec = Rnn2Vec.fit(fleet, series, config=config)
     print(rnn2vec.report)
 
     found = {
         name: float(average_precision_score(odd > 0, judge_members(vectors).distances))
-        for name, vectors in vectors_and_baselines(rnn2vec, fleet).items()
+        for name, vectors in vectors_and_baselines(rnn2vec, fleet, series).items()
     }
     for name, precision in found.items():
         print(f"{name}: average precision {precision:.2f} (at random: {NUM_ODD / NUM_RNNS:.2f})")

@@ -87,7 +87,7 @@ def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     config = pretraining(steps=round(scale * 500), sequence_length=8, seed=seed)
     rnn2vec = Rnn2Vec.fit(policies, observations.numpy(), config=config, output_kind="categorical")
     print(rnn2vec.report)
-    vectors = vectors_and_baselines(rnn2vec, policies)
+    vectors = vectors_and_baselines(rnn2vec, policies, observations.numpy(), output_kind="categorical")
     found = {name: neighbour_accuracy(one, skills.numpy()) for name, one in vectors.items()}
     for name, accuracy in found.items():
         print(f"{name}: the nearest policy has the same skill in {accuracy:.0%} (at random: {1 / len(SKILLS):.0%})")

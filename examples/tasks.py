@@ -71,9 +71,10 @@ def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     networks = train(networks, task_loss(labels), steps=round(scale * STEPS), learning_rate=0.005, generator=generator)
     print("pre-training on the networks and trials, without the tasks")
     config = pretraining(steps=round(scale * 500), sequence_length=16, seed=seed)
-    rnn2vec = Rnn2Vec.fit(networks, trials(1, 100, generator)[0].numpy(), config=config)
+    inputs = trials(1, 100, generator)[0].numpy()
+    rnn2vec = Rnn2Vec.fit(networks, inputs, config=config)
     print(rnn2vec.report)
-    vectors = vectors_and_baselines(rnn2vec, networks)
+    vectors = vectors_and_baselines(rnn2vec, networks, inputs)
     found = {name: neighbour_accuracy(one, labels.numpy()) for name, one in vectors.items()}
     for name, accuracy in found.items():
         print(f"{name}: the nearest network has the same task in {accuracy:.0%} (at random: {1 / len(TASKS):.0%})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnn2vec import PretrainConfig, Rnn2Vec, RNNSpec, RNNStack
-from rnn2vec.embedding.fit import CONFIG
+from rnn2vec.rnn.interface import Kind
 
 PerRNN = Callable[[RNNStack, torch.Generator], Tensor]
 """A function that draws examples and returns the loss of each RNN of a stack, `(N,)`."""
@@ -39,22 +38,25 @@ def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, ge
 
 
 def pretraining(*, steps: int, sequence_length: int, seed: int) -> PretrainConfig:
-    """Build a smaller version of the default config of `Rnn2Vec.fit`, for probing sequences of this length."""
-    return dataclasses.replace(
-        CONFIG,
+    """Return a config for hundreds of small RNNs and probing sequences of this length."""
+    return PretrainConfig(
         encoder_options={"hidden_size": 64, "sequence_length": sequence_length},
         emulator_hidden_size=64,
         num_steps=steps,
         warm_up_steps=50,
         validate_every=100,
+        rollouts_per_rnn=2,
         seed=seed,
     )
 
 
-def vectors_and_baselines(rnn2vec: Rnn2Vec, stack: RNNStack) -> dict[str, np.ndarray]:
-    """Compute the vectors of RNNs by rnn2vec and by two baselines."""
+def vectors_and_baselines(
+    rnn2vec: Rnn2Vec, stack: RNNStack, inputs: np.ndarray, output_kind: Kind | None = None
+) -> dict[str, np.ndarray]:
+    """Compute the vectors of RNNs by rnn2vec, trained and untrained, and by two baselines."""
     return {
         "rnn2vec": rnn2vec.embed(stack),
+        "random probing": Rnn2Vec.untrained(stack, inputs, output_kind=output_kind).embed(stack),
         "statistics of the weights": statistics(stack),
         "raw weights": standardized(stack.flatten().numpy()),
     }

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec.embedding.fit import CONFIG, FitReport
+from rnn2vec._errors import UsageError
+from rnn2vec.embedding.fit_report import Agreement, FitReport
+from rnn2vec.embedding.plan import recommended, within
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.recorded import Recorded, split_by_run
-from rnn2vec.emulation.sequences import Sequences, read
+from rnn2vec.emulation.sequences import Sequences
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
@@ -24,10 +24,10 @@ from rnn2vec.zoo.store import Zoo
 MakeRNNs = Callable[..., RNNStack]
 GRU = RNNSpec(cell="gru", input_size=2, hidden_size=5, num_layers=1, output_size=1)
 TANH = RNNSpec(cell="rnn_tanh", input_size=2, hidden_size=7, num_layers=2, output_size=1)
-QUICK = dataclasses.replace(
-    CONFIG,
+QUICK = PretrainConfig(
     encoder_options={"hidden_size": 16, "sequence_length": 5},
     emulator_hidden_size=16,
+    rollouts_per_rnn=2,
     num_steps=4,
     validate_every=2,
     warm_up_steps=1,
@@ -107,6 +107,46 @@ def test_the_report_does_not_flatter(validation: float, mistaken: float, words: 
     assert words in str(report)
     assert "it was best at the end" not in str(report)
     assert "it was best at the end: more updates" in str(dataclasses.replace(report, best_step=200))
+    different = dataclasses.replace(report, agreement=Agreement(0.9, 0.1, 0, 0))
+    assert words in str(different)
+    alike = dataclasses.replace(report, agreement=Agreement(0.01, 0.8, 2, 2))
+    assert validation < 0.4 or "the RNNs are alike" in str(alike)
+    assert "2 of the 2 RNNs that stand out in behaviour stand out in the vectors as well" in str(alike)
+
+
+def test_a_fleet_that_is_alike_is_told_from_an_encoder_that_failed(series: np.ndarray) -> None:
+    """Copies with noise, two of them broken: imitation cannot tell them apart, but distances can."""
+    base = RNNStack.from_flat(GRU, torch.rand(1, GRU.num_parameters, generator=torch.Generator().manual_seed(1)) - 0.5)
+    noise = 1e-3 * torch.randn(30, GRU.num_parameters, generator=torch.Generator().manual_seed(2))
+    fleet = RNNStack.from_flat(GRU, base.flatten() + noise)
+    fleet.weights["readout.weight"][[3, 17]] *= -1
+    report = Rnn2Vec.fit(fleet, series / 100, config=QUICK).report
+    assert report is not None
+    assert report.agreement is not None
+    assert report.agreement.typical_difference < 0.05
+    assert report.agreement.num_unusual == 2
+    assert "next to nothing" not in str(report)
+
+
+def test_updates_grow_with_the_number_of_rnns_and_the_first_checkpoint_comes_soon() -> None:
+    steps = [recommended(number, 1000, 30).num_steps for number in (2, 50, 500, 5000, 10**6)]
+    assert steps == [600, 1000, 1995, 3981, 8000]
+    assert recommended(50, 1000, 30).validate_every == 25
+    assert recommended(500, 5_000_000, 500).validate_every == 5
+
+
+def test_a_time_budget_lowers_the_number_of_updates_and_is_kept_when_resumed(
+    random_rnns: MakeRNNs, series: np.ndarray, tmp_path: Path
+) -> None:
+    stack = random_rnns(GRU, 8)
+    source = Recorded([stack], Sequences.read(series, 2, 8), np.arange(8) == 3)
+    assert within(1e-3, dataclasses.replace(QUICK, num_steps=500), source, "cpu").num_steps == 50
+    assert within(1e6, QUICK, source, "cpu").num_steps >= 50 > QUICK.num_steps
+    with pytest.raises(UsageError, match="a time budget of 0 seconds"):
+        within(0, QUICK, source, "cpu")
+    first = Rnn2Vec.fit(stack, series, out=tmp_path / "run", time_budget=1e-3)
+    again = Rnn2Vec.fit(stack, series, out=tmp_path / "run", time_budget=1e6)
+    assert first.report == again.report
 
 
 @pytest.mark.usefixtures("without_type_checks")
@@ -135,7 +175,7 @@ def test_what_does_not_fit_is_told(random_rnns: MakeRNNs, series: np.ndarray) ->
 
 def test_outputs_are_the_rnns_own_in_standard_units(random_rnns: MakeRNNs, series: np.ndarray) -> None:
     stacks = [random_rnns(GRU, 5), random_rnns(TANH, 3)]
-    source = Recorded(stacks, Sequences(series, 2, 8), np.arange(8) % 4 == 0)
+    source = Recorded(stacks, Sequences.read(series, 2, 8), np.arange(8) % 4 == 0)
     centre, spread = source.interface.output_scale
     pieces = source.part("train", device="cpu").all(4)
     assert [len(piece.rnns) for piece in pieces] == [3, 3]
@@ -153,7 +193,7 @@ def test_each_rnn_may_have_sequences_of_its_own(random_rnns: MakeRNNs) -> None:
     spec = RNNSpec(cell="lstm", input_size=4, hidden_size=3, num_layers=1, output_size=4)
     tokens = np.random.default_rng(0).integers(4, size=(6, 5, 8))
     tokens[..., 0] = 3
-    sequences = Sequences(tokens, 4, 6)
+    sequences = Sequences.read(tokens, 4, 6)
     source = Recorded([random_rnns(spec, 6)], sequences, np.arange(6) == 5)
     assert source.interface.output_kind == "categorical"
     assert source.interface.first_input == (0, 0, 0, 1)
@@ -171,25 +211,3 @@ def test_snapshots_of_a_run_stay_together() -> None:
     assert not (chosen == split_by_run(runs, 0.3, seed=1)).all()
     with pytest.raises(UsageError, match="validation_share=1"):
         split_by_run(runs, 1, seed=0)
-
-
-def test_inputs_come_from_files(tmp_path: Path) -> None:
-    tokens = np.arange(6).reshape(2, 3)
-    np.save(tmp_path / "tokens.npy", tokens)
-    pq.write_table(pa.table({"inputs": tokens.tolist()}), tmp_path / "tokens.parquet")
-    pq.write_table(pa.table({"inputs": [[1], [1, 2]]}), tmp_path / "ragged.parquet")
-    pq.write_table(pa.table({"other": [[1]]}), tmp_path / "other.parquet")
-    (tmp_path / "torn.npy").write_bytes(b"no")
-    (tmp_path / "torn.parquet").write_bytes(b"no")
-    np.testing.assert_array_equal(read(tmp_path / "tokens.npy"), tokens)
-    np.testing.assert_array_equal(read(str(tmp_path / "tokens.parquet")), tokens)
-    np.testing.assert_array_equal(read(torch.from_numpy(tokens)), tokens)
-    with pytest.raises(DataError, match=r"its sequences differ in length\n.*cut or pad"):
-        read(tmp_path / "ragged.parquet")
-    with pytest.raises(UsageError, match="has no column 'inputs', but other"):
-        read(tmp_path / "other.parquet")
-    with pytest.raises(UsageError, match="is not a file"):
-        read(tmp_path / "none.npy")
-    for torn in ("torn.npy", "torn.parquet"):
-        with pytest.raises(DataError, match="cannot be read"):
-            read(tmp_path / torn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 
 from rnn2vec._errors import UsageError
-from rnn2vec.embedding.fit import CONFIG
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.index.index import Index
 from rnn2vec.inspection.card import inspect_rnn
 from rnn2vec.inspection.property_prediction import PropertyPredictor
@@ -157,7 +156,7 @@ def test_too_few_rnns_to_tell_an_unusual_one_are_said_to_be_too_few(
 
 def test_numbers_are_shown_as_numbers(random_rnns: Callable[..., RNNStack]) -> None:
     spec = RNNSpec(cell="gru", input_size=2, hidden_size=5, num_layers=1, output_size=1)
-    config = dataclasses.replace(CONFIG, encoder_options={"hidden_size": 8, "sequence_length": 3}, num_steps=1)
+    config = PretrainConfig(encoder_options={"hidden_size": 8, "sequence_length": 3}, num_steps=1)
     stack = random_rnns(spec, 5)
     rnn2vec = Rnn2Vec.fit(stack, np.random.default_rng(0).normal(size=(4, 5, 2)), config=config)
     ((asked, answered), *_), *_ = inspect_rnn(rnn2vec, stack.select([0])).dialogue

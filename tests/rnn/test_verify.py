@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError
-from rnn2vec.embedding.fit import CONFIG
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.verify import distance
@@ -134,7 +133,7 @@ def test_embedding_and_fitting_verify_too() -> None:
     spec = RNNSpec(cell="gru", input_size=4, hidden_size=4, num_layers=2, output_size=3)
     nets = [Net(ANOTHER["a nonlinearity"]) for _ in range(4)]
     inputs = np.random.default_rng(0).normal(size=(4, 5, 4))
-    config = dataclasses.replace(CONFIG, num_steps=1, encoder_options={"hidden_size": 4})
+    config = PretrainConfig(num_steps=1, encoder_options={"hidden_size": 4})
     with pytest.raises(UsageError, match=r"item 0: Net answers otherwise"):
         Rnn2Vec.fit(nets, inputs, config=config)
     rnn2vec = Rnn2Vec.fit(nets, inputs, config=config, verify=False)

@@ -10,6 +10,7 @@ import tyro
 
 from rnn2vec.cli.diff import Diff
 from rnn2vec.cli.embed import Embed
+from rnn2vec.cli.fit import Fit
 from rnn2vec.cli.index import IndexVerbs
 from rnn2vec.cli.inspect import Inspect
 from rnn2vec.cli.interrogate import Interrogate
@@ -32,6 +33,7 @@ class CommandLine:
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
         | Annotated[Properties, tyro.conf.subcommand("properties")]
         | Annotated[Embed, tyro.conf.subcommand("embed")]
+        | Annotated[Fit, tyro.conf.subcommand("fit")]
         | Annotated[IndexVerbs, tyro.conf.subcommand("index")]
         | Annotated[Inspect, tyro.conf.subcommand("inspect")]
         | Annotated[Diff, tyro.conf.subcommand("diff")]

@@ -1,8 +1,8 @@
 """Pre-train on RNNs of one's own: the one call that takes rnn2vec to a new domain.
 
-No labels and no task family are needed, only the RNNs and inputs like those that they were made for. A share of the
-RNNs is kept apart; on these it is measured how well an emulator imitates an RNN that it knows by nothing but its
-vector, and, for comparison, with the vector of another RNN: what the vector says is the difference.
+No labels and no task family are needed, only the RNNs and inputs like those that they are made for. A share of the RNNs
+is held out. On these the report measures how well an emulator imitates an RNN that it knows by its vector alone, and,
+for comparison, with the vector of another RNN: the difference is what the vector says.
 """
 
 from __future__ import annotations
@@ -10,86 +10,42 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
 from rnn2vec.embedding.collect import OneRNN, collected
-from rnn2vec.emulation import losses
+from rnn2vec.embedding.fit_report import FitReport, agreement, emulation_loss
+from rnn2vec.embedding.plan import config_of, recommended, with_loss, within
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.emulation.data import Behaviour, Source, ZooSource
+from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.recorded import Recorded, split_by_run
-from rnn2vec.emulation.sequences import Sequences
+from rnn2vec.emulation.sequences import Inputs, Sequences
 from rnn2vec.rnn.interface import Kind
-from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.training.tracking import read_metrics
 from rnn2vec.zoo.store import Zoo
 
-CONFIG = PretrainConfig(encoder_options={"hidden_size": 128}, num_steps=2000, rollouts_per_rnn=2)
-"""What is recommended for RNNs of one's own; `fit` sets the loss by the kind of their outputs."""
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How pre-training on RNNs of one's own went."""
-
-    architectures: tuple[str, ...]
-    """Of the RNNs."""
-    num_train: int
-    """RNNs that were trained on."""
-    num_validation: int
-    """RNNs that were kept apart."""
-    loss: str
-    """What was minimized."""
-    validation_loss: float
-    """How far emulations are from RNNs that were kept apart."""
-    mistaken_loss: float | None
-    """The same when each gets the vector of another RNN; None when only one was kept apart."""
-    best_step: int
-    """Updates until the best model."""
-    num_steps: int
-    """Updates in all."""
-
-    def __str__(self) -> str:
-        unit = "of the outputs' variance" if self.loss == "mse" else self.loss
-        lines = [
-            f"{self.num_train:,} RNNs trained on, {self.num_validation:,} kept apart ({'; '.join(self.architectures)})",
-            f"an RNN is imitated from its vector alone with an error of {self.validation_loss:.3f} ({unit})",
-        ]
-        if self.mistaken_loss is not None:
-            lines.append(f"with the vector of another RNN it would be {self.mistaken_loss:.3f}: {self._verdict()}")
-        if self.best_step == self.num_steps:
-            lines.append("it was best at the end: more updates (config num_steps) may help")
-        return "\n".join(lines)
-
-    def _verdict(self) -> str:
-        assert self.mistaken_loss is not None
-        share = self.validation_loss / self.mistaken_loss if self.mistaken_loss else 1.0
-        if share > 0.9:
-            return "the vectors say next to nothing; give more RNNs, other inputs or more updates"
-        return "the vectors say what the RNNs do" if share < 0.5 else "the vectors say something of what the RNNs do"
-
 
 def fit(
     rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN],
-    inputs: np.ndarray | Tensor | str | Path | None,
+    inputs: Inputs | None,
+    hints: Hints,
     *,
     out: str | Path | None = None,
     runs: Sequence[Any] | np.ndarray | None = None,
     output_kind: Kind | None = None,
     validation_share: float = 0.2,
-    config: PretrainConfig = CONFIG,
-    cell: CellName | None = None,
+    config: PretrainConfig | None = None,
+    time_budget: float | None = None,
+    seed: int = 0,
     verify: bool = True,
     device: str = "cpu",
     progress: Progress = silent,
@@ -97,35 +53,47 @@ def fit(
     """Pre-train; the arguments are those of `Rnn2Vec.fit`."""
     if isinstance(rnns, Zoo) and inputs is None:
         source: Source = ZooSource(rnns)
-        counts = len(rnns.split("train")), len(rnns.split("validation"))
-        architectures = (str(rnns.spec),)
+        architectures, notes, is_comparable = [rnns.spec], (), False
     else:
         if inputs is None:
             raise UsageError("no input sequences", remedy="give inputs: an array, or a .npy or .parquet file.")
-        stacks, order = by_architecture(rnns, {"cell": cell}, verify=verify)
+        stacks, order = by_architecture(rnns, hints, verify=verify)
         num_rnns = sum(len(stack) for stack in stacks)
-        validation = split_by_run(np.arange(num_rnns) if runs is None else runs, validation_share, config.seed)
+        runs = np.arange(num_rnns) if runs is None else runs
+        validation = split_by_run(runs, validation_share, config.seed if config else seed)
         if len(validation) != num_rnns:
             raise UsageError(f"{len(validation)} runs for {num_rnns} RNNs", remedy="name the run of each RNN.")
         sequences = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns).reordered(order)
         source = Recorded(stacks, sequences, validation[order], output_kind=output_kind)
-        counts = int((~validation).sum()), int(validation.sum())
-        architectures = tuple(str(stack.spec) for stack in stacks)
-    config = _with_loss(config, source.interface.output_kind)
+        architectures, notes, is_comparable = [stack.spec for stack in stacks], sequences.notes, sequences.is_shared
+    train, unseen = (source.part(split, device="cpu") for split in ("train", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run" if out is None else Path(out)
+        begun = config_of(folder) if config is None and time_budget is not None else None
+        if config is None:
+            largest, length = max(spec.num_parameters for spec in architectures), unseen.all(1)[0].inputs.shape[2]
+            config = dataclasses.replace(recommended(len(train.steps), largest, length), seed=seed)
+        config = with_loss(config, source)
+        if begun is not None:
+            config = begun
+        elif time_budget is not None:
+            config = within(time_budget, config, source, device)
         model = pretrain(source, config, folder, device=device, progress=progress)
-        best = min(read_metrics(folder), key=lambda line: line[f"validation/{config.loss}"])
-    unseen = source.part("validation", device="cpu").all(config.validation_rollouts)
+        metrics = list(read_metrics(folder))
+    behaviours = unseen.all(config.validation_rollouts)
+    seen = train.all(config.validation_rollouts)
+    best = min(metrics, key=lambda line: line[f"validation/{config.loss}"])
     report = FitReport(
-        architectures=architectures,
-        num_train=counts[0],
-        num_validation=counts[1],
+        architectures=tuple(map(str, architectures)),
+        num_train=len(train.steps),
+        num_validation=len(unseen.steps),
         loss=config.loss,
-        validation_loss=_loss(model, unseen, config.loss, shift=0),
-        mistaken_loss=_loss(model, unseen, config.loss, shift=1) if counts[1] > 1 else None,
+        validation_loss=emulation_loss(model, behaviours, config.loss, shift=0),
+        mistaken_loss=emulation_loss(model, behaviours, config.loss, shift=1) if len(unseen.steps) > 1 else None,
         best_step=best["step"],
-        num_steps=config.num_steps,
+        num_steps=metrics[-1]["step"],
+        agreement=agreement(model, [*behaviours, *seen], config.loss) if is_comparable else None,
+        notes=notes,
     )
     return model, report
 
@@ -133,7 +101,7 @@ def fit(
 def by_architecture(
     rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN], hints: Hints, *, verify: bool
 ) -> tuple[list[RNNStack], np.ndarray]:
-    """A stack for each architecture, and the numbers that their RNNs, one after the other, had as given."""
+    """Return a stack for each architecture, and the places that their RNNs, one after the other, had as given."""
     if isinstance(rnns, Zoo):
         rnns = rnns.rnns(range(len(rnns)))
     if isinstance(rnns, RNNStack):
@@ -145,22 +113,3 @@ def by_architecture(
     if len(stacks) < len(collection.batches):
         raise UsageError("a black box among the RNNs", remedy="train on RNNs; black boxes can be embedded then.")
     return stacks, collection.places.numpy()
-
-
-def _with_loss(config: PretrainConfig, kind: Kind) -> PretrainConfig:
-    """The config, with a loss that fits the outputs."""
-    known = losses.distances(kind)
-    return config if config.loss in known else dataclasses.replace(config, loss=next(iter(known)))
-
-
-@torch.no_grad()
-def _loss(model: Model, behaviours: Sequence[Behaviour], name: str, *, shift: int) -> float:
-    """The mean distance of emulations from RNNs; with `shift`, each gets the vector of another."""
-    distance = losses.distance(name, model.encoder.interface.output_kind)
-    vectors = torch.cat([model.encoder(behaviour.rnns) for behaviour in behaviours]).roll(shift, dims=0)
-    parts = vectors.split([len(behaviour.rnns) for behaviour in behaviours])
-    errors = [
-        distance(behaviour.outputs, model.emulator(part, behaviour.inputs)).mean(dim=(1, 2))
-        for part, behaviour in zip(parts, behaviours, strict=True)
-    ]
-    return float(torch.cat(errors).mean())

@@ -10,14 +10,15 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 from jaxtyping import Float32
-from torch import Tensor, nn
+from torch import nn
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import claim_folder
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.embedding.collect import OneRNN, collected
-from rnn2vec.embedding.fit import CONFIG, FitReport, by_architecture, fit
+from rnn2vec.embedding.fit import by_architecture, fit
+from rnn2vec.embedding.fit_report import FitReport
 from rnn2vec.embedding.untrained import SIZE, untrained, untrained_for_files
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
@@ -95,36 +96,41 @@ class Rnn2Vec:
     def fit(
         cls,
         rnns: RNNStack | Zoo | Sequence[RNNStack | OneRNN],
-        inputs: np.ndarray | Tensor | str | Path | None = None,
+        inputs: Inputs | None = None,
         *,
         out: str | Path | None = None,
         runs: Sequence[Any] | np.ndarray | None = None,
         output_kind: Kind | None = None,
         validation_share: float = 0.2,
         config: PretrainConfig | None = None,
-        cell: str | None = None,
+        time_budget: float | None = None,
+        seed: int = 0,
         verify: bool = True,
         device: str = "cpu",
         progress: Progress = silent,
+        **hints: Unpack[Hints],
     ) -> Rnn2Vec:
         """Pre-train on RNNs of one's own; `report` says how it went.
 
         Args:
             rnns: the RNNs, in one or several architectures that agree in inputs and outputs. A zoo has rollouts of its
                 own and needs no `inputs`.
-            inputs: sequences like those that the RNNs were made for, all of one length: an array, a `.npy` file, or a
-                `.parquet` file with a column `inputs`. Whole numbers are tokens, `(S, T)`, other numbers features,
-                `(S, T, I)`; with an axis more in front, each RNN has its own.
-            out: the run's folder, from which an interrupted training goes on; none is kept by default.
-            runs: which training run each RNN is from, so that snapshots of one run are kept apart together.
-            output_kind: what outputs are; by default `categorical` (logits over tokens) where inputs are tokens and
+            inputs: sequences like those that the RNNs are made for: an array, a list of arrays of different lengths, a
+                `.npy` file, or a `.parquet` file with a column `inputs`. Whole numbers are tokens, `(S, T)`, other
+                numbers features, `(S, T, I)`; with another axis in front, each RNN has its own. NaN at the end of a
+                sequence is padding.
+            out: the run's folder, from which an interrupted training resumes; by default none is kept.
+            runs: training run that each RNN is from; snapshots of one run are held out together.
+            output_kind: kind of the outputs; by default `categorical` (logits over tokens) where inputs are tokens and
                 there are as many outputs, else `continuous`.
-            validation_share: share of the runs that is kept apart.
-            config: how to train; the default is `rnn2vec.embedding.fit.CONFIG`.
-            cell: which cell state dicts and files hold, where shapes leave it open (tanh or ReLU).
-            verify: whether modules are run to see that they answer as what was read; see `rnn2vec.rnn.verify`.
+            validation_share: share of the runs that is held out.
+            config: how to train; by default `rnn2vec.embedding.plan.recommended`, by number and size of the RNNs.
+            time_budget: seconds that training may take; fewer updates are made where it is short.
+            seed: seed of everything random, where there is no `config`.
+            verify: run modules to check that they answer as what was read; see `rnn2vec.rnn.verify`.
             device: where to train.
-            progress: told of the updates made.
+            progress: callback that receives the number of updates done.
+            **hints: what modules, state dicts and files leave open; see `embed`.
 
         Raises:
             UsageError: RNNs, inputs or options do not fit each other; the text says which.
@@ -133,12 +139,14 @@ class Rnn2Vec:
         model, report = fit(
             rnns,
             inputs,
+            hints,
             out=out,
             runs=runs,
             output_kind=output_kind,
             validation_share=validation_share,
-            config=CONFIG if config is None else config,
-            cell=cell,
+            config=config,
+            time_budget=time_budget,
+            seed=seed,
             verify=verify,
             device=device,
             progress=progress,

@@ -199,7 +199,10 @@ def _in_groups(whole: list[np.ndarray], input_size: int) -> tuple[tuple[np.ndarr
             remedy=f"give each sequence as an array of tokens (T,), or of numbers (T, {input_size}), not empty.",
         )
     ordered = sorted(whole, key=len)
-    bounds = np.linspace(0, len(ordered), min(_MOST_GROUPS, len({len(one) for one in ordered})) + 1).astype(int)
+    lengths = np.array([len(one) for one in ordered])
+    bounds = np.linspace(0, len(ordered), _MOST_GROUPS + 1).astype(int)
+    if len(np.unique(lengths)) <= _MOST_GROUPS:
+        bounds = np.searchsorted(lengths, [*np.unique(lengths), np.inf])
     groups = [ordered[start:end] for start, end in itertools.pairwise(bounds.tolist()) if start < end]
     cut = [np.stack([one[: len(group[0])] for one in group]) for group in groups]
     lost = 1 - sum(group.shape[0] * group.shape[1] for group in cut) / sum(map(len, whole))

@@ -50,7 +50,8 @@ class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             UsageError: there is neither a model nor inputs, or what `Rnn2Vec.fit` refuses.
         """
         if self.inputs is not None:
-            self.rnn2vec_ = Rnn2Vec.fit(_as_list(X), self.inputs, cell=self.cell, **(self.fit_options or {}))
+            options: dict[str, Any] = {"cell": self.cell, **(self.fit_options or {})}
+            self.rnn2vec_ = Rnn2Vec.fit(_as_list(X), self.inputs, **options)
         elif self.model is not None:
             self.rnn2vec_ = Rnn2Vec.from_pretrained(self.model)
         else:
