@@ -91,8 +91,9 @@ def test_what_an_index_says_about_its_rnns(built: Path, tiny_zoo: Zoo, capsys: C
     ("arguments", "words"),
     [
         (["index", "info", "nowhere"], "nowhere is not an index: it does not exist"),
-        (["inspect", "x.pt"], "neither a model nor an index"),
-        (["track", "nowhere", "--model", "x"], "nowhere is not a folder"),
+        (["embed", "x.pt", "--model", "m", "--inputs", "x.npy"], "--inputs or --output-kind beside --model"),
+        (["track", "nowhere", "--model", "x"], "unknown pre-trained encoder or folder 'x'"),
+        (["fit", "nowhere", "--inputs", "x.npy", "--out", "x"], "nowhere"),
         (["track", ".", "--model", "x", "--fail-above", "-1"], "--fail-above -1.0"),
     ],
 )
@@ -100,6 +101,39 @@ def test_wrong_calls_are_code_2(arguments: list[str], words: str, capsys: Captur
     error = refused(arguments, capsys)
     assert words in error
     assert "\n  -> " in error
+
+
+def test_without_a_model_a_folder_is_judged_at_once(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    run = str(folder / "run")
+    assert main(["embed", run]) == 0
+    said_out, said_err = capsys.readouterr()
+    assert len(said_out.splitlines()) == 3
+    assert "no model given: RNNs are compared by their answers to 16 sequences of 32 steps" in said_err
+    assert "give --inputs FILE for your own" in said_err
+    np.save(tmp_path / "tokens.npy", np.random.default_rng(0).integers(6, size=(9, 12)))
+    inputs = ["--inputs", str(tmp_path / "tokens.npy")]
+    groups = json.loads(said(["index", "duplicates", str(folder), *inputs, "--json"], capsys))
+    assert [Path(name).name for name in groups["groups"][0]] == ["step_10.pt", "step_9.pt"]
+    assert [one["kind"] for one in groups["verdicts"].values()] == ["identical"]
+    out = str(tmp_path / "index")
+    assert "3 in all" in said(["index", "build", run, "--out", out, *inputs], capsys)
+    assert "0 RNNs added, 3 in all" in said(["index", "build", run, "--out", out], capsys)
+    card = json.loads(said(["inspect", f"{run}/step_0.pt", "--index", out, "--json"], capsys))
+    assert card["neighbours"][0]["rnn"] == f"{run}/step_0.pt"
+    lines = said(["track", f"{run}/step_9.pt", f"{run}/step_0.pt", *inputs], capsys).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [f"{run}/step_0.pt", f"{run}/step_9.pt"]
+
+
+def test_fit_trains_on_a_folder_and_leaves_out_what_is_broken(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    np.save(tmp_path / "tokens.npy", np.random.default_rng(0).integers(6, size=(9, 6)))
+    call = ["fit", str(folder), "--inputs", str(tmp_path / "tokens.npy"), "--out", str(tmp_path / "run")]
+    assert main([*call, "--time-budget", "0.001"]) == 0
+    out, error = capsys.readouterr()
+    assert "2 RNNs trained on, 1 held out (lstm 2x32, 6 inputs, 6 outputs)" in out
+    assert "left out: " in error
+    assert "torn.pt" in error
+    assert said(["index", "build", str(folder / "run"), "--model", str(tmp_path / "run"), "--out",
+                 str(tmp_path / "index")], capsys)  # fmt: skip
 
 
 def test_properties_must_name_the_rnns(folder: Path, built: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -126,8 +160,7 @@ def test_diff_shows_where_two_differ(folder: Path, tiny_run: Path, tmp_path: Pat
     assert "\n    ^" in text  # by the tokens' names
     assert "on 200 natural inputs they disagree somewhere in" in text
     result = json.loads(said(["diff", other, same, *common, "--json"], capsys))
-    assert result["shortest"] is None
-    assert result["natural"]["share"] == 0
+    assert (result["verdict"]["kind"], result["shortest"], result["natural"]) == ("identical", None, None)
     np.save(tmp_path / "tokens.npy", np.array([[4, 0, 0, 1]]))
     text = said(["diff", one, other, *common, "--inputs", str(tmp_path / "tokens.npy")], capsys)
     assert "on 1 natural inputs" in text

@@ -36,7 +36,7 @@ def twin(stack: RNNStack, seed: int) -> RNNStack:
 
 
 @given(
-    cell=st.sampled_from(["lstm", "gru", "rnn_tanh", "rnn_relu"]),
+    cell=st.sampled_from(["lstm", "gru", "rnn_tanh", "rnn_relu", "leaky", "leaky_shared", "mingru"]),
     layers=st.integers(1, 3),
     hidden=st.integers(1, 9),
     seed=st.integers(0, 1000),

@@ -138,7 +138,8 @@ def agreement(model: Model, behaviours: Sequence[Behaviour], name: str) -> Agree
         mine = answers[row : row + 1].expand_as(others)
         in_behaviour[row, row + 1 :] = distance(mine, others).mean(dim=(1, 2)).numpy()
     in_behaviour += in_behaviour.T
-    in_vectors = torch.cdist(*[_vectors(model, behaviours)[:_MOST]] * 2).numpy()
+    vectors = _vectors(model, behaviours)[:_MOST]
+    in_vectors = torch.cdist(vectors, vectors).numpy()
     stands_out = _stands_out(np.sqrt(in_behaviour) if name == "mse" else in_behaviour)
     return Agreement(
         float(np.median(in_behaviour[rows, columns])),

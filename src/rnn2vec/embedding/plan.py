@@ -79,7 +79,7 @@ def within(budget: float, config: PretrainConfig, source: Source, device: str) -
         started = time.perf_counter()
         pretrain(source, trial, Path(temporary) / "run", device=device)
         each = (time.perf_counter() - started) / _TRIAL_UPDATES
-    num_steps = max(_FEWEST_UPDATES, min(config.num_steps, int(_USABLE * budget / each)))
+    num_steps = min(config.num_steps, max(_FEWEST_UPDATES, int(_USABLE * budget / each)))
     return dataclasses.replace(
         config,
         num_steps=num_steps,

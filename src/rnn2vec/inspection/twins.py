@@ -163,27 +163,27 @@ def is_symmetric(one: RNNStack, other: RNNStack) -> bool:
 def _units(stack: RNNStack, layer: int) -> tuple[list[bytes], Float[Tensor, " H"]]:
     """Describe each hidden unit of a layer by numbers that permuting and flipping leave as they are; and its sign."""
     spec, weights = stack.spec, {name: weight[0] for name, weight in stack.weights.items()}
-    gate = symmetry.candidate_gate(spec.cell)
-    recurrent, reader = symmetry.reading(spec, layer)
-    own = [name for name in symmetry.computing(layer) if name != recurrent]
-    rows = torch.cat([weights[name].reshape(spec.num_gates, spec.hidden_size, -1) for name in own], dim=2)
-    signed = torch.cat(
-        [
-            rows[gate] if gate is not None else rows[0, :, :0],
-            *([weights[reader].T] if layer == spec.num_layers - 1 else []),
-        ],
-        dim=1,
-    )
+    recurrent = [name for name in symmetry.reading(spec, layer) if name in symmetry.rows_of(spec, layer)]
+    flips = symmetry.candidate_gate(spec.cell) is not None
+    signed: list[Tensor] = [weights["readout.weight"].T] if layer + 1 == spec.num_layers else []
+    unsigned: list[Tensor] = []
+    square: list[Tensor] = []
+    for name, gates in symmetry.rows_of(spec, layer).items():
+        for gate, rows in zip(gates, weights[name].unflatten(0, (len(gates), spec.hidden_size)), strict=True):
+            if name in recurrent:
+                square.append(rows.abs())
+            else:
+                is_signed = flips and gate == spec.cell_type.candidate
+                (signed if is_signed else unsigned).append(rows.reshape(spec.hidden_size, -1))
+    signed_part = torch.cat([torch.empty(spec.hidden_size, 0), *signed], dim=1)
     signs = torch.ones(spec.hidden_size)
-    if gate is not None:
-        first = (signed != 0).int().argmax(dim=1, keepdim=True)
-        signs = torch.where(signed.gather(1, first)[:, 0] < 0, -1.0, 1.0)
-    unsigned = rows[[index for index in range(spec.num_gates) if index != gate]].transpose(0, 1).flatten(1)
-    described = _as_bytes(signs[:, None] * signed, unsigned)
+    if flips:
+        first = (signed_part != 0).int().argmax(dim=1, keepdim=True)
+        signs = torch.where(signed_part.gather(1, first)[:, 0] < 0, -1.0, 1.0)
+    described = _as_bytes(signs[:, None] * signed_part, *unsigned)
     if len(set(described)) < len(described):
-        square = weights[recurrent].reshape(spec.num_gates, spec.hidden_size, spec.hidden_size).abs()
-        sorts = [part.sort(dim=2).values.transpose(0, 1).flatten(1) for part in (square, square.transpose(1, 2))]
-        described = _as_bytes(signs[:, None] * signed, unsigned, *sorts)
+        sorts = [part.sort(dim=1).values for matrix in square for part in (matrix, matrix.T)]
+        described = _as_bytes(signs[:, None] * signed_part, *unsigned, *sorts)
     return described, signs
 
 
