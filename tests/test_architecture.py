@@ -26,7 +26,15 @@ LIGHT_FOLDERS = ORDER[: ORDER.index("embedding") + 1]
 LIGHT_LIBRARIES = {"torch", "numpy", "safetensors", "pyarrow", "jaxtyping", "rnn2vec", *sys.stdlib_module_names}
 LIBRARIES_OF_FILES = {  # that are loaded late, and only with their library
     "zoo/backends/numba_kernels.py": {"numba", "llvmlite"},
+    "zoo/sampling_kernels.py": {"numba"},
+    "encoders/dialogue_kernels.py": {"numba"},
+    "emulation/emulator_kernels.py": {"numba"},
+    "rnn/kernels/functions.py": {"numba", "llvmlite"},
+    "rnn/kernels/layers.py": {"numba"},
+    "rnn/kernels/panels.py": {"numba", "llvmlite"},
     "rnn/kernels/products.py": {"numba", "llvmlite"},
+    "rnn/kernels/sequences.py": {"numba"},
+    "rnn/kernels/steps.py": {"numba"},
     "zoo/backends/triton_kernels.py": {"triton"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}

@@ -14,6 +14,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import sha256_of
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.emulation.oracle import labels_of
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -122,6 +123,8 @@ class SplitData:
     """
 
     def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu", num_runs: int | None = None) -> None:
+        self.accelerated = False
+        """Whether compiled kernels recompute outputs."""
         self.indices = zoo.split(split)
         """Rows of the zoo that these snapshots are."""
         if not len(self.indices):
@@ -155,7 +158,7 @@ class SplitData:
         stack = self.rnns.select(chosen.to(self.rnns.weights["readout.bias"].device))
         tasks = [self.tasks[rnn] for rnn in rnns.tolist()]
         inputs = self.family.rollout_inputs(codes, tasks).to(self.rnns.weights["readout.bias"].device)
-        outputs, _ = stack(inputs)
+        outputs, _ = fused.run(stack, inputs) if self.accelerated and fused.suits(stack) else stack(inputs)
         before_end = self.family.before_end(codes)
         before_end = None if before_end is None else before_end.to(inputs.device)
         return Behaviour(stack, inputs, outputs, before_end, self._labels[chosen.to(inputs.device)])

@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnn2vec._seeding import seeded_modules
 from rnn2vec._shapes import InputSequences, InputStep, OutputSequences, OutputStep, Representation
 from rnn2vec.emulation.config import Conditioning
+from rnn2vec.emulation.fused_emulator import emulate
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.spec import RNNSpec
+
+_LAYERS_OF_KERNELS = 2
 
 
 class Emulator(nn.Module):
@@ -43,6 +48,8 @@ class Emulator(nn.Module):
     ) -> None:
         super().__init__()
         self.conditioning = conditioning
+        self.accelerated = False
+        """Whether compiled kernels are used where they fit (`rnn.fused`)."""
         self.read_input = nn.Linear(input_size, hidden_size)
         self.read_representation = nn.Linear(representation_size, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, num_layers, batch_first=True)
@@ -60,6 +67,10 @@ class Emulator(nn.Module):
     def forward(self, representations: Representation, inputs: InputSequences) -> OutputSequences:
         """Imitate N RNNs on B sequences each: `(N, Z)` and `(N, B, T, I)` to outputs `(N, B, T, O)`."""
         n, b, _, _ = inputs.shape
+        if self.accelerated and self._suits_kernels(inputs):
+            starts = [start.repeat_interleave(b, dim=0) for start in self._starts(representations)]
+            outputs = emulate(inputs.flatten(0, 1), starts, *self._weights_for_kernels())
+            return outputs.unflatten(0, (n, b))
         read = self.read_input(inputs)
         description = self.read_representation(representations)[:, None, None]
         if self.conditioning == "every-step":
@@ -68,6 +79,36 @@ class Emulator(nn.Module):
             read = torch.cat([read[:, :, :1] + description, read[:, :, 1:]], dim=2)
         hidden, _ = self.lstm(read.flatten(0, 1))
         return self.readout(hidden).unflatten(0, (n, b))
+
+    def _suits_kernels(self, inputs: Tensor) -> bool:
+        weight = self.readout.weight
+        return (
+            fused.is_available()
+            and self.lstm.num_layers == _LAYERS_OF_KERNELS
+            and weight.device.type == inputs.device.type == "cpu"
+            and weight.dtype == inputs.dtype == torch.float32
+            and not inputs.requires_grad
+            and not torch.is_autocast_enabled("cpu")
+        )
+
+    def _starts(self, representations: Representation) -> tuple[Float[Tensor, "N G"], Float[Tensor, "N G"]]:
+        """Return what the gates of the lower layer get beside inputs and memory: in the first step, and in others."""
+        (weight,) = self._of_lstm("weight_ih_l0")
+        bias_ih, bias_hh = self._of_lstm("bias_ih_l0", "bias_hh_l0")
+        plain = torch.addmv(bias_ih + bias_hh, weight, self.read_input.bias)
+        told = plain + self.read_representation(representations) @ weight.T
+        return told, told if self.conditioning == "every-step" else plain.expand_as(told)
+
+    def _weights_for_kernels(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return weights and biases as `fused_emulator.emulate` takes them."""
+        into, around = self._of_lstm("weight_ih_l0", "weight_hh_l0")
+        upper = torch.cat(self._of_lstm("weight_ih_l1", "weight_hh_l1"), dim=1)
+        bias_ih, bias_hh = self._of_lstm("bias_ih_l1", "bias_hh_l1")
+        weights = [into @ self.read_input.weight, around, upper, self.readout.weight]
+        return weights, [bias_ih + bias_hh, self.readout.bias]
+
+    def _of_lstm(self, *names: str) -> list[Tensor]:
+        return [getattr(self.lstm, name) for name in names]
 
 
 class Emulation:

@@ -18,11 +18,12 @@ from rnn2vec._shapes import OutputSequences
 from rnn2vec.emulation import checkpoints, losses
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
-from rnn2vec.emulation.data import Behaviour, Source
+from rnn2vec.emulation.data import Behaviour, Source, SplitData
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.model import EmulationModel
 from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.encoders.augmentation import augmented
+from rnn2vec.rnn import fused
 from rnn2vec.training.loop import Learner
 from rnn2vec.training.processes import Processes
 from rnn2vec.training.tracking import Metrics
@@ -67,6 +68,14 @@ class EmulationLearner(Learner[EmulationModel, Batch]):
         self.module = EmulationModel(model.encoder, model.emulator).to(device)
         self.metric = f"validation/{config.loss}"
         self._shared = self.module.shared(processes)
+        # The number of updates decides, and not a measurement, so that a run can be repeated to the byte.
+        self._accelerate(config.num_steps >= fused.WORTH_UPDATES)
+
+    def _accelerate(self, wanted: bool) -> None:
+        """Let encoder, emulator and data use compiled kernels where they fit."""
+        self.module.encoder.accelerated = self.module.emulator.accelerated = wanted
+        if isinstance(self._train, SplitData):
+            self._train.accelerated = wanted
 
     def draw(self, step: int) -> Batch:
         """See `Learner.draw`."""

@@ -58,6 +58,8 @@ class WeightEncoder(nn.Module, ABC):
         self.interface = interface
         self.representation_size = representation_size
         self.unit_norm = unit_norm
+        self.accelerated = False
+        """Whether compiled kernels are used where the encoder has some for what it is given (`rnn.fused`)."""
 
     @classmethod
     def obstacle(cls, spec: RNNSpec) -> str | None:  # noqa: ARG003

@@ -27,13 +27,16 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._shapes import InputStep, OutputStep, Representation
 from rnn2vec.encoders.base import WeightEncoder, as_box, ground_of, mlp, require_same_sides
 from rnn2vec.encoders.dialogue import Exchange, ProbingTranscript
+from rnn2vec.encoders.fused_dialogue import Plan, Weights, have_dialogue
 from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
@@ -121,8 +124,57 @@ class ProbingEncoder(WeightEncoder):
 
     def encode(self, rnns: RNNs) -> Representation:
         """See `WeightEncoder.encode`; takes a `BlackBox` too."""
+        if self.accelerated and isinstance(rnns, RNNStack) and fused.suits(rnns) and self._suits_kernels():
+            return self.to_representation(self._remembered(rnns))
         *_, last = self.dialogue(rnns)
         return self._read_out(last)
+
+    def _suits_kernels(self) -> bool:
+        weight = self.to_representation.weight
+        return weight.device.type == "cpu" and weight.dtype == torch.float32
+
+    def _remembered(self, stack: RNNStack) -> Float[Tensor, "N hidden"]:
+        """Return the memory after the last exchange, computed by kernels."""
+        lower, upper = (cell for cell in self.reader if isinstance(cell, nn.LSTMCell))
+        linear = [
+            layer for part in (self.probe_maker, self.answer_reader) for layer in part if isinstance(layer, nn.Linear)
+        ]
+        weights = Weights(
+            (
+                *(layer.weight for layer in linear),
+                *(torch.cat([cell.weight_ih, cell.weight_hh], dim=1) for cell in (lower, upper)),
+            ),
+            (*(layer.bias for layer in linear), *(cell.bias_ih + cell.bias_hh for cell in (lower, upper))),
+        )
+        blank = self._blank_memory(1, StepwiseLSTM(self.reader))
+        memory = [vector.expand(len(stack), -1) for layer in blank for vector in layer]
+        return have_dialogue(self._plan(), stack, self._given_probes(), weights, memory)
+
+    def _plan(self) -> Plan:
+        """Return what a dialogue is like, for kernels."""
+        interface = self.interface
+        reading = 0
+        if self.normalize:
+            reading = 1 if interface.output_kind == "categorical" else 2
+        return Plan(
+            length=self.sequence_length,
+            num_sequences=self.num_sequences,
+            probe_size=self.probe_size,
+            interactive=self.interactive,
+            begins=self.first_probe is not None,
+            categorical=interface.input_kind == "categorical",
+            feeds=self.probe_size > self.spec.input_size,
+            input_range=interface.input_range,
+            reading=reading,
+            scale=(*interface.output_scale, _LARGEST_ANSWER),
+        )
+
+    def _given_probes(self) -> Float[Tensor, "T M I"] | None:
+        """Return the probes that do not depend on responses: for each exchange, `(L or 1, M, I)`."""
+        if self.first_probe is None:
+            return None
+        first = self.first_probe.to(self.to_representation.weight)
+        return first.expand(1, self.num_sequences, -1)
 
     def anytime(self, rnns: RNNs) -> Iterator[Representation]:
         """The representation after every exchange, as if the dialogue ended there; stop when it is good enough.
@@ -249,6 +301,10 @@ class NoninteractiveProbing(ProbingEncoder):
 
     def _source(self, step: int, memory: Tensor) -> Tensor:  # noqa: ARG002
         return self.script[step : step + 1]
+
+    def _given_probes(self) -> Float[Tensor, "T M I"] | None:
+        given = [self._ask(step, self.script[:1], None)[0] for step in range(self.sequence_length)]
+        return torch.stack(given)
 
 
 class InteractiveProbing(ProbingEncoder):

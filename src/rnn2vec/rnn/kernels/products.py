@@ -33,7 +33,9 @@ _TILE_VECTORS = 2  # in a row of it
 INNER_BLOCK = 128
 """So much of the inner dimension at a time that its rows stay in the first cache."""
 
-SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+SOURCE = "".join(
+    hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in ("products.py", "functions.py")
+)
 """What a kernel that multiplies depends on: Numba's on-disk cache looks at its own file and constants alone."""
 
 

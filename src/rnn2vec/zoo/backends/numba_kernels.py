@@ -9,8 +9,7 @@ makes it fast:
   to the input part of the gates and to the hidden gradients of the step before directly. Those of the weight gradients
   take a few steps at once, which reads and writes the gradients less often. Biases are where a product starts.
 - Tokens are one-hot inputs of such a product: looking up rows of W_ih and adding to them took longer.
-- exp, and with it the sigmoid, is a polynomial and tanh a quotient of two, without branches, which vectorizes; libm's
-  would take longer than all products together.
+- exp, tanh and the sigmoid are polynomials (`rnn.kernels.functions`), which vectorize.
 
 Cells differ in `_activate` and `_retreat` alone. Weights and gradients stand in PyTorch's order; the forward pass
 multiplies with transposed copies, made anew after each update.
@@ -24,98 +23,13 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
 
+from rnn2vec.rnn.kernels.functions import FASTMATH, INLINED, fast_exp, fast_sigmoid, fast_tanh
 from rnn2vec.rnn.kernels.products import INNER_BLOCK, SOURCE, add_product, vector_columns
 from rnn2vec.rnn.spec import RNNSpec
 
-_FASTMATH = {"contract", "nsz"}  # sums keep their order, so that an RNN does not depend on how loops were vectorized
-_INLINED = {"forceinline": True, "fastmath": _FASTMATH, "error_model": "numpy"}
-"""Helpers become part of the kernel, sizes constants in them, when LLVM sees it; Numba's own inlining is far slower."""
 _LSTM, _GRU, _TANH, _RELU = range(4)
 _NUMBERS = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _TANH, "rnn_relu": _RELU}
-
-# -- functions of one number -----------------------------------------------------------------------
-
-# exp(x) is about 1 + x + x^2 E(x) for |x| <= ln(2) / 2, highest power first, with the smallest largest relative error
-# (3e-9) that a polynomial of this degree has, found by a linear program.
-_E = tuple(map(np.float32, (1.38139923e-3, 8.36883299e-3, 4.16684151e-2, 1.66665196e-1, 4.99999940e-1)))
-# tanh(x) / x is about P(x^2) / Q(x^2) for |x| <= 9, found likewise (2e-8); beyond 9, tanh is 1 in float32.
-_P = tuple(map(np.float32, (1.33557300e-8, 2.06099339e-5, 3.49564361e-3, 1.33810744e-1, 1.0)))
-_Q = tuple(map(np.float32, (7.77701928e-7, 3.28572292e-4, 2.58771963e-2, 4.67143893e-1, 1.0)))
-_ONE_FROM = np.float32(9.0)
-_ONE = np.float32(1.0)
-_LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504088896341), np.float32(0.693359375), np.float32(-2.12194440e-4)
-_FAR = np.float32(80.0)  # exp(80) and its inverse are still normal numbers; subnormal ones would be slow
-_ROUNDER = np.float32(1.5 * 2**23)  # a small number added to it is rounded to a whole one, which its last bits hold
-
-
-@intrinsic
-def _raise(typingctx, x, rounded):  # noqa: ARG001
-    """x 2^n in float32, for rounded = _ROUNDER + n: the last bits of it are added to the exponent of x."""
-
-    def generate(context, builder, signature, arguments):  # noqa: ARG001
-        whole = ir.IntType(32)
-        number, exponent = (builder.bitcast(argument, whole) for argument in arguments)
-        return builder.bitcast(builder.add(number, builder.shl(exponent, whole(23))), ir.FloatType())
-
-    return types.float32(types.float32, types.float32), generate
-
-
-def _exp(x):
-    """exp inside kernels, for -80 <= x <= 80: a polynomial in float32 (error 1e-7, relative), libm's in float64."""
-    raise NotImplementedError
-
-
-def _tanh(x):
-    """tanh inside kernels: a quotient of polynomials in float32 (error 3e-7, relative), libm's in float64."""
-    raise NotImplementedError
-
-
-@overload(_exp, jit_options=_INLINED)
-def _exp_of_type(x):
-    if x != types.float32:
-        return lambda x: np.exp(x)
-
-    def polynomial(x):
-        x = -_FAR if x < -_FAR else (min(x, _FAR))  # NaN stays: a diverging run must be seen
-        rounded = x * _LOG2_E + _ROUNDER
-        n = rounded - _ROUNDER
-        f = (x - n * _LN2_HIGH) - n * _LN2_LOW
-        p = ((((_E[0] * f + _E[1]) * f + _E[2]) * f + _E[3]) * f + _E[4]) * f + _ONE
-        return _raise(p * f + _ONE, rounded)
-
-    return polynomial
-
-
-@overload(_tanh, jit_options=_INLINED)
-def _tanh_of_type(x):
-    if x != types.float32:
-        return lambda x: np.tanh(x)
-
-    def rational(x):
-        x = -_ONE_FROM if x < -_ONE_FROM else (min(x, _ONE_FROM))  # NaN stays, as in exp
-        u = x * x
-        p = (((_P[0] * u + _P[1]) * u + _P[2]) * u + _P[3]) * u + _P[4]
-        q = (((_Q[0] * u + _Q[1]) * u + _Q[2]) * u + _Q[3]) * u + _Q[4]
-        return x * p / q
-
-    return rational
-
-
-def _sigmoid(x):
-    """The sigmoid inside kernels; unlike half a tanh it is exact to the last digits where it is nearly 0."""
-    raise NotImplementedError
-
-
-@overload(_sigmoid, jit_options=_INLINED)
-def _sigmoid_of_type(x):
-    if x != types.float32:
-        return lambda x: 1.0 / (1.0 + np.exp(-x))
-    return lambda x: np.float32(1.0) / (np.float32(1.0) + _exp(-x))
-
 
 # -- cells -----------------------------------------------------------------------------------------
 
@@ -123,7 +37,7 @@ def _sigmoid_of_type(x):
 # has a new key in Numba's cache in every process.
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidden, R, H):
     """One step forward, from gates (R, G) before their nonlinearity, which replaces them.
 
@@ -133,26 +47,26 @@ def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidde
     if cell == _LSTM:
         for r in range(R):
             for j in range(H):
-                i, f = _sigmoid(gates[r, j]), _sigmoid(gates[r, H + j])
-                g, o = _tanh(gates[r, 2 * H + j]), _sigmoid(gates[r, 3 * H + j])
+                i, f = fast_sigmoid(gates[r, j]), fast_sigmoid(gates[r, H + j])
+                g, o = fast_tanh(gates[r, 2 * H + j]), fast_sigmoid(gates[r, 3 * H + j])
                 c = f * state[r, j] + i * g
-                bounded = _tanh(c)
+                bounded = fast_tanh(c)
                 gates[r, j], gates[r, H + j], gates[r, 2 * H + j], gates[r, 3 * H + j] = i, f, g, o
                 new_state[r, j], extra[r, j], new_hidden[r, j] = c, bounded, o * bounded
     elif cell == _GRU:
         for r in range(R):
             for j in range(2 * H):
-                gates[r, j] = _sigmoid(gates[r, j] + recurrent[r, j])
+                gates[r, j] = fast_sigmoid(gates[r, j] + recurrent[r, j])
             for j in range(H):
                 extra[r, j] = recurrent[r, 2 * H + j]
-                gates[r, 2 * H + j] = _tanh(gates[r, 2 * H + j] + gates[r, j] * extra[r, j])
+                gates[r, 2 * H + j] = fast_tanh(gates[r, 2 * H + j] + gates[r, j] * extra[r, j])
             for j in range(H):
                 n = gates[r, 2 * H + j]
                 new_hidden[r, j] = n + gates[r, H + j] * (hidden[r, j] - n)
     elif cell == _TANH:
         for r in range(R):
             for j in range(H):
-                new_hidden[r, j] = _tanh(gates[r, j])
+                new_hidden[r, j] = fast_tanh(gates[r, j])
     else:
         zero = gates.dtype.type(0.0)
         for r in range(R):
@@ -160,7 +74,7 @@ def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidde
                 new_hidden[r, j] = max(gates[r, j], zero)
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _retreat(cell, gates, d_gates, d_recurrent, state, extra, hidden, new_hidden, d_hidden, d_state, R, H):
     """One step back, from d_hidden (R, H) to the gradients of the gates before their nonlinearity.
 
@@ -205,13 +119,13 @@ def _retreat(cell, gates, d_gates, d_recurrent, state, extra, hidden, new_hidden
 # -- pieces of an update ---------------------------------------------------------------------------
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _matrix(w, start, rows, columns):
     """A view of a matrix in the flat weights or their gradients."""
     return w[start : start + rows * columns].reshape(rows, columns)
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _transpose(matrix, out, rows, columns):
     """`out[:columns, :rows]` becomes the transpose of a matrix (rows, columns)."""
     for row in range(rows):
@@ -219,7 +133,7 @@ def _transpose(matrix, out, rows, columns):
             out[column, row] = matrix[row, column]
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _read_image(image, pixels, values, pixel, frame, r, T, I):
     """Row r of the inputs (T, R, I) from an image (K,) and its map; `RunFrames` says what pixels K and K + 1 are."""
     size = image.shape[0]
@@ -231,7 +145,7 @@ def _read_image(image, pixels, values, pixel, frame, r, T, I):
             frame[t, r, i] = pixel[pixels[t, i]]
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _read_tokens(tokens, frame, r, T, I):
     """Row r of the inputs (T, R, I) from tokens (T,): one-hot vectors."""
     one, zero = frame.dtype.type(1.0), frame.dtype.type(0.0)
@@ -240,14 +154,14 @@ def _read_tokens(tokens, frame, r, T, I):
             frame[t, r, i] = one if tokens[t] == i else zero
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _add_rows(matrix, total, rows, columns):
     for r in range(rows):
         for k in range(columns):
             total[k] += matrix[r, k]
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _cross_entropy(logits, targets, row_weights, needs_loss, T, R, O, padded):
     """The loss; logits (T, R, padded) become their own gradients, 0 in the columns from O on."""
     real = logits.dtype.type
@@ -268,7 +182,7 @@ def _cross_entropy(logits, targets, row_weights, needs_loss, T, R, O, padded):
                 loss += row_weights[r] * (np.log(total) - logits[t, r, targets[r, t]])
     flat = logits.reshape(T * R * padded)
     for k in range(T * R * padded):
-        flat[k] = _exp(flat[k])
+        flat[k] = fast_exp(flat[k])
     for t in range(T):
         for r in range(R):
             total = real(0.0)
@@ -283,7 +197,7 @@ def _cross_entropy(logits, targets, row_weights, needs_loss, T, R, O, padded):
     return loss / T
 
 
-@numba.njit(**_INLINED)
+@numba.njit(**INLINED)
 def _adamw(w, m, v, g, learning_rate, decay, step, size):
     real = w.dtype.type
     one, b1, b2, epsilon = real(1.0), real(0.9), real(0.999), real(1e-8)
@@ -324,7 +238,7 @@ def trainer(spec: RNNSpec, rows: int, steps: int, *, frames: bool, double: bool)
     S = H if spec.cell in ("lstm", "gru") else 0  # the others keep no state of their own
     source = SOURCE
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
+    @numba.njit(nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy")
     def train(w, m, v, inputs, pixels, values, targets, rows, row_weights, learning_rates, decay, updates):
         """Make one update per batch of one model, in place; return the last loss.
 
