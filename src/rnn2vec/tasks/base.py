@@ -96,6 +96,17 @@ class AngleProperty(Property):
         return np.degrees(np.arctan2(sines, cosines))
 
 
+@dataclass(frozen=True)
+class SampledTokens:
+    """Episodes in which each next input is a token, sampled from the softmax of the output before."""
+
+    draws: Float32[np.ndarray, "N S B"]
+    """A uniform random number for each of S steps: the token is the number of those cumulative probabilities, but for
+    the last, that it is above."""
+    tokens: UInt8[np.ndarray, "N B C"]
+    """The tokens, of which the first step is given. Writing the S others here ends the episodes."""
+
+
 class Environment(ABC):
     """Runs of N RNNs in their tasks, B episodes each, side by side.
 
@@ -110,6 +121,14 @@ class Environment(ABC):
     @abstractmethod
     def next(self, outputs: OutputStep) -> InputStep | None:
         """The next input of every episode, given the outputs `(N, B, O)`; None at the end."""
+
+    def sampled(self) -> SampledTokens | None:
+        """Return what decides the episodes where each next input is a token sampled from an output, else None."""
+        return None
+
+    def known_inputs(self) -> InputSequences | None:
+        """Return all inputs where they do not depend on the outputs, else None."""
+        return None
 
     @abstractmethod
     def codes(self) -> UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]:

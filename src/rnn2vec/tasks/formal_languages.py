@@ -25,7 +25,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, InputStep, OutputStep
 from rnn2vec.rnn.interface import Interface
-from rnn2vec.tasks.base import DealtTask, Environment, Property, Split, Task, TaskFamily, one_hot
+from rnn2vec.tasks.base import DealtTask, Environment, Property, SampledTokens, Split, Task, TaskFamily, one_hot
 from rnn2vec.tasks.blind import PrefixTree
 from rnn2vec.tasks.examples import SequenceExamples
 
@@ -330,6 +330,9 @@ class _Generation(Environment):
         if self._position == self._family.sequence_length - 1:
             return None
         return one_hot(drawn, self._family.input_size).to(outputs)
+
+    def sampled(self) -> SampledTokens:
+        return SampledTokens(self._draws.numpy(), self._tokens.numpy())
 
     def codes(self) -> UInt8[Tensor, "N B C"]:
         return self._tokens

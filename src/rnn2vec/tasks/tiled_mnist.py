@@ -255,6 +255,9 @@ class _Showing(Environment):
         self._answers = outputs.argmax(dim=-1).cpu()
         return None
 
+    def known_inputs(self) -> InputSequences:
+        return self._inputs
+
     def codes(self) -> Int[Tensor, "N B C"]:
         return self._codes
 

@@ -24,7 +24,7 @@ from rnn2vec.tasks.base import DealtTask, Task, TaskFamily
 from rnn2vec.zoo import backends
 from rnn2vec.zoo.backends.base import Backend
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.evaluate import act, expected_losses
+from rnn2vec.zoo.evaluate import act, expected_losses, uses_kernels
 from rnn2vec.zoo.fill import only_builder
 from rnn2vec.zoo.manifest import Manifest
 from rnn2vec.zoo.shards import Shard, write_shard
@@ -138,10 +138,11 @@ def _losses(
 ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """Training and validation loss of each snapshot."""
     measured = [family.loss_examples(task, config.num_episodes) for task in run_tasks]
-    validation = expected_losses(family, stack, [one.validation for one in measured])
+    accelerated = uses_kernels(config)
+    validation = expected_losses(family, stack, [one.validation for one in measured], accelerated=accelerated)
     train = [one.train for one in measured if one.train is not None]
     if train:
-        return expected_losses(family, stack, train), validation
+        return expected_losses(family, stack, train, accelerated=accelerated), validation
     return (reached.losses if reached.step else validation), validation
 
 

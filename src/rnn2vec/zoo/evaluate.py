@@ -18,14 +18,17 @@ from torch import Tensor
 
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.execution.cores import torch_threads, usable_cores
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Task, TaskFamily
 from rnn2vec.tasks.examples import Examples, FrameExamples
 from rnn2vec.zoo.backends.torch_backend import row_reader, weighted_loss
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.rollouts import roll_out
+from rnn2vec.zoo.rollouts import roll_out, roll_out_by_kernels
 from rnn2vec.zoo.train import pad_examples
 
+_WORTH_EPISODES = 1_000_000
+"""Episodes that repay a compilation, see `rnn.fused`."""
 _RNNS_TOGETHER = 8
 """With 1000 episodes each, their states still fit into the cache."""
 
@@ -48,24 +51,30 @@ def act(
     Returns:
         Rollouts of all episodes in the family's code, `(N, episodes, C)`, and performance `(N,)`.
     """
+    accelerated = uses_kernels(config)
 
     def act_group(chosen: slice) -> tuple[Tensor, Tensor]:
         generators = [numpy_generator(config.seed, "run", run, "rollouts", step) for run in runs[chosen]]
         environment = family.environment(tasks[chosen], config.num_episodes, generators)
-        roll_out(stack.select(chosen), environment)
+        group = stack.select(chosen)
+        if not (accelerated and fused.suits(group) and roll_out_by_kernels(group, environment)):
+            roll_out(group, environment)
         return environment.codes(), environment.performance()
 
     codes, performance = zip(*_in_groups(act_group, len(stack)), strict=True)
     return torch.cat(codes), torch.cat(performance).double().numpy()
 
 
-def expected_losses(family: TaskFamily, stack: RNNStack, examples: Sequence[Examples]) -> Float[np.ndarray, " N"]:
+def expected_losses(
+    family: TaskFamily, stack: RNNStack, examples: Sequence[Examples], *, accelerated: bool = False
+) -> Float[np.ndarray, " N"]:
     """The expectation of each RNN's loss over examples: cross-entropy, averaged over the steps.
 
     Args:
         family: the task family.
         stack: N snapshots.
         examples: those of each one's task, all of one kind.
+        accelerated: whether compiled kernels run the RNNs.
     """
 
     @torch.no_grad()
@@ -77,9 +86,19 @@ def expected_losses(family: TaskFamily, stack: RNNStack, examples: Sequence[Exam
         weights = torch.stack([_row_weights(one, family.most_examples) for one in examples[chosen]])
         rows = torch.arange(weights.shape[1]).expand(len(group), -1)
         inputs, targets, step_weights = read(rows)
-        return weighted_loss(group(inputs)[0], targets, weights, step_weights)
+        outputs = fused.outputs_of(group, inputs) if accelerated and fused.suits(group) else group(inputs)[0]
+        return weighted_loss(outputs, targets, weights, step_weights)
 
     return torch.cat(_in_groups(losses_of_group, len(stack))).double().numpy()
+
+
+def uses_kernels(config: ZooConfig) -> bool:
+    """Return whether snapshots of a zoo are evaluated by compiled kernels: where Numba trains, and many RNNs act.
+
+    The config decides, so that a build can be repeated to the byte.
+    """
+    episodes = config.num_runs * len(config.snapshot_steps) * config.num_episodes
+    return config.backend == "numba" and episodes >= _WORTH_EPISODES
 
 
 def _row_weights(examples: Examples, most: int) -> Float[Tensor, " R"]:
