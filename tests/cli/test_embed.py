@@ -163,7 +163,8 @@ def test_people_get_a_line_for_each_and_machines_one_document(
     assert [line["rnn"] for line in lines] == good
     assert main(["embed", *good, "--model", str(tiny_run), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document == {"rnns": good, "vectors": [line["vector"] for line in lines]}
+    vectors = [line["vector"] for line in lines]
+    assert document == {"rnns": good, "vectors": vectors, "assumed": {}, "companions": 0}
 
 
 def test_zoos_and_checkpoints_keep_their_order(
@@ -199,7 +200,7 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
     (folder / "torn.pt").write_bytes(b"PK")
     arguments = ["embed", str(folder.parent), "--model", str(tiny_run), "--out", str(out)]
     monkeypatch.setattr(reading, "_RNNS_AT_ONCE", 1)
-    load_rnn, read = reading.load_rnn, []
+    load_rnn, read = reading.read_rnn, []
 
     def interrupted(path: Path, **hints: object) -> RNNStack:
         read.append(path.name)
@@ -207,7 +208,7 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
             raise KeyboardInterrupt
         return load_rnn(path, **hints)
 
-    monkeypatch.setattr(reading, "load_rnn", interrupted)
+    monkeypatch.setattr(reading, "read_rnn", interrupted)
     assert main(arguments) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert main(arguments) == 1
@@ -215,7 +216,7 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
     said = capsys.readouterr()
     assert said.out == f"{out}: 2 RNNs, 16 numbers each\n"
     assert "embedding: 100%" in said.err
-    assert f"left out: {folder / 'torn.pt'} cannot be read as a checkpoint: " in said.err
+    assert f"left out: {folder / 'torn.pt'}: cannot be read as a checkpoint: " in said.err
     assert pq.read_table(out).column("rnn").to_pylist() == names
 
 
@@ -224,7 +225,7 @@ def test_heads_can_be_left_out_by_name(tiny_zoo: Zoo, tiny_run: Path, tmp_path: 
     torch.save(state_dict | {"critic.weight": torch.zeros(1, 32), "critic.bias": torch.zeros(1)}, tmp_path / "a.pt")
     arguments = ["embed", str(tmp_path / "a.pt"), "--model", str(tiny_run), "--json"]
     assert main(arguments) == 2
-    assert "2 linear readouts with 32 inputs" in capsys.readouterr().err
+    assert "7 categorical outputs" in capsys.readouterr().err  # both heads beside each other
     assert main([*arguments, "--ignore", "critic.*"]) == 0
     (vector,) = json.loads(capsys.readouterr().out)["vectors"]
     expected = Rnn2Vec.from_pretrained(tiny_run).embed(tiny_zoo.rnns([0]))[0]

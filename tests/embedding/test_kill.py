@@ -26,13 +26,13 @@ from rnn2vec.embedding.many_files import embed_files_to
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
 model, folder, out = sys.argv[1:]
-load_rnn, reading._RNNS_AT_ONCE = reading.load_rnn, {AT_ONCE}
+load_rnn, reading._RNNS_AT_ONCE = reading.read_rnn, {AT_ONCE}
 
 def load(path, **hints):
     print("read", flush=True)
     return load_rnn(path, **hints)
 
-reading.load_rnn = load
+reading.read_rnn = load
 files = reading.checkpoint_files([Path(folder)])
 result = embed_files_to(Path(out), Rnn2Vec.from_pretrained(model), files)
 assert len(result.names) == {FILES - 1} and len(result.left_out) == 1

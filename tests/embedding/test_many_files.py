@@ -61,8 +61,8 @@ def _count_reads(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) ->
         read.append(path)
         return load_rnn(path, **hints)
 
-    load_rnn = reading.load_rnn
-    monkeypatch.setattr(reading, "load_rnn", load)
+    load_rnn = reading.read_rnn
+    monkeypatch.setattr(reading, "read_rnn", load)
     return read
 
 
@@ -78,7 +78,7 @@ def test_a_table_of_all_that_can_be_read(rnn2vec: Rnn2Vec, folder: Path, tmp_pat
     np.testing.assert_allclose(rnn2vec.embed(folder), result.vectors, rtol=0, atol=1e-6)
     (left_out,) = result.left_out
     assert left_out.path.name == "5.pt"
-    assert "5.pt cannot be read as a checkpoint" in left_out.problem
+    assert "5.pt: cannot be read as a checkpoint" in left_out.problem
     assert isinstance(left_out.error, DataError)
     assert heard == [(0, 10), (3, 10), (6, 10), (9, 10), (10, 10)]
 
@@ -116,7 +116,7 @@ def test_an_error_of_the_disk_leaves_one_file_out(
     def broken(path: Path, **_: Any) -> RNNStack:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    monkeypatch.setattr(reading, "load_rnn", broken)
+    monkeypatch.setattr(reading, "read_rnn", broken)
     result = joined(embed_files(rnn2vec, checkpoint_files([folder])))
     assert result.names == []
     assert [one.problem.endswith(": Input/output error") for one in result.left_out] == [True] * 10

@@ -106,7 +106,7 @@ def test_all_at_once_in_order_or_an_error(folder: Path, tiny_zoo: Zoo) -> None:
     assert [stack.spec.hidden_size for stack in stacks] == [4, 6, 8, 10, 12, 14, 16, 32]
     assert [len(stack) for stack in stacks] == [1] * 7 + [len(tiny_zoo)]
     (folder / "late" / "5.safetensors").write_bytes(b"torn")
-    with pytest.raises(DataError, match=r"5\.safetensors cannot be read as a checkpoint"):
+    with pytest.raises(DataError, match=r"5\.safetensors: cannot be read as a checkpoint"):
         read_all([folder])
 
 

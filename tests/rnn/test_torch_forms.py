@@ -180,13 +180,15 @@ class Cells(nn.Module):
 @pytest.mark.parametrize("num_layers", [1, 11])
 def test_cells_are_layers_in_the_order_of_their_numbers(draw: Draw, cell: CellName, num_layers: int) -> None:
     net, inputs = Cells(cell, num_layers), draw(2, 4, 3)
-    for stack in _both(net, cell):
+    names = [f"layers.{number}" for number in range(num_layers)]
+    for stack in _both(net, cell, layers=names):
         assert stack.spec.num_layers == num_layers
         _same(net(inputs), stack, inputs)
     shuffled = dict(sorted(net.state_dict().items(), key=lambda item: item[0][::-1]))
-    _same(net(inputs), RNNStack.from_state_dicts([shuffled], cell=cell), inputs)
+    _same(net(inputs), RNNStack.from_state_dicts([shuffled], cell=cell, layers=names), inputs)
 
 
+@pytest.mark.filterwarnings("ignore:assumed")
 def test_numbered_modules_above_each_other_are_layers(draw: Draw) -> None:
     parts = nn.ModuleDict({"lstm1": nn.LSTM(3, 5), "lstm2": nn.LSTM(5, 5), "head": nn.Linear(5, 2)})
     stacks, inputs = _both(parts), draw(6, 2, 3)
@@ -212,8 +214,10 @@ def test_an_encoder_and_a_decoder_are_no_layers(parts: dict[str, nn.Module]) -> 
 
 def test_layers_that_do_not_fit_on_each_other_are_refused() -> None:
     net = nn.ModuleDict({"lstm1": nn.LSTM(3, 5), "lstm2": nn.LSTM(3, 5), "head": nn.Linear(5, 2)})
-    with pytest.raises(UsageError, match=r"rnn\.weight_ih_l1 has shape \(20, 3\), expected \(20, 5\)"):
+    with pytest.raises(UsageError, match=r"2 recurrent modules \(lstm1, lstm2\), and nothing says how"):
         RNNStack.from_modules([net])
+    with pytest.raises(UsageError, match=r"rnn\.weight_ih_l1 has shape \(20, 3\), expected \(20, 5\)"):
+        RNNStack.from_modules([net], layers=("lstm1", "lstm2"))
 
 
 def test_a_class_of_ones_own_with_torchs_names_is_not_taken_for_torchs() -> None:
@@ -282,7 +286,7 @@ def test_a_learned_first_state_goes_to_a_black_box(draw: Draw, cell: CellName) -
             UsageError, match=r"there is: h0 \(2, 1, 5\)(.|\n)*StackBlackBox\(stack, first_state=\.\.\."
         ):
             read()
-    with pytest.raises(UsageError, match=r"Warm answers otherwise (.|\n)*a first state of zeros; or verify=False"):
+    with pytest.raises(UsageError, match=r"Warm answers otherwise (.|\n)*a first state of zeros; or probe it"):
         RNNStack.from_modules([net], ignore=("[hc]0",))
     stack = RNNStack.from_modules([net], ignore=("[hc]0",), verify=False)
     first = tuple(tuple(one[layer : layer + 1] for one in net.first()) for layer in range(2))

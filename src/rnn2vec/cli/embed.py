@@ -12,7 +12,7 @@ import tyro
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec.cli.checkpoints import tell
+from rnn2vec.cli.checkpoints import tell, tell_assumed
 from rnn2vec.cli.model import ModelVerb
 from rnn2vec.cli.terminal import Terminal
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Embed(ModelVerb):
     """Turn checkpoints of RNNs into vectors.
 
-    Reads safetensors, PyTorch, Lightning, Keras 3 and ONNX files. A checkpoint that cannot be read is named at the end
-    and left out; the others go on, and the exit code is 1. With --out, an interrupted call that is given again goes on
-    where it was.
+    Reads safetensors, PyTorch, Lightning, Stable-Baselines, Keras 3 and ONNX files. A checkpoint that cannot be read is
+    named at the end and left out; the others continue, and the exit code is 1. If interrupted, rerun the command with
+    the same --out to resume.
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
@@ -39,7 +39,7 @@ class Embed(ModelVerb):
     """Parquet file to write: a row for each RNN. Without it, vectors are printed as JSON lines."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Embed what can be read; report the rest."""
+        """Embed readable checkpoints; report the rest."""
         if self.out is not None:
             _require_place(self.out)
 
@@ -50,6 +50,7 @@ class Embed(ModelVerb):
         with terminal.progress("embedding") as progress:
             embedded = self._embed(rnn2vec, files, terminal, progress if len(files) > 1 else silent)
         result = {"rnns": embedded.names, "vectors": embedded.vectors.tolist()}
+        result |= tell_assumed(embedded.assumed, files.companions)
         if self.out is not None and embedded.names:
             terminal.say(f"{self.out}: {len(embedded.names)} RNNs, {embedded.vectors.shape[1]} numbers each")
         if embedded.left_out:
@@ -64,11 +65,11 @@ class Embed(ModelVerb):
         return joined(_said(embed_files(rnn2vec, files, progress=progress, **self.hints), terminal))
 
     def _report(self, left_out: list[LeftOut], result: dict[str, Any], num_files: int) -> None:
-        """Name what was left out; an error in any case."""
+        """Raise an error that names the files left out."""
         if num_files == 1:
             raise left_out[0].error
         tell(left_out)
-        if self.json:  # what an error leaves unsaid: the vectors of the others
+        if self.json:  # an error does not carry the vectors of the others
             print(jsonlib.dumps({**result, "left_out": [one.problem for one in left_out]}, indent=1))  # noqa: T201
         raise DataError(
             f"{len(left_out)} of {num_files} checkpoints could not be embedded (see above)",
@@ -77,7 +78,7 @@ class Embed(ModelVerb):
 
 
 def _said(batches: Iterable[Embedded], terminal: Terminal) -> Iterable[Embedded]:
-    """The batches, each printed as it comes."""
+    """Yield the batches, and print each as it comes."""
     for batch in batches:
         for name, vector in zip(batch.names, batch.vectors.tolist(), strict=True):
             terminal.say(jsonlib.dumps({"rnn": name, "vector": vector}))
@@ -85,7 +86,7 @@ def _said(batches: Iterable[Embedded], terminal: Terminal) -> Iterable[Embedded]
 
 
 def _require_place(out: Path) -> None:
-    """A new file in a folder that is there, or a Parquet file to replace."""
+    """Check that a file can be written: it is new, or replaces a Parquet file."""
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder", remedy="make it, or give another --out.")
     if out.is_dir() or (out.exists() and not _is_parquet(out)):

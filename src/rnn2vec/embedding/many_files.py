@@ -1,9 +1,9 @@
-"""Embed thousands of checkpoint files: in portions, so that memory stays flat, and so that a kill loses a few of them.
+"""Embed thousands of checkpoint files in portions, so that memory stays flat and a kill loses only a few of them.
 
-Portions are read one after the other in one thread while others embed those before, each on one core: ten thousand
-small RNNs take as long to read as to embed. Each is then written as a Parquet part beside the output; the same call
-again takes the parts that are there and goes on. A plan says which files, model and hints the parts belong to: where
-it differs, they are dropped. A file that cannot be read is a row with the reason, and the others go on.
+One thread reads portions while others embed earlier ones, each on one core: ten thousand small RNNs take as long to
+read as to embed. Each portion is written as a Parquet part beside the output; a rerun of the call takes the parts that
+are there and continues. A plan lists the files, the model and the hints that the parts belong to: where it differs,
+they are dropped. A file that cannot be read is recorded with the reason, and the others continue.
 
 An index by path and time would save more of the work when single files change, but ten thousand small RNNs are read
 and embedded in less than a minute.
@@ -44,16 +44,18 @@ _MOST_WORKERS = 8  # reading keeps no more of them busy
 
 @dataclass(frozen=True)
 class Embedded:
-    """What became of some files."""
+    """Results of embedding some files."""
 
     names: list[str]
-    """The RNNs that could be embedded, in order: their paths, or `PATH#NUMBER` in a zoo."""
+    """RNNs that could be embedded, in order: their paths, or `PATH#NUMBER` in a zoo."""
     vectors: Float32[np.ndarray, "N Z"]
     """A row for each."""
     properties: pa.Table | None = None
-    """What a zoo knows of them, a row for each."""
+    """Properties that a zoo knows of them, a row for each."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
-    """The files that could not."""
+    """Files that could not be embedded, with reasons."""
+    assumed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Assumptions about what files leave open, with the names of the RNNs."""
 
 
 def embed_files(
@@ -70,11 +72,11 @@ def embed_files(
         rnn2vec: the encoder.
         files: checkpoints and zoos.
         known: names of RNNs that are not wanted again.
-        progress: hears of every portion.
+        progress: callback that receives the number of files done.
         **hints: what the files leave open.
 
     Yields:
-        What became of each portion.
+        Results of each portion.
     """
     yield from _embed_all(rnn2vec, portions(files, known=known), hints, progress, None)
 
@@ -82,17 +84,17 @@ def embed_files(
 def embed_files_to(
     out: Path, rnn2vec: Rnn2Vec, files: Sequence[Path], *, progress: Progress = silent, **hints: Unpack[Hints]
 ) -> Embedded:
-    """Embed files into a Parquet file, or go on with it: a row for each RNN, its name and its vector.
+    """Embed files into a Parquet file, or resume: a row for each RNN, its name and its vector.
 
     Args:
         out: the Parquet file; while it is not finished, parts lie in a folder beside it.
         rnn2vec: the encoder.
         files: checkpoints and zoos.
-        progress: hears of every portion.
+        progress: callback that receives the number of files done.
         **hints: what the files leave open.
 
     Returns:
-        What became of the files; `out` is written unless all were left out.
+        Results; `out` is written unless all files were left out.
 
     Raises:
         UsageError: the folder of the parts holds other things.
@@ -110,7 +112,7 @@ def embed_files_to(
 def _embed_all(
     rnn2vec: Rnn2Vec, planned: Sequence[Portion], hints: Hints, progress: Progress, folder: Path | None
 ) -> Iterator[Embedded]:
-    """What becomes of each portion; with a folder, its part is kept there, or taken from there."""
+    """Yield the results of each portion; with a folder, parts are kept there, or taken from there."""
     places = [folder and folder / f"{number:05d}.parquet" for number in range(len(planned))]
 
     def embedded(item: tuple[Path | None, Opened | Embedded]) -> Embedded:
@@ -140,14 +142,30 @@ def _embed_all(
 def _embed(rnn2vec: Rnn2Vec, opened: Opened) -> Embedded:
     size = rnn2vec.encoder.representation_size
     vectors = rnn2vec.embed(RNNCollection(opened.stacks)) if opened.stacks else np.empty((0, size), np.float32)
-    return Embedded(opened.names, vectors, opened.properties, opened.left_out)
+    fine = np.isfinite(vectors).all(axis=1).tolist()
+    if all(fine):
+        return Embedded(opened.names, vectors, opened.properties, opened.left_out, opened.assumed)
+    overflown = [_overflow(name) for name, one in zip(opened.names, fine, strict=True) if not one]
+    names = [name for name, one in zip(opened.names, fine, strict=True) if one]
+    properties = None if opened.properties is None else opened.properties.filter(pa.array(fine))
+    return Embedded(names, vectors[fine], properties, [*opened.left_out, *overflown], opened.assumed)
+
+
+def _overflow(name: str) -> LeftOut:
+    """Return the record of an RNN with finite weights whose answers are not."""
+    return LeftOut(
+        Path(name),
+        f"{name}: its answers overflow, although its weights are finite",
+        "leave it out or take an earlier checkpoint: it has diverged.",
+        is_usage=False,
+    )
 
 
 # -- the plan --------------------------------------------------------------------------------------
 
 
 def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Make the folder of the parts ready, empty unless its parts belong to this plan."""
+    """Prepare the folder of the parts, empty unless its parts belong to this plan."""
     claim_folder(folder, marker=PLAN, kind="folder of parts of an embedding")
     digest = {"plan": sha256_of(canonical_json(plan).encode())}
     place = folder / PLAN
@@ -166,13 +184,13 @@ def _plan_of(place: Path) -> Any:
 
 
 def _stamps(files: Sequence[Path]) -> list[list[Any]]:
-    """Which files they are, and whether they have changed."""
+    """Return paths, sizes and times of files, which show whether they have changed."""
     stats = [(path, path.stat() if path.exists() else None) for path in files]
     return [[str(path.absolute()), stat and stat.st_size, stat and stat.st_mtime_ns] for path, stat in stats]
 
 
 def _digest(rnn2vec: Rnn2Vec) -> str:
-    """A checksum of the encoder, of the code that runs it, and of how it is used."""
+    """Return a checksum of the encoder, of the code that runs it, and of its use."""
     checksum = hashlib.sha256(f"{provenance()} {rnn2vec!r} {rnn2vec.encoder.interface}".encode())
     for name, tensor in sorted(rnn2vec.encoder.state_dict().items()):
         checksum.update(name.encode() + tensor.cpu().float().contiguous().numpy().tobytes())
@@ -180,7 +198,11 @@ def _digest(rnn2vec: Rnn2Vec) -> str:
 
 
 def _plain(hints: Hints) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in hints.items()}
+    """Return hints as JSON-ready values, samples by their checksums."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in hints.items()}
+    if (check := hints.get("check")) is not None:
+        plain["check"] = [sha256_of(np.asarray(one).tobytes()) for one in check]
+    return plain
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -197,29 +219,35 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _write_part(place: Path, part: Embedded) -> None:
-    """One Parquet file: the vectors, and as its metadata what was left out."""
+    """Write one Parquet file: the vectors, and as its metadata the files left out and the assumptions."""
     left_out = [vars(one) | {"path": str(one.path)} for one in part.left_out]
-    table = _columns(part.names, part.vectors).replace_schema_metadata({"left_out": canonical_json(left_out)})
+    metadata = {"left_out": canonical_json(left_out), "assumed": canonical_json(part.assumed)}
+    table = _columns(part.names, part.vectors).replace_schema_metadata(metadata)
     write_atomically(place, _parquet(table))
 
 
 def _read_part(place: Path) -> Embedded | None:
-    """The part, or None where it is missing or damaged and must be made."""
+    """Return the part, or None where it is missing or damaged and must be made."""
     try:
         table = read_table(place)
-        left_out = json.loads(table.schema.metadata[b"left_out"])
+        left_out, assumed = (json.loads(table.schema.metadata[key]) for key in (b"left_out", b"assumed"))
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
         return None
     vectors = np.stack([table.column(name).to_numpy() for name in table.column_names[1:]], axis=1)
     failures = [LeftOut(**one | {"path": Path(one["path"])}) for one in left_out]
-    return Embedded(table.column("rnn").to_pylist(), vectors, left_out=failures)
+    return Embedded(table.column("rnn").to_pylist(), vectors, left_out=failures, assumed=assumed)
 
 
 def joined(parts: Iterable[Embedded]) -> Embedded:
-    """Several parts as one, without properties; at least one."""
+    """Return several parts as one, without properties; at least one."""
     parts = list(parts)
+    assumed: dict[str, list[str]] = {}
+    for part in parts:
+        for one, names in part.assumed.items():
+            assumed.setdefault(one, []).extend(names)
     return Embedded(
         [name for part in parts for name in part.names],
         np.concatenate([part.vectors for part in parts]),
         left_out=[one for part in parts for one in part.left_out],
+        assumed=assumed,
     )

@@ -1,14 +1,18 @@
-"""Lists of checkpoints as people give them, read portion by portion: `embed`, `index` and `track` all read by this.
+"""Lists of checkpoints as people give them, read portion by portion; `embed`, `index` and `track` all read by this.
 
-Files, folders of files and zoos go in. What is to be read is divided before anything is, into portions that fit into
-memory whatever the RNNs' size. Every RNN has its name beforehand (a file holds one), so what is known already is left
-out of the portions; what cannot be read, or does not fit, is left out with the reason, and the others go on.
+Files, folders of files and zoos go in. The work is divided beforehand into portions that fit into memory whatever the
+RNNs' size. Every RNN has its name beforehand (a file holds one), so known ones are left out of the portions; files that
+cannot be read, or do not fit, are left out with the reason, and the others go on.
+
+Folders of training runs hold more than models: optimizers, schedulers and random states beside each. Files of these
+names are companions, and are not taken for checkpoints where a folder is searched.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -18,7 +22,8 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec.rnn.reading.files import load_rnn, suffixes
+from rnn2vec.rnn.parts import warn_of
+from rnn2vec.rnn.reading.files import read_rnn, suffixes
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.manifest import MANIFEST
@@ -26,6 +31,11 @@ from rnn2vec.zoo.store import Zoo
 
 _RNNS_AT_ONCE = 1024
 _BYTES_AT_ONCE = 32 * 2**20
+_COMPANIONS = re.compile(
+    r"(optimizer|optim|scheduler|scaler|grad_scaler|training_args|trainer_state|rng_state|random_states?)(_\d+)*"
+    r"\.(pt|pth|bin|safetensors|ckpt)|.*\.optimizer\.pth|pytorch_variables\.pth"
+)
+"""Names of files that Hugging Face, Accelerate and others write beside a model."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +43,31 @@ class LeftOut:
     """Something that could not be read or embedded."""
 
     path: Path
-    """What: a file, a zoo or a folder."""
+    """A file, a zoo or a folder."""
     problem: str
-    """Why, with the path in it."""
+    """Reason, with the path in it."""
     remedy: str
-    """What can be done about it."""
+    """Advice."""
     is_usage: bool
-    """Whether it is no damage but the wrong file."""
+    """Whether it is the wrong file rather than a damaged one."""
 
     @classmethod
-    def of(cls, path: Path, error: Rnn2VecError | OSError) -> LeftOut:
-        """What an error says of it."""
+    def of(cls, path: Path, error: Rnn2VecError | OSError, *, names_path: bool = True) -> LeftOut:
+        """Return the record of an error.
+
+        Args:
+            path: the file, zoo or folder.
+            error: the error.
+            names_path: whether the error's text names the path.
+        """
         if not isinstance(error, Rnn2VecError):
             return cls(path, f"{path}: {error.strerror}", "make it readable, or leave it out.", is_usage=False)
-        problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
+        problem = error.problem if names_path else f"{path}: {error.problem}"
         return cls(path, problem, error.remedy, isinstance(error, UsageError))
 
     @property
     def error(self) -> Rnn2VecError:
-        """It as an error."""
+        """The error to raise."""
         return (UsageError if self.is_usage else DataError)(self.problem, remedy=self.remedy)
 
 
@@ -85,29 +101,47 @@ class Portion:
 
 @dataclass(frozen=True)
 class Opened:
-    """What became of a portion."""
+    """Contents of a portion."""
 
     names: list[str] = field(default_factory=list[str])
-    """The RNNs that could be read, in order."""
+    """RNNs that could be read, in order."""
     stacks: list[RNNStack] = field(default_factory=list[RNNStack])
     """Their weights, in the same order."""
     properties: pa.Table | None = None
-    """What a zoo knows of them, a row for each."""
+    """Properties that a zoo knows of them, a row for each."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
-    """What could not."""
+    """Files that could not be read, with reasons."""
+    assumed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Assumptions about what files leave open, with the names of the RNNs."""
 
 
-def checkpoint_files(paths: Iterable[Path]) -> list[Path]:
-    """All checkpoint files below folders, sorted; files, zoos and folders without any stay as they are.
+class Files(list[Path]):
+    """Checkpoint files, folders without any, and zoos.
+
+    Args:
+        paths: the files.
+        companions: number of other files of training runs that were found beside them and skipped.
+    """
+
+    def __init__(self, paths: Iterable[Path] = (), companions: int = 0) -> None:
+        super().__init__(paths)
+        self.companions = companions
+
+
+def checkpoint_files(paths: Iterable[Path]) -> Files:
+    """Return all checkpoint files below folders, sorted; files, zoos and folders without any stay as they are.
 
     Raises:
         UsageError: nothing was given.
     """
-    files: list[Path] = []
+    files = Files()
     endings = suffixes()
     for path in paths:
         below = [] if not path.is_dir() or _is_zoo(path) else path.rglob("*")
-        files += sorted(file for file in below if file.suffix in endings and file.is_file()) or [path]
+        found = sorted(file for file in below if file.suffix in endings and file.is_file())
+        kept = [file for file in found if not _COMPANIONS.fullmatch(file.name)]
+        files.companions += len(found) - len(kept)
+        files += kept or [path]
     if not files:
         raise UsageError("no checkpoint was given", remedy="name at least one checkpoint file, folder or zoo.")
     return files
@@ -162,31 +196,37 @@ def _of_zoo(path: Path, known: Container[str]) -> list[Portion]:
     return [Portion((path,), zoo, rows[at : at + at_once]) for at in range(0, len(rows), at_once)]
 
 
-def read(portion: Portion, check: Callable[[RNNStack], None], **hints: Unpack[Hints]) -> Opened:
+def read(portion: Portion, require_fit: Callable[[RNNStack], None], **hints: Unpack[Hints]) -> Opened:
     """Read a portion.
 
     Args:
         portion: what to read.
-        check: raises a `UsageError` where RNNs do not fit their purpose, as `WeightEncoder.check` does.
+        require_fit: raises a `UsageError` where RNNs do not fit their purpose, as `WeightEncoder.check` does.
         **hints: what files leave open, see `rnn2vec.rnn.state_dicts.Hints`.
     """
     if portion.zoo is not None:
-        return _read_zoo(portion, check)
+        return _read_zoo(portion, require_fit)
     opened = Opened()
     for path, name in zip(portion.paths, portion.names, strict=True):
         try:
             stack = _read_file(path, hints)
-            check(stack)
         except (Rnn2VecError, OSError) as error:
             opened.left_out.append(LeftOut.of(path, error))
-        else:
-            opened.names.append(name)
-            opened.stacks.append(stack)
+            continue
+        try:
+            require_fit(stack)
+        except Rnn2VecError as error:
+            opened.left_out.append(LeftOut.of(path, error, names_path=False))
+            continue
+        opened.names.append(name)
+        opened.stacks.append(stack)
+        for one in stack.assumed:
+            opened.assumed.setdefault(one, []).append(name)
     return opened
 
 
 def read_all(paths: Iterable[Path], **hints: Unpack[Hints]) -> list[RNNStack]:
-    """Everything below some paths at once, in order.
+    """Return everything below some paths at once, in order.
 
     Raises:
         UsageError: something is no checkpoint.
@@ -198,7 +238,15 @@ def read_all(paths: Iterable[Path], **hints: Unpack[Hints]) -> list[RNNStack]:
         if opened.left_out:
             raise opened.left_out[0].error
         stacks += opened.stacks
+        warn_of(said(opened.assumed))
     return stacks
+
+
+def said(assumed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return assumptions for people, each once with the first RNN and the number of others."""
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {one}" for one, names in assumed.items()
+    ]
 
 
 def _read_file(path: Path, hints: Hints) -> RNNStack:
@@ -209,19 +257,22 @@ def _read_file(path: Path, hints: Hints) -> RNNStack:
             f"{path} holds no checkpoint files ({', '.join(suffixes())}) and is no zoo",
             remedy="give a folder of checkpoints, or the files themselves.",
         )
-    return load_rnn(path, **hints)
+    return read_rnn(path, **hints)
 
 
-def _read_zoo(portion: Portion, check: Callable[[RNNStack], None]) -> Opened:
+def _read_zoo(portion: Portion, require_fit: Callable[[RNNStack], None]) -> Opened:
     zoo, rows = portion.zoo, portion.rows
     assert zoo is not None
     assert rows is not None
     try:
         stack = zoo.rnns(rows)
-        check(stack)
-        stack.require_finite()
+        stack.require_finite(portion.names)
         described = [zoo.family.describe(task) for task in zoo.tasks(rows)]
         properties = zoo.properties.take(rows).append_column("task", [described])
     except (Rnn2VecError, OSError) as error:
         return Opened(left_out=[LeftOut.of(portion.paths[0], error)])
+    try:
+        require_fit(stack)
+    except Rnn2VecError as error:
+        return Opened(left_out=[LeftOut.of(portion.paths[0], error, names_path=False)])
     return Opened(portion.names, [stack], properties)

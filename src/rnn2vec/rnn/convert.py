@@ -1,14 +1,14 @@
 """From and to `torch.nn` modules.
 
-What is looked for is one recurrent module (or cells, one a layer) and one linear readout that fits it, wherever they
-are in the module tree and whatever they are called; `rnn2vec.rnn.state_dicts` does the same for bare names. What a
-module does besides, a nonlinearity before the readout say, is for `rnn2vec.rnn.verify` to notice. That it takes
-`(B, T, I)` or `(T, B, I)` changes nothing about its weights.
+A module is searched for one recurrent module (or cells, one a layer) and one linear readout that fits it, anywhere in
+the module tree and under any name; `rnn2vec.rnn.state_dicts` does the same for bare names. Anything else that a module
+does, such as a nonlinearity before the readout, is left to `rnn2vec.rnn.verify` to notice. Whether it takes `(B, T, I)`
+or `(T, B, I)` changes nothing about its weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from rnn2vec._errors import UsageError
+from rnn2vec.rnn.connections import Roles, from_named_tensors
 from rnn2vec.rnn.parts import REMEDY, Converted
 from rnn2vec.rnn.spec import CellName, RNNSpec
-from rnn2vec.rnn.state_dicts import Roles, from_named_tensors, without
+from rnn2vec.rnn.state_dicts import without
 
 
 class RecurrentModule(nn.Module):
@@ -37,51 +38,45 @@ class RecurrentModule(nn.Module):
         self.readout = nn.Linear(spec.hidden_size, spec.output_size)
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Inputs `(B, T, I)` to outputs `(B, T, O)` and the state, as `torch.nn` keeps it."""
+        """Map inputs `(B, T, I)` to outputs `(B, T, O)` and the state, as `torch.nn` keeps it."""
         hidden, state = self.rnn(inputs, state)
         return self.readout(hidden), state
 
 
 def to_module(spec: RNNSpec, weights: Mapping[str, Tensor]) -> RecurrentModule:
-    """A `torch.nn` module with copies of one RNN's weights, named and shaped as in `spec.parameter_shapes`."""
+    """Return a `torch.nn` module with copies of one RNN's weights, named and shaped as in `spec.parameter_shapes`."""
     with torch.device("meta"):  # no initial weights: they would be drawn from the global generator
         module = RecurrentModule(spec)
     module.load_state_dict({name: weight.detach().clone() for name, weight in weights.items()}, assign=True)
     return module
 
 
-def from_module(
-    module: nn.Module, *, ignore: Sequence[str] = (), input_scaling: tuple[str, str] | None = None
-) -> Converted:
-    """The spec and the weights (copies) of one module with a recurrent module and a linear readout.
+def readings(module: nn.Module, *, is_run: bool, **hints: Any) -> list[Converted]:
+    """Return the ways in which one module can be read as an RNN: one, or several where running it can choose.
 
     Args:
-        module: it may have an `nn.Embedding` in front.
-        ignore: patterns of names of parameters and buffers that the outputs do not depend on.
-        input_scaling: names of two parameters or buffers; the RNN is fed `(input - first) / second`.
+        module: one recurrent module, or cells, under a linear readout; with an `nn.Embedding` in front, perhaps.
+        is_run: whether the module will be run to see that it answers as what was read.
+        **hints: see `rnn2vec.rnn.state_dicts.Hints`.
 
     Raises:
         UsageError: the module holds something else; the text says what was found.
     """
-    tensors = without(_as_they_act(module), ignore)
+    tensors = without(_as_they_act(module), hints.get("ignore", ()))
     places = {_place(name) for name in tensors}
     parts = {place: part for place, part in module.named_modules() if place in places}
     roles = Roles(
         is_recurrent=lambda place: isinstance(parts.get(place), nn.RNNBase | nn.RNNCellBase),
         is_embedding=lambda name: isinstance(parts.get(_place(name)), nn.Embedding),
         is_linear=lambda name: isinstance(parts.get(_place(name)), nn.Linear) and name.endswith("weight"),
-    )
-    return from_named_tensors(
-        tensors,
-        roles,
-        cell=_cell_in(parts.values()),
-        input_scaling=input_scaling,
+        are_answers_known=is_run and type(module).forward is not nn.Module.forward,
         holder=f"{type(module).__name__} holds ",
     )
+    return from_named_tensors(tensors, roles, {**hints, "cell": _cell_in(parts.values())})
 
 
 def _as_they_act(module: nn.Module) -> dict[str, Tensor]:
-    """All parameters and buffers by name; a parametrized one is seen through its result."""
+    """Return all parameters and buffers by name; a parametrized one is seen through its result."""
     tensors: dict[str, Tensor] = {}
     for place, part in module.named_modules():
         if "parametrizations" in place.split("."):
@@ -98,7 +93,7 @@ def _place(name: str) -> str:
 
 
 def _cell_in(parts: Iterable[nn.Module]) -> CellName | None:
-    """The cell of the recurrent modules, which must be the same; None where there are none.
+    """Return the cell of the recurrent modules, which must be the same; None where there are none.
 
     Raises:
         UsageError: they differ, or an embedding changes its rows as it reads them.

@@ -1,9 +1,10 @@
-"""What every converter ends with: the parts of one RNN, in PyTorch's terms, put together into its weights.
+"""The parts of one RNN, in PyTorch's terms, and how they become its weights.
 
-A framework's file is taken apart into recurrent layers, a readout, and what stands before them. Two things before them
-are linear and fold into the lowest layer exactly, so that they are kept without a place of their own:
+Every converter takes a source apart into recurrent layers, a readout, and linear maps around them. A linear map folds
+into the layer above it exactly, rounded once:
 
-    an embedding E (V x D) of a token v:      W E[v]                 = (W E^T) one_hot(v)
+    a linear layer  A x + a:                  W (A x + a) + b           = (W A) x + (b + W a)
+    an embedding E (V x D) of a token v:      W E[v]                    = (W E^T) one_hot(v)
     a fixed scaling of a continuous input x:  W (x - shift) / scale + b = (W / scale) x + (b - W (shift / scale))
 
 A missing bias is a bias of zeros. An initial state folds into nothing: see `rnn2vec.rnn.blackbox.StackBlackBox`.
@@ -11,9 +12,12 @@ A missing bias is a bias of zeros. An initial state folds into nothing: see `rnn
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,13 +25,37 @@ from rnn2vec._errors import UsageError
 from rnn2vec._registry import CELLS
 from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 
-Converted = tuple[RNNSpec, dict[str, Tensor]]
-"""An architecture, and one RNN's weights by the names in `parameter_shapes`."""
-
 REMEDY = (
-    "give what holds one nn.LSTM, nn.GRU or nn.RNN (one direction, no projection) or cells of one of these, "
-    "and one nn.Linear on its hidden state."
+    "give one nn.LSTM, nn.GRU or nn.RNN (one direction, no projection) or cells of one of these, "
+    "and one nn.Linear on its hidden state; probe anything else as a black box: ModuleBlackBox(module)."
 )
+_EXACT_INTEGERS = 2**24  # all integers up to here are float32 numbers
+
+
+class Converted(NamedTuple):
+    """One RNN as a converter read it."""
+
+    spec: RNNSpec
+    """Architecture."""
+    weights: dict[str, Tensor]
+    """Weights by the names in `parameter_shapes`."""
+    assumed: tuple[str, ...] = ()
+    """Assumptions about what the source leaves open, one sentence each; empty where it says everything."""
+
+
+class AssumedWarning(UserWarning):
+    """An assumption about what a file or a state dict leaves open."""
+
+
+def warn_of(assumed: Sequence[str]) -> None:
+    """Give assumptions as warnings to the caller of the caller."""
+    for one in assumed:
+        warnings.warn(f"assumed: {one}; make sure with check=(inputs, outputs)", AssumedWarning, stacklevel=3)
+
+
+def name_of(names: Sequence[str], number: int) -> str:
+    """Return the name of an RNN in errors."""
+    return names[number] if names else f"RNN {number}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,101 +63,66 @@ class Layer:
     """One recurrent layer: rows in the order of PyTorch's gates."""
 
     weight_ih: Tensor
-    """On the layer below, `(G, inputs)`."""
+    """Weights on the layer below, `(G, inputs)`."""
     weight_hh: Tensor
-    """On its own last output, `(G, H)`."""
+    """Weights on the last output of the layer, `(G, H)`."""
     bias_ih: Tensor | None = None
-    """Added to the first, `(G,)`; None is zeros."""
+    """Bias of the first, `(G,)`; None is zeros."""
     bias_hh: Tensor | None = None
-    """Added to the second, `(G,)`; None is zeros."""
+    """Bias of the second, `(G,)`; None is zeros."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scaling:
-    """A fixed scaling of continuous inputs: the lowest layer sees `(x - shift) / scale`."""
+class Affine:
+    """A linear map with a shift: a linear layer, an embedding, or a fixed scaling."""
 
-    shift: Tensor
-    """One number for each input, or one for all."""
-    scale: Tensor
-    """The same, none of them 0."""
+    weight: Tensor
+    """Matrix, `(outputs, inputs)`."""
+    bias: Tensor | None = None
+    """Shift, `(outputs,)`; None is zeros."""
 
+    def after(self, below: Affine) -> Affine:
+        """Return the map that applies `below` first, computed in float64 and rounded once.
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """One RNN, taken apart."""
-
-    cell: CellName
-    """Of all layers."""
-    layers: Sequence[Layer]
-    """The lowest first."""
-    readout_weight: Tensor
-    """`(O, H)`."""
-    readout_bias: Tensor | None = None
-    """`(O,)`; None is zeros."""
-    embedding: Tensor | None = None
-    """A row `(D,)` for each input token, if tokens are embedded."""
-    scaling: Scaling | None = None
-    """What is done to continuous inputs first, if anything."""
+        Raises:
+            UsageError: the maps do not fit each other.
+        """
+        weight, first = self.weight.detach().double(), below.weight.detach().double()
+        if weight.shape[1] != first.shape[0]:
+            raise UsageError(
+                f"a linear map to {first.shape[0]} numbers under a weight of shape {tuple(weight.shape)}", remedy=REMEDY
+            )
+        if below.bias is None:
+            return Affine(weight=(weight @ first).to(self.weight.dtype), bias=self.bias)
+        bias = weight @ below.bias.detach().double() + (0 if self.bias is None else self.bias.detach().double())
+        return Affine(weight=(weight @ first).to(self.weight.dtype), bias=bias.to(self.weight.dtype))
 
 
-def assembled(parts: Parts) -> Converted:
-    """The spec and the weights (copies) of an RNN given in parts.
-
-    Raises:
-        UsageError: shapes do not fit each other; the text names the first tensor that does not, in PyTorch's words.
-    """
-    lowest = _folded(parts)
-    spec = RNNSpec(
-        cell=parts.cell,
-        input_size=matrix_shape(lowest.weight_ih, "weight_ih_l0")[1],
-        hidden_size=matrix_shape(lowest.weight_hh, "weight_hh_l0")[1],
-        num_layers=len(parts.layers),
-        output_size=matrix_shape(parts.readout_weight, "readout.weight")[0],
-    )
-    tensors: dict[str, Tensor | None] = {"readout.weight": parts.readout_weight, "readout.bias": parts.readout_bias}
-    for number, layer in enumerate((lowest, *parts.layers[1:])):
-        tensors |= {f"rnn.{name}_l{number}": tensor for name, tensor in vars(layer).items()}
-    return spec, fitted(spec, tensors)
+def stacked(heads: Sequence[Affine]) -> Affine:
+    """Return parallel maps of the same inputs as one, with their outputs beside each other."""
+    if len(heads) == 1:
+        return heads[0]
+    biases = [torch.zeros(len(one.weight)).to(one.weight) if one.bias is None else one.bias for one in heads]
+    return Affine(weight=torch.cat([one.weight for one in heads]), bias=torch.cat(biases))
 
 
-def fitted(spec: RNNSpec, tensors: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-    """Copies of the tensors in the order of the spec, zeros for biases that are None; each of the right shape."""
-    reference = next(tensor for tensor in tensors.values() if tensor is not None)
-    weights: dict[str, Tensor] = {}
-    for name, shape in spec.parameter_shapes.items():
-        tensor = tensors[name]
-        if tensor is not None and tuple(tensor.shape) != shape:
-            raise UsageError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}", remedy=REMEDY)
-        weights[name] = reference.new_zeros(shape) if tensor is None else tensor.detach().clone()
-    return weights
+def embedding(table: Float[Tensor, "V D"]) -> Affine:
+    """Return the map from one-hot tokens to their rows of a table."""
+    return Affine(weight=table.T)
 
 
-def _folded(parts: Parts) -> Layer:
-    """The lowest layer with the embedding or the scaling before it taken in."""
-    layer = parts.layers[0]
-    if parts.embedding is not None:
-        return Layer(**vars(layer) | {"weight_ih": with_embedding(layer.weight_ih, parts.embedding)})
-    if parts.scaling is not None:
-        weight, bias = with_scaling(layer.weight_ih, layer.bias_ih, parts.scaling)
-        return Layer(**vars(layer) | {"weight_ih": weight, "bias_ih": bias})
-    return layer
+def scaling(shift: Tensor, scale: Tensor, inputs: int) -> Affine:
+    """Return the map `(x - shift) / scale` of continuous inputs.
 
-
-def with_embedding(weight_ih: Float[Tensor, "G D"], embedding: Float[Tensor, "V D"]) -> Float[Tensor, "G V"]:
-    """Input weights that take one-hot tokens in place of their embeddings; the product is rounded once."""
-    return (weight_ih.detach().double() @ embedding.detach().double().T).to(weight_ih.dtype)
-
-
-def with_scaling(
-    weight_ih: Float[Tensor, "G I"], bias_ih: Float[Tensor, " G"] | None, scaling: Scaling
-) -> tuple[Float[Tensor, "G I"], Float[Tensor, " G"]]:
-    """Input weights and bias that take unscaled inputs.
+    Args:
+        shift: a number for each input, or one for all.
+        scale: a number for each input, or one for all.
+        inputs: number of inputs.
 
     Raises:
-        UsageError: the scaling is not of the inputs' size, or divides by 0.
+        UsageError: the number of shifts or scales does not fit, or a scale is 0.
     """
-    inputs = weight_ih.shape[1]
-    shift, scale = (numbers.detach().double().flatten() for numbers in (scaling.shift, scaling.scale))
+    shift, scale = (numbers.detach().double().flatten() for numbers in (shift, scale))
     for what, numbers in (("shift", shift), ("scale", scale)):
         if len(numbers) not in {1, inputs}:
             raise UsageError(
@@ -138,13 +131,87 @@ def with_scaling(
             )
     if not scale.all():
         raise UsageError("an input scale of 0", remedy="give the numbers by which inputs are divided.")
-    weight = weight_ih.detach().double() / scale
-    bias = -(weight * shift).sum(dim=1) + (0 if bias_ih is None else bias_ih.detach().double())
-    return weight.to(weight_ih.dtype), bias.to(weight_ih.dtype)
+    return Affine(weight=torch.diag((1 / scale).expand(inputs)), bias=(-shift / scale).expand(inputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """One RNN, taken apart."""
+
+    cell: CellName
+    """Cell of all layers."""
+    layers: Sequence[Layer]
+    """Recurrent layers, lowest first."""
+    readout: Affine
+    """Linear map from the hidden state to the outputs."""
+    below: Mapping[int, Affine] | None = None
+    """Linear maps below layers, by the number of the layer: an embedding or a scaling below layer 0, say."""
+    assumed: tuple[str, ...] = ()
+    """Assumptions that the converter made."""
+
+
+def assembled(parts: Parts) -> Converted:
+    """Return the spec and the weights (copies) of an RNN given in parts.
+
+    Raises:
+        UsageError: shapes do not fit each other; the text names the first tensor that does not, in PyTorch's words.
+    """
+    layers = [_folded(layer, (parts.below or {}).get(number)) for number, layer in enumerate(parts.layers)]
+    spec = RNNSpec(
+        cell=parts.cell,
+        input_size=matrix_shape(layers[0].weight_ih, "weight_ih_l0")[1],
+        hidden_size=matrix_shape(layers[0].weight_hh, "weight_hh_l0")[1],
+        num_layers=len(layers),
+        output_size=matrix_shape(parts.readout.weight, "readout.weight")[0],
+    )
+    tensors: dict[str, Tensor | None] = {"readout.weight": parts.readout.weight, "readout.bias": parts.readout.bias}
+    for number, layer in enumerate(layers):
+        tensors |= {f"rnn.{name}_l{number}": tensor for name, tensor in vars(layer).items()}
+    return Converted(spec, _fitted(spec, tensors), parts.assumed)
+
+
+def _folded(layer: Layer, below: Affine | None) -> Layer:
+    if below is None:
+        return layer
+    folded = Affine(weight=exact(layer.weight_ih, "weight_ih"), bias=layer.bias_ih).after(below)
+    return replace(layer, weight_ih=folded.weight, bias_ih=folded.bias)
+
+
+def _fitted(spec: RNNSpec, tensors: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """Return copies in the order of the spec and in one float type, zeros for biases that are None."""
+    given = {name: exact(tensor, name) for name, tensor in tensors.items() if tensor is not None}
+    types = {tensor.dtype for tensor in given.values()}
+    widest = types.pop()
+    for other in types:
+        widest = torch.promote_types(widest, other)
+    weights: dict[str, Tensor] = {}
+    for name, shape in spec.parameter_shapes.items():
+        tensor = given.get(name)
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise UsageError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}", remedy=REMEDY)
+        weights[name] = torch.zeros(shape, dtype=widest) if tensor is None else tensor.detach().clone().to(widest)
+    return weights
+
+
+def exact(tensor: Tensor, name: str) -> Tensor:
+    """Return weights as floating-point numbers of the same values.
+
+    Raises:
+        UsageError: the tensor is complex or quantized, or holds integers that float32 does not hold exactly.
+    """
+    if tensor.is_floating_point():
+        return tensor.float() if tensor.element_size() == 1 else tensor
+    whole = not tensor.is_complex() and not tensor.is_quantized
+    if not whole or (tensor.numel() and bool((tensor.double().abs() > _EXACT_INTEGERS).any())):
+        raise UsageError(
+            f"{name} holds numbers of type {str(tensor.dtype).removeprefix('torch.')}, which are no exact float32",
+            remedy="save real weights: {name: tensor.float() for name, tensor in state_dict.items()}.",
+        )
+    return tensor.float()
 
 
 def matrix_shape(tensor: Tensor | None, name: str) -> tuple[int, int]:
-    """Rows and columns.
+    """Return the number of rows and columns.
 
     Raises:
         UsageError: the tensor is missing or no matrix.
@@ -156,10 +223,10 @@ def matrix_shape(tensor: Tensor | None, name: str) -> tuple[int, int]:
 
 
 def cell_of(rows: int, hidden_size: int, cell: CellName | None) -> CellName:
-    """The cell that has `rows / hidden_size` gates; `cell` decides between tanh and ReLU.
+    """Return the cell that has `rows / hidden_size` gates; `cell` decides between tanh and ReLU.
 
     Raises:
-        UsageError: no cell has, or `cell` is needed or contradicts the shapes.
+        UsageError: there is no such cell, or `cell` is needed or contradicts the shapes.
     """
     fitting = [name for name in TORCH_CELLS if len(CELLS[name].gates) * hidden_size == rows]
     if not fitting:

@@ -8,10 +8,9 @@ on two cores and the easiest to read.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -22,10 +21,10 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import FlatWeights, InputSequences, InputStep, LayerState, OutputSequences, OutputStep, State
 from rnn2vec.rnn import convert, symmetry
 from rnn2vec.rnn.cells.base import LayerWeights, affine
-from rnn2vec.rnn.parts import Converted
-from rnn2vec.rnn.spec import CellName, RNNSpec, parameter_name
-from rnn2vec.rnn.state_dicts import from_state_dict
-from rnn2vec.rnn.verify import require_same_answers
+from rnn2vec.rnn.parts import Converted, name_of, warn_of
+from rnn2vec.rnn.spec import RNNSpec, parameter_name
+from rnn2vec.rnn.state_dicts import Hints, readings
+from rnn2vec.rnn.verify import agreeing, matching, require_same_answers
 
 
 def slice_of(chosen: Any, length: int) -> Any:
@@ -53,12 +52,13 @@ class RNNStack:
     Args:
         spec: the architecture that all N share.
         weights: for each name in `spec.parameter_shapes` a tensor `(N, *shape)`.
+        assumed: assumptions of the converter about what a source leaves open; empty where it says everything.
 
     Raises:
         UsageError: names or shapes do not fit the spec.
     """
 
-    def __init__(self, spec: RNNSpec, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, spec: RNNSpec, weights: Mapping[str, Tensor], *, assumed: tuple[str, ...] = ()) -> None:
         expected = spec.parameter_shapes
         if set(weights) != set(expected):
             different = sorted(set(weights) ^ set(expected))
@@ -75,6 +75,7 @@ class RNNStack:
                 )
         self.spec = spec
         self.weights = {name: weights[name] for name in expected}
+        self.assumed = assumed
 
     # -- making and taking apart -------------------------------------------------------------------
 
@@ -100,92 +101,102 @@ class RNNStack:
         cls,
         modules: Sequence[nn.Module],
         *,
-        ignore: Sequence[str] = (),
-        input_scaling: tuple[str, str] | None = None,
         verify: bool = True,
+        inputs: Tensor | None = None,
+        names: Sequence[str] = (),
+        **hints: Unpack[Hints],
     ) -> RNNStack:
-        """A stack from modules that each hold one recurrent module and a linear readout.
+        """Read modules that each hold one recurrent module and a linear readout.
 
-        The names of the submodules do not matter. Weights are copied; an `nn.Embedding` in front is folded into
-        them. What else a module does (a nonlinearity before the readout, say) is not read, but noticed: modules that
-        have a `forward` are run on a few random sequences, and must answer as what was read, to 1e-5.
+        The names of the submodules do not matter. Weights are copied; an `nn.Embedding` or a linear layer in front is
+        folded into them. Anything else that a module does (a nonlinearity before the readout, say) is not read, but
+        noticed: modules that have a `forward` are run, and must answer as what was read, to 1e-5.
 
         Args:
             modules: one per RNN.
-            ignore: patterns of names of weights that the outputs do not depend on, such as `("critic.*",)`.
-            input_scaling: names of two weights or buffers, where an RNN is fed `(input - first) / second`: these are
-                folded in too.
             verify: whether to run the modules, in evaluation mode; see `rnn2vec.rnn.verify`.
+            inputs: real inputs, numbers `(S, T, I)` or tokens `(S, T)`, on which modules are run too.
+            names: names of the modules in errors.
+            **hints: what modules leave open, see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
-            UsageError: a module does not hold exactly one `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no
-                projection) or cells of one of them, and one `nn.Linear` that fits it, or holds other weights
-                besides, or answers otherwise, or the modules differ in architecture.
+            UsageError: a module does not hold `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no projection) or cells
+                of one of them, and an `nn.Linear` that fits it, or holds other weights besides, or answers otherwise,
+                or the modules differ in architecture.
             DataError: a weight is NaN or infinite.
         """
-        stack = cls._converted(
-            modules, functools.partial(convert.from_module, ignore=ignore, input_scaling=input_scaling)
-        )
+
+        def convert_one(module: nn.Module) -> Converted:
+            options = convert.readings(module, is_run=verify, **hints)
+            several = len(options) > 1 and verify
+            return options[matching(module, [cls.of_one(one) for one in options])] if several else options[0]
+
+        stack = cls._converted(modules, convert_one, names)
         if verify:
-            require_same_answers(modules, stack)
+            require_same_answers(modules, stack, inputs, names)
+        warn_of(stack.assumed)
         return stack
 
     @classmethod
     def from_state_dicts(
-        cls,
-        state_dicts: Sequence[Mapping[str, Tensor]],
-        *,
-        cell: CellName | None = None,
-        ignore: Sequence[str] = (),
-        input_scaling: tuple[str, str] | None = None,
+        cls, state_dicts: Sequence[Mapping[str, Any]], *, names: Sequence[str] = (), **hints: Unpack[Hints]
     ) -> RNNStack:
-        """A stack from state dicts of modules as `from_modules` takes them.
+        """Read state dicts of modules as `from_modules` takes them.
+
+        A state dict does not say how its parts are connected. Assumptions are in `assumed`, and given as an
+        `AssumedWarning`.
 
         Args:
             state_dicts: one per RNN, names with any prefix (`module.`, `model.rnn.`).
-            cell: needed when a state dict has one gate: a tanh RNN and a ReLU RNN look the same there.
-            ignore: see `from_modules`.
-            input_scaling: see `from_modules`.
+            names: names of the state dicts in errors.
+            **hints: what state dicts leave open, see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
-            UsageError: the shapes fit no cell, `cell` is needed or contradicts them, or architectures differ.
+            UsageError: the shapes fit no cell, a hint is needed or contradicts them, or architectures differ.
             DataError: a weight is NaN or infinite.
         """
-        return cls._converted(
-            state_dicts, functools.partial(from_state_dict, cell=cell, ignore=ignore, input_scaling=input_scaling)
-        )
-
-    @classmethod
-    def of_one(cls, converted: Converted) -> RNNStack:
-        """A stack of the one RNN that a converter read.
-
-        Raises:
-            DataError: a weight is NaN or infinite.
-        """
-        spec, weights = converted
-        stack = cls(spec, {name: weight.unsqueeze(0) for name, weight in weights.items()})
-        stack.require_finite()
+        stack = cls._converted(state_dicts, lambda one: cls.chosen(readings(one, **hints), hints.get("check")), names)
+        warn_of(stack.assumed)
         return stack
 
     @classmethod
-    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], Converted]) -> RNNStack:
+    def chosen(cls, options: Sequence[Converted], check: tuple[Any, Any] | None) -> Converted:
+        """Return the one of several readings of an RNN that reproduces the caller's samples.
+
+        Raises:
+            UsageError: none does, or several do that are different functions.
+        """
+        return options[0] if check is None else options[agreeing([cls.of_one(one) for one in options], *check)]
+
+    @classmethod
+    def of_one(cls, converted: Converted, name: str = "RNN 0") -> RNNStack:
+        """Return the stack of the one RNN that a converter read.
+
+        Raises:
+            DataError: a weight is NaN or infinite.
+        """
+        return cls._converted([converted], lambda one: one, [name])
+
+    @classmethod
+    def _converted(cls, rnns: Sequence[Any], convert_one: Callable[[Any], Converted], names: Sequence[str]) -> RNNStack:
         parts: list[Converted] = []
         for number, rnn in enumerate(rnns):
             try:
                 parts.append(convert_one(rnn))
             except UsageError as error:
-                raise UsageError(f"RNN {number}: {error.problem}", remedy=error.remedy) from error
+                raise UsageError(f"{name_of(names, number)}: {error.problem}", remedy=error.remedy) from error
         if not parts:
             raise UsageError("no RNN was given", remedy="give at least one.")
-        spec = parts[0][0]
-        for number, (other, _) in enumerate(parts):
-            if other != spec:
+        spec = parts[0].spec
+        for number, one in enumerate(parts):
+            if one.spec != spec:
                 raise UsageError(
-                    f"RNN 0 is {spec}, but RNN {number} is {other}",
+                    f"{name_of(names, 0)} is {spec}, but {name_of(names, number)} is {one.spec}",
                     remedy="a stack holds RNNs of one architecture: make one stack for each.",
                 )
-        stack = cls(spec, {name: torch.stack([one[name] for _, one in parts]) for name in spec.parameter_shapes})
-        stack.require_finite()
+        weights = {name: torch.stack([one.weights[name] for one in parts]) for name in spec.parameter_shapes}
+        stack = cls(spec, weights, assumed=tuple(dict.fromkeys(text for one in parts for text in one.assumed)))
+        stack.require_finite(names)
         return stack
 
     @classmethod
@@ -230,8 +241,11 @@ class RNNStack:
         """
         return RNNStack(self.spec, symmetry.permute_neurons(self.spec, self.weights, layer, permutation))
 
-    def require_finite(self) -> None:
+    def require_finite(self, names: Sequence[str] = ()) -> None:
         """Check that no weight is NaN or infinite.
+
+        Args:
+            names: names of the RNNs in errors.
 
         Raises:
             DataError: names the first RNN and weight that is.
@@ -244,7 +258,7 @@ class RNNStack:
             if bad.any():
                 rnn = int(bad.nonzero()[0])
                 raise DataError(
-                    f"RNN {rnn} has NaN or infinite numbers in {name}",
+                    f"{name_of(names, rnn)} has NaN or infinite numbers in {name}",
                     remedy="leave it out or take an earlier checkpoint: it computes nothing.",
                 )
 

@@ -106,7 +106,7 @@ def plain_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "negative.safetensors": (safetensors_file(entry([-2, 2], 0, -16)), "claims shape (-2, 2)"),
         "cut.safetensors": (whole[:-1], "claims shape (2, 2), 16 bytes, at 0..16 of 15"),
         "cut-header.safetensors": (whole[:20], "its header claims 8"),
-        "empty.safetensors": (b"", "its header claims 0 bytes, but the file has 0"),
+        "empty.safetensors": (b"", "the file is empty (0 bytes)"),
         "terabytes.safetensors": (
             safetensors_file(entry([10**6, 10**6], 0, 4 * 10**12), bytes(64)),
             "claims shape (1000000, 1000000), 4,000,000,000,000 bytes",
@@ -171,7 +171,7 @@ def onnx_files() -> dict[str, tuple[Any, str]]:
     outside = onnx.TensorProto(name="w", dims=[4, 4], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
     outside.external_data.add(key="location", value="/etc/passwd")
     return {
-        "outside.onnx": (model(outside), "'w' lies in another file, which is not opened"),
+        "outside.onnx": (model(outside), "'w' lies in '/etc/passwd'; only files beside the graph's are read"),
         "claims.onnx": (
             model(onnx.TensorProto(name="w", dims=[10**6, 10**6], data_type=1, raw_data=bytes(64))),
             "'w' claims shape (1000000, 1000000), 1,000,000,000,000 numbers, but has 16",

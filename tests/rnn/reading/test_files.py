@@ -107,7 +107,7 @@ def test_a_file_without_a_state_dict_says_what_is_there(tmp_path: Path, content:
     path = _save(content, tmp_path / "checkpoint.pt")
     with pytest.raises(UsageError, match=r"holds no state dict but a .*\n.*torch\.save\(module\.state_dict\(\)") as e:
         load_state_dict(path)
-    assert e.value.problem == f"{path} holds no state dict but {found}"
+    assert e.value.problem == f"{path}: holds no state dict but {found}"
 
 
 def test_shapes_that_fit_no_cell_name_the_file(tmp_path: Path, state_dict: dict[str, Tensor]) -> None:
@@ -121,7 +121,7 @@ def test_shapes_that_fit_no_cell_name_the_file(tmp_path: Path, state_dict: dict[
 def test_weights_that_are_no_numbers_name_the_file(tmp_path: Path, state_dict: dict[str, Tensor], value: float) -> None:
     state_dict["core.bias_ih_l1"][3] = value
     path = _save(state_dict, tmp_path / "diverged.pt")
-    with pytest.raises(DataError, match=r"diverged\.pt: .*NaN or infinite numbers in rnn\.bias_ih_l1\n.*earlier"):
+    with pytest.raises(DataError, match=r"diverged\.pt has NaN or infinite numbers in rnn\.bias_ih_l1\n.*earlier"):
         load_rnn(path)
 
 
@@ -135,14 +135,14 @@ def test_a_file_that_would_run_code_does_not(tmp_path: Path) -> None:
             path.write_bytes(pickle.dumps({"weight": Malicious()}))
         else:
             _save({"weight": Malicious()}, path)
-        with pytest.raises(DataError, match=rf"{path.name} cannot be read as a checkpoint(.|\n)*a state dict and not"):
+        with pytest.raises(DataError, match=rf"{path.name}: cannot be read as a checkpoint(.|\n)*weights alone"):
             load_rnn(path)
     assert not (tmp_path / "it-ran").exists()
 
 
 def test_a_whole_module_is_no_state_dict(tmp_path: Path) -> None:
     path = _save({"net": nn.Linear(2, 2)}, tmp_path / "module.pt")
-    with pytest.raises(DataError, match=r"module\.pt cannot be read(.|\n)*state_dict\(\)"):
+    with pytest.raises(DataError, match=r"module\.pt: cannot be read(.|\n)*state_dict\(\)"):
         load_rnn(path)
 
 
@@ -181,7 +181,7 @@ BLOBS = dict(_blobs())
 def test_a_truncated_file_is_named(tmp_path: Path, name: str, share: float) -> None:
     path = tmp_path / name
     path.write_bytes(BLOBS[name][: int(share * len(BLOBS[name]))])
-    with pytest.raises(DataError, match=rf"{name} cannot be read as a checkpoint: \S.*\n.*give a \.safetensors file"):
+    with pytest.raises(DataError, match=rf"{name}: (cannot be read as a checkpoint: \S|the file is empty)"):
         load_state_dict(path)
 
 

@@ -1,4 +1,4 @@
-"""An RNN given as NumPy arrays, with the order of its gates said out loud: what any framework can be brought to.
+"""An RNN given as NumPy arrays with an explicit order of gates, a form to which any framework can be brought.
 
 | framework | LSTM | GRU | kernels |
 |---|---|---|---|
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.parts import Converted, Layer, Parts, Scaling, assembled
+from rnn2vec.rnn import parts
+from rnn2vec.rnn.parts import Affine, Layer, Parts, assembled
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
 
@@ -36,13 +37,13 @@ class ArrayLayer:
     """One recurrent layer, gates side by side in the stated order."""
 
     input_kernel: np.ndarray
-    """On the layer below: gates times H, by inputs; or the other way round."""
+    """Weights on the layer below: gates times H, by inputs; or the other way round."""
     recurrent_kernel: np.ndarray
-    """On its own last output: gates times H, by H; or the other way round."""
+    """Weights on the last output of the layer: gates times H, by H; or the other way round."""
     bias: np.ndarray | None = None
-    """Added to the input's part, gates times H. For all cells but the GRU it does not matter to which part."""
+    """Bias of the input's part, gates times H. For all cells but the GRU it does not matter to which part."""
     recurrent_bias: np.ndarray | None = None
-    """Added to the recurrent part, gates times H."""
+    """Bias of the recurrent part, gates times H."""
 
 
 def from_arrays(
@@ -56,7 +57,7 @@ def from_arrays(
     embedding: np.ndarray | None = None,
     input_scaling: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> RNNStack:
-    """A stack of the one RNN that these arrays are.
+    """Return a stack of the one RNN that these arrays are.
 
     Args:
         cell: of all layers.
@@ -72,48 +73,42 @@ def from_arrays(
         UsageError: the order does not name the cell's gates, or shapes do not fit.
         DataError: a weight is NaN or infinite.
     """
-    shift_and_scale = None if input_scaling is None else [as_tensor(numbers) for numbers in input_scaling]
+    in_torch_order = layers_in_torch_order(cell, layers, gate_order=gate_order, transposed=transposed)
+    below = None if embedding is None else parts.embedding(as_tensor(embedding))
+    if input_scaling is not None:
+        below = parts.scaling(*map(as_tensor, input_scaling), inputs=in_torch_order[0].weight_ih.shape[1])
     return RNNStack.of_one(
-        converted(
-            cell,
-            layers,
-            readout_kernel,
-            readout_bias,
-            gate_order=gate_order,
-            transposed=transposed,
-            embedding=embedding,
-            scaling=None if shift_and_scale is None else Scaling(shift=shift_and_scale[0], scale=shift_and_scale[1]),
-        )
+        assembled(
+            Parts(
+                cell=cell,
+                layers=in_torch_order,
+                readout=affine(readout_kernel, readout_bias, transposed=transposed),
+                below=None if below is None else {0: below},
+            )
+        ),
+        name="arrays",
     )
 
 
-def converted(
-    cell: CellName,
-    layers: Sequence[ArrayLayer],
-    readout_kernel: np.ndarray,
-    readout_bias: np.ndarray | None,
-    *,
-    gate_order: str,
-    transposed: bool,
-    embedding: np.ndarray | None,
-    scaling: Scaling | None,
-) -> Converted:
-    """As `from_arrays`, for the readers of files."""
+def affine(kernel: np.ndarray, bias: np.ndarray | None, *, transposed: bool) -> Affine:
+    """Return a linear layer given as arrays; the kernel is (inputs, units) where `transposed`."""
+    return Affine(weight=as_tensor(kernel.T if transposed else kernel), bias=None if bias is None else as_tensor(bias))
+
+
+def layers_in_torch_order(
+    cell: CellName, layers: Sequence[ArrayLayer], *, gate_order: str, transposed: bool
+) -> list[Layer]:
+    """Return recurrent layers with their gates in PyTorch's order.
+
+    Raises:
+        UsageError: the order does not name the cell's gates, or shapes do not fit.
+    """
     order = _rows_order(cell, gate_order)
-    return assembled(
-        Parts(
-            cell=cell,
-            layers=[_in_torch_order(layer, order, transposed=transposed) for layer in layers],
-            readout_weight=as_tensor(readout_kernel.T if transposed else readout_kernel),
-            readout_bias=None if readout_bias is None else as_tensor(readout_bias),
-            embedding=None if embedding is None else as_tensor(embedding),
-            scaling=scaling,
-        )
-    )
+    return [_in_torch_order(layer, order, transposed=transposed) for layer in layers]
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """A copy as a tensor of floats.
+    """Return a copy as a tensor of floats.
 
     Raises:
         UsageError: the array does not hold numbers.
@@ -124,7 +119,7 @@ def as_tensor(array: np.ndarray) -> Tensor:
 
 
 def _rows_order(cell: CellName, gate_order: str) -> list[int]:
-    """Where each of PyTorch's gates is in the given order."""
+    """Return the place of each of PyTorch's gates in the given order."""
     names = [_OTHER_NAMES.get(cell, {}).get(name, name) for name in gate_order.lower() if name.isalpha()]
     expected = _ORDERS[cell]
     if len(expected) == 1:

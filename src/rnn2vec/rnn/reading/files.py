@@ -1,31 +1,32 @@
-"""Checkpoints on disk, by what is in them: safetensors, PyTorch, Keras and ONNX files.
+"""Checkpoints on disk, by their contents: safetensors, PyTorch, Stable-Baselines, Keras and ONNX files.
 
 File types are detected from their first bytes, not from their names. Files come from elsewhere and are not trusted:
-`rnn2vec.rnn.reading.untrusted` checks them before a library opens them, and `torch.load` runs with
-`weights_only=True`, which cannot run code.
+`rnn2vec.rnn.reading.untrusted` checks them before a library opens them, and nothing in them is run.
+
+This module alone puts the path before an error; the readers do not know it.
 """
 
 from __future__ import annotations
 
 import importlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._registry import FORMATS
-from rnn2vec.rnn.parts import Converted
-from rnn2vec.rnn.reading import untrusted
+from rnn2vec.rnn.parts import Converted, warn_of
+from rnn2vec.rnn.reading import torch_files
 from rnn2vec.rnn.reading.formats import CheckpointFormat
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.rnn.state_dicts import Hints, from_state_dict
+from rnn2vec.rnn.state_dicts import Hints, chosen, readings
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".h5", ".keras", ".onnx")
-"""How files that may hold a checkpoint end."""
+SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".zip", ".h5", ".hdf5", ".keras", ".onnx")
+"""Endings of files that may hold a checkpoint."""
+
 
 
 def suffixes() -> tuple[str, ...]:
@@ -33,32 +34,61 @@ def suffixes() -> tuple[str, ...]:
     return (*SUFFIXES, *(suffix for _, one in FORMATS.loadable() for suffix in one.suffixes))
 
 
-Format = Literal["safetensors", "torch", "keras", "hdf5", "onnx"]
+Format = Literal["safetensors", "torch", "stable-baselines", "keras", "hdf5", "onnx"]
 
-_KEYS = ("state_dict", "model_state_dict", "model", "net", "policy")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_LFS = b"version https://git-lfs"
+_FLOAT32_LARGEST = 3.4028235e38
 
 
 def load_rnn(path: str | Path, **hints: Unpack[Hints]) -> RNNStack:
-    """The RNN in a checkpoint file, as a stack of one.
+    """Return the RNN in a checkpoint file, as a stack of one.
+
+    Assumptions about what the file leaves open are in `RNNStack.assumed`, and given as an `AssumedWarning`.
 
     Args:
-        path: a safetensors, PyTorch (Lightning's too), Keras 3 (`.weights.h5`, `.keras`) or ONNX file.
+        path: a safetensors, PyTorch (Lightning's too), Stable-Baselines, Keras 3 (`.weights.h5`, `.keras`) or ONNX
+            file.
         **hints: what the file leaves open, see `rnn2vec.rnn.state_dicts.Hints`.
 
     Raises:
         UsageError: there is no such file, or it holds no RNN that fits a cell, or a library is missing that reads it.
-        DataError: the file is damaged or may do harm, or weights are NaN or infinite.
+        DataError: the file is damaged or may do harm, or weights are NaN, infinite, or beyond the range of float32.
     """
-    path = Path(path)
+    stack = read_rnn(Path(path), **hints)
+    warn_of(tuple(f"{path}: {one}" for one in stack.assumed))
+    return stack
+
+
+def read_rnn(path: Path, **hints: Unpack[Hints]) -> RNNStack:
+    """Return the RNN in a checkpoint file as `load_rnn` does, without a warning."""
     _require_file(path)
     try:
-        reader = _registered_reader(path)
-        return RNNStack.of_one(_converted(path, hints)) if reader is None else _read_by(reader, path, hints)
+        if (reader := _registered_reader(path)) is not None:
+            return _read_by(reader, path, hints)
+        converted = RNNStack.chosen(_readings(path, hints), hints.get("check"))
+        _require_range(converted)
     except Rnn2VecError as error:
-        problem = error.problem.removeprefix("RNN 0 ").removeprefix("RNN 0: ")
-        problem = problem if str(path) in problem else f"{path}: {problem}"
-        raise type(error)(problem, remedy=error.remedy) from error
+        raise type(error)(f"{path}: {error.problem}", remedy=error.remedy) from error
+    return RNNStack.of_one(converted, str(path))
+
+
+def load_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors or PyTorch file, by name.
+
+    Args:
+        path: the file: a state dict, or a checkpoint that holds one beside other entries.
+        key: the entry that is the state dict, where there are several.
+
+    Raises:
+        UsageError: there is no such file, or it holds no state dict.
+        DataError: the file is damaged, or holds more than tensors and harmless values.
+    """
+    _require_file(path)
+    try:
+        return chosen(_content(path, format_of(path)), key)
+    except Rnn2VecError as error:
+        raise type(error)(f"{path}: {error.problem}", remedy=error.remedy) from error
 
 
 def _registered_reader(path: Path) -> CheckpointFormat | None:
@@ -81,58 +111,44 @@ def _read_by(reader: CheckpointFormat, path: Path, hints: Hints) -> RNNStack:
     stack = reader.read(path)
     if len(stack) != 1:
         raise UsageError(f"the reader of {path.suffix} files returned {len(stack)} RNNs", remedy="return one.")
-    stack.require_finite()
+    stack.require_finite(["the RNN"])
     return stack
 
 
 def format_of(path: Path) -> Format:
-    """What a file is, by its first bytes, and its name where these leave it open."""
+    """Return the type of a file, by its first bytes, and by its name where these leave it open.
+
+    Raises:
+        DataError: the file is empty, or a pointer to one in Git's large file storage.
+    """
     with path.open("rb") as file:
-        begin = file.read(16)
+        begin = file.read(32)
+    if not begin:
+        raise DataError("the file is empty (0 bytes)", remedy="save or copy it again.")
+    if begin.startswith(_LFS):
+        raise DataError(
+            "a Git LFS pointer, not the file itself", remedy="fetch the file: git lfs pull; then give it again."
+        )
     if path.suffix == ".safetensors" and begin[8:9] == b"{":
         return "safetensors"
     if begin.startswith(_HDF5):
         return "hdf5"
     if zipfile.is_zipfile(path):
-        return "keras" if path.suffix == ".keras" or _holds(path, "model.weights.h5") else "torch"
+        return _kind_of_archive(path)
     if path.suffix == ".onnx":
         return "onnx"
     return "safetensors" if path.suffix == ".safetensors" or begin[8:9] == b"{" else "torch"
 
 
-def _holds(path: Path, name: str) -> bool:
+def _kind_of_archive(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
-            return name in archive.namelist()
+            names = set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return False
-
-
-def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or PyTorch file, by name.
-
-    A PyTorch file may hold the state dict itself or, as training scripts write it, under `state_dict`,
-    `model_state_dict`, `model`, `net` or `policy`, beside other entries.
-
-    Raises:
-        UsageError: there is no such file, or it holds no state dict.
-        DataError: the file is damaged, or holds more than tensors and plain values.
-    """
-    _require_file(path)
-    return _tensors(path, format_of(path))
-
-
-def _tensors(path: Path, kind: Format) -> dict[str, Tensor]:
-    try:
-        if kind == "safetensors":
-            return safetensors.torch.load(untrusted.safetensors_bytes(path))
-        untrusted.check_torch_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make the unpickler fail in any way: IndexError, AssertionError, ...
-        raise _damaged(path, error) from error
-    state_dict = _state_dict_in(content, path)
-    _require_real_tensors(state_dict, path)
-    return state_dict
+        names = set[str]()
+    if path.suffix == ".keras" or "model.weights.h5" in names:
+        return "keras"
+    return "stable-baselines" if {torch_files.POLICY, "data"} <= names else "torch"
 
 
 def _require_file(path: Path) -> None:
@@ -140,42 +156,28 @@ def _require_file(path: Path) -> None:
         raise UsageError(f"{path} is not a file", remedy=f"give the path of a checkpoint ({', '.join(suffixes())}).")
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return DataError(
-        f"{path} cannot be read as a checkpoint: {reason}",
-        remedy="give a .safetensors file, or a PyTorch file with a state dict and nothing else "
-        "(torch.save(module.state_dict(), path)).",
-    )
-
-
-def _state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
-    nested = [content.get(key) for key in _KEYS] if isinstance(content, dict) else []
-    for candidate in (content, *nested):
-        if isinstance(candidate, dict) and candidate and all(isinstance(value, Tensor) for value in candidate.values()):
-            return {str(name): tensor for name, tensor in candidate.items()}
-    entries = f" with {', '.join(map(repr, list(content)[:8])) or 'no entries'}" if isinstance(content, dict) else ""
-    raise UsageError(
-        f"{path} holds no state dict but a {type(content).__name__}{entries}",
-        remedy="save one: torch.save(module.state_dict(), path).",
-    )
-
-
-def _require_real_tensors(state_dict: dict[str, Tensor], path: Path) -> None:
-    """A tensor may claim any size over a storage of a few bytes; copying it would take the memory that it claims."""
-    for name, tensor in state_dict.items():
-        is_plain = tensor.layout is torch.strided and not tensor.is_meta and not tensor.is_quantized
-        if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise DataError(
-                f"{path}: {name} {tuple(tensor.shape)} is not a plain tensor with as many numbers as it claims",
-                remedy="save plain tensors: {name: tensor.contiguous() for name, tensor in state_dict.items()}.",
-            )
-
-
-def _converted(path: Path, hints: Hints) -> Converted:
-    """What the file's own reader makes of it; those of other frameworks need a library that few people have."""
+def _readings(path: Path, hints: Hints) -> Sequence[Converted]:
+    """Return what the file's own reader makes of it; those of other frameworks need a library that few people have."""
     kind = format_of(path)
+    if kind == "stable-baselines":
+        tensors, assumed = torch_files.policy_in(path)
+        return [one._replace(assumed=(*assumed, *one.assumed)) for one in readings(tensors, **hints)]
     if kind in {"safetensors", "torch"}:
-        return from_state_dict(_tensors(path, kind), **hints)
+        return readings(_content(path, kind), **hints)
     reader = "onnx_files" if kind == "onnx" else "keras_files"
     return importlib.import_module(f"rnn2vec.rnn.reading.{reader}").read(path, **hints)
+
+
+def _content(path: Path, kind: Format) -> Any:
+    return torch_files.safetensors_in(path) if kind == "safetensors" else torch_files.torch_content(path)
+
+
+def _require_range(converted: Converted) -> None:
+    """Refuse float64 weights that encoders, which compute in float32, would see as infinite."""
+    for name, weight in converted.weights.items():
+        largest = float(weight.abs().max())
+        if _FLOAT32_LARGEST < largest < float("inf"):
+            raise DataError(
+                f"{name} holds numbers up to {largest:.3g}, beyond the range of float32",
+                remedy="leave it out or take an earlier checkpoint: it has diverged.",
+            )

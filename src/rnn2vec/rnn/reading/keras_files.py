@@ -2,8 +2,10 @@
 
 An LSTM's gates are `i f c o`, a GRU's `z r h`, kernels are (inputs, units). A GRU with `reset_after=False` resets its
 state before it is multiplied with the recurrent weights: no PyTorch GRU does that, and none can be made of it. In the
-weights alone it shows in a bias of one row instead of two; the description says it, and the activations besides, which
-the weights leave open.
+weights alone it shows in a bias of one row instead of two.
+
+A description says how layers are connected, and is followed (`keras_graph`). Weights alone do not: they are renamed as
+PyTorch's, and read as a state dict is, with its assumptions and hints.
 
 Keras itself is not used: it runs what a description names. A description is read as data, and each kind of layer that
 is not known to leave the function as it is, is refused.
@@ -14,60 +16,73 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec.rnn.parts import Converted, Scaling, cell_of
+from rnn2vec._errors import UsageError
+from rnn2vec.rnn.connections import Roles, from_named_tensors, shapes
+from rnn2vec.rnn.parts import Affine, Converted, Layer, Parts, assembled, cell_of, embedding, scaling, stacked
 from rnn2vec.rnn.reading import hdf5, untrusted
-from rnn2vec.rnn.reading.arrays import ArrayLayer, as_tensor, converted
+from rnn2vec.rnn.reading.arrays import ArrayLayer, affine, as_tensor, layers_in_torch_order
+from rnn2vec.rnn.reading.keras_graph import REMEDY, Node, paths, require_one_trunk
+from rnn2vec.rnn.reading.torch_files import damaged
 from rnn2vec.rnn.spec import CellName
-from rnn2vec.rnn.state_dicts import shapes, without
+from rnn2vec.rnn.state_dicts import Hints, without
 
-_REMEDY = "give a Keras 3 model of LSTM, GRU or SimpleRNN layers under one Dense layer, saved as .keras or .weights.h5."
 _GATE_ORDERS: dict[CellName, str] = {"lstm": "i f c o", "gru": "z r h", "rnn_tanh": "", "rnn_relu": ""}
 _NO_WEIGHTS_OF_THE_RNN = re.compile(r"(optimizer|metrics)\b|.*(seed_generator|/vars/.*seed)")
-_PASSING = {"InputLayer", "Dropout", "SpatialDropout1D", "TimeDistributed", "Softmax"}
-_CONTAINERS = {"Sequential", "Functional", "Model"}
+_RECURRENT = {"LSTM", "GRU", "SimpleRNN"}
+_PASSING = {
+    "InputLayer",
+    "Identity",
+    "Dropout",
+    "SpatialDropout1D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+}
+_READ = {*_RECURRENT, *_PASSING, "Dense", "Activation", "Softmax", "Embedding", "Normalization", "Rescaling"}
+_LINKS = {"linear", "softmax", "sigmoid"}
 _EPSILON = 1e-7  # below which Keras does not let a standard deviation fall
 
+Arrays = Mapping[str, np.ndarray]
 
-def read(
-    path: Path,
-    *,
-    cell: CellName | None = None,
-    ignore: Sequence[str] = (),
-    input_scaling: tuple[str, str] | None = None,
-) -> Converted:
-    """The RNN in a Keras file.
+
+def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
+    """Return the ways in which a Keras file can be read as one RNN: one, where it has a description.
 
     Args:
         path: the file.
-        cell: which cell it is, where shapes leave it open (tanh or ReLU); a `.keras` file says it itself.
-        ignore: patterns of names in the file, such as `"layers/value_head/*"`.
-        input_scaling: names of two arrays; a Normalization layer is read without it.
+        **hints: see `rnn2vec.rnn.state_dicts.Hints`; a `.keras` file says what `cell` and `layers` say.
 
     Raises:
         UsageError: it holds something else, or h5py is not installed.
         DataError: it is damaged or claims more than it has.
     """
     try:
-        found, described = _opened(path)
+        found, description = _opened(path)
     except (untrusted.Refused, zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a Keras file: {error}", remedy=_REMEDY) from error
-    constants = None
-    if described is not None:
-        cell = _described_cell(described) or cell
-        constants = _described_scaling(described)
-    found = without({name: one for name, one in found.items() if not _NO_WEIGHTS_OF_THE_RNN.match(name)}, ignore)
-    return _converted(found, cell, input_scaling, constants)
+        raise damaged("a Keras file", error) from error
+    found = {name: one for name, one in found.items() if not _NO_WEIGHTS_OF_THE_RNN.match(name)}
+    if description is not None:
+        return [_described(found, description)]
+    if any(name.startswith("model_weights/") or ":0" in name for name in found):
+        raise UsageError(
+            "a file of Keras 2 (or Keras 3's legacy .h5)",
+            remedy="open it in Keras and save it anew:\n     model = keras.models.load_model('old.h5', compile=False)\n"
+            "     model.save('new.keras')",
+        )
+    return _undescribed(without(found, hints.get("ignore", ())), hints)
 
 
 def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
-    """The arrays, and the description where there is one."""
+    """Return the arrays, and the description where there is one."""
     size = path.stat().st_size
     if not zipfile.is_zipfile(path):
         return hdf5.arrays(str(path), size), None
@@ -77,180 +92,219 @@ def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
         return hdf5.arrays(io.BytesIO(weights), len(weights)), untrusted.json_entry(archive, "config.json")
 
 
-# -- the description -------------------------------------------------------------------------------
+def _of_layer(found: Arrays, place: str) -> list[np.ndarray]:
+    """Return the arrays of one layer, in order."""
+    return [one for _, one in sorted((name, one) for name, one in found.items() if name.startswith(f"{place}/vars/"))]
 
 
-def _described_cell(description: Mapping[str, Any]) -> CellName | None:
-    """The cell that a description names.
+# -- with a description ----------------------------------------------------------------------------
+
+
+def _described(found: Arrays, description: Mapping[str, Any]) -> Converted:
+    """Return the RNN that the description connects."""
+    every = paths(description)
+    for node in (node for path in every for node in path):
+        if node.kind not in _READ:
+            raise UsageError(f"{node}, a layer of kind {node.kind}, which is not read", remedy=REMEDY)
+    ends = [max((at + 1 for at, node in enumerate(path) if node.kind in _RECURRENT), default=0) for path in every]
+    if not all(ends):
+        raise UsageError(f"an output without a recurrent layer below it among {shapes(found)}", remedy=REMEDY)
+    require_one_trunk(every, ends)
+    trunk = every[0][: ends[0]]
+    recurrent = [node for node in trunk if node.kind in _RECURRENT]
+    cells: set[CellName] = {_checked_cell(node, is_last=node is recurrent[-1]) for node in recurrent}
+    if len(cells) > 1:
+        raise UsageError(f"layers of several cells: {', '.join(sorted(cells))}", remedy=REMEDY)
+    cell = cells.pop()
+    layers = [_layer(_of_layer(found, f"{node.place}/cell"), cell, has_bias=node.config.get("use_bias", True))
+              for node in recurrent]  # fmt: skip
+    stateful = [str(node) for node in recurrent if node.config.get("stateful")]
+    hidden_size = layers[-1].weight_hh.shape[1]
+    return assembled(
+        Parts(
+            cell=cell,
+            layers=layers,
+            readout=stacked([_head(found, path[end:], hidden_size) for path, end in zip(every, ends, strict=True)]),
+            below=_maps_below(found, trunk, layers),
+            assumed=tuple(f"{name} is stateful, and begins with a state of zeros" for name in stateful),
+        )
+    )
+
+
+def _maps_below(found: Arrays, trunk: Sequence[Node], layers: Sequence[Layer]) -> dict[int, Affine]:
+    """Return the linear maps below each recurrent layer."""
+    below: dict[int, Affine] = {}
+    number, chain = 0, list[Node]()
+    for node in trunk:
+        if node.kind not in _RECURRENT:
+            chain.append(node)
+            continue
+        inputs = layers[number].weight_ih.shape[1]
+        composed = _composed(found, chain, inputs)
+        if composed is not None:
+            below[number] = composed
+        number, chain = number + 1, []
+    return below
+
+
+def _composed(found: Arrays, chain: Sequence[Node], outputs: int) -> Affine | None:
+    """Return the linear map of several layers that makes `outputs` numbers; None where they do nothing."""
+    whole: Affine | None = None
+    for node in reversed(chain):
+        one = _linear(found, node, outputs if whole is None else whole.weight.shape[1])
+        if one is not None:
+            whole = one if whole is None else whole.after(one)
+    return whole
+
+
+def _linear(found: Arrays, node: Node, outputs: int) -> Affine | None:
+    """Return the linear map of one layer; None where it does nothing.
 
     Raises:
-        UsageError: a layer is of a kind that is not read, or does what PyTorch's does not.
+        UsageError: the layer is of a kind that is not read, or not linear.
     """
-    cells: set[CellName] = set()
-    for kind, config in _layers(description):
-        if kind in {"LSTM", "GRU", "SimpleRNN"}:
-            cells.add(_checked_cell(kind, config))
-        elif kind in {"Dense", "Activation"}:
-            _require(kind, config, "activation", "linear", "softmax")
-        elif kind == "Embedding":
-            _require(kind, config, "mask_zero", False)
-        elif kind == "Normalization":
-            _require(kind, config, "invert", False)
-        elif kind not in _PASSING:
-            raise UsageError(f"a layer of kind {kind}, which is not read", remedy=_REMEDY)
-    if len(cells) > 1:
-        raise UsageError(f"layers of several cells: {', '.join(sorted(cells))}", remedy=_REMEDY)
-    return cells.pop() if cells else None
+    config = node.config
+    if node.kind in _PASSING:
+        return None
+    if node.kind in {"Dense", "Activation"}:
+        _require(node, "activation", "linear")
+    if node.kind == "Activation":
+        return None
+    arrays = _of_layer(found, node.place)
+    if node.kind == "Dense" and arrays:
+        return affine(arrays[0], arrays[1] if len(arrays) > 1 else None, transposed=True)
+    if node.kind == "Embedding" and arrays:
+        _require(node, "mask_zero", False)
+        return embedding(as_tensor(arrays[0]))
+    if node.kind == "Normalization":
+        _require(node, "invert", False)
+        return _standardizing(*_mean_and_variance(node, arrays), outputs)
+    if node.kind == "Rescaling":
+        try:
+            factor, offset = (np.asarray(config[name], np.float64) for name in ("scale", "offset"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{node} without numbers", remedy=REMEDY) from error
+        return scaling(as_tensor(np.asarray(-offset / factor)), as_tensor(np.asarray(1 / factor)), outputs)
+    raise UsageError(f"{node} at a place where it is not read, or without weights", remedy=REMEDY)
 
 
-def _described_scaling(description: Mapping[str, Any]) -> Scaling | None:
-    """The constants of a Normalization layer that has not learned them from data: its weights do not hold them."""
-    for kind, config in _layers(description):
-        if kind == "Normalization" and config.get("mean") is not None:
-            try:
-                mean, variance = (np.asarray(config[name], np.float64) for name in ("mean", "variance"))
-            except (KeyError, TypeError, ValueError) as error:
-                raise UsageError("a Normalization layer without numbers", remedy=_REMEDY) from error
-            return _standardizing(mean, variance)
-    return None
+def _mean_and_variance(node: Node, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of a Normalization layer: constants of its description, or learned from data."""
+    if node.config.get("mean") is None:
+        if len(arrays) < 2:
+            raise UsageError(f"{node} without numbers", remedy=REMEDY)
+        return arrays[0], arrays[1]
+    try:
+        mean, variance = (np.asarray(node.config[name], np.float64) for name in ("mean", "variance"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{node} without numbers", remedy=REMEDY) from error
+    return mean, variance
 
 
-def _standardizing(mean: np.ndarray, variance: np.ndarray) -> Scaling:
-    return Scaling(shift=as_tensor(mean), scale=as_tensor(np.maximum(np.sqrt(variance), _EPSILON)))
+def _standardizing(mean: np.ndarray, variance: np.ndarray, inputs: int) -> Affine:
+    return scaling(as_tensor(mean), as_tensor(np.maximum(np.sqrt(variance), _EPSILON)), inputs)
 
 
-def _layers(description: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Kind and config of every layer, inside containers and wrappers too."""
-    waiting: list[Any] = [description]
-    while waiting:
-        layer = waiting.pop(0)
-        if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
-            raise UsageError("a description that is not one of layers", remedy=_REMEDY)
-        config = cast("dict[str, Any]", layer["config"])
-        kind = str(layer.get("class_name"))
-        if kind not in _CONTAINERS:
-            yield kind, config
-        waiting += config.get("layers") or []
-        waiting += [config["layer"]] if "layer" in config else []
+def _head(found: Arrays, path: Sequence[Node], hidden_size: int) -> Affine:
+    """Return the readout: linear layers, and at the end perhaps a softmax or a sigmoid, which is left out."""
+    chain = [node for node in path if node.kind not in _PASSING]
+    if chain and (chain[-1].kind == "Softmax" or (chain[-1].kind == "Activation" and _link(chain[-1]))):
+        chain = chain[:-1]
+    elif chain and chain[-1].kind == "Dense" and _link(chain[-1]):
+        last = chain[-1]
+        chain[-1] = Node(last.kind, last.name, {**last.config, "activation": "linear"}, last.place)
+    between = next((node for node in chain if node.config.get("activation", "linear") != "linear"), None)
+    if between is not None:
+        raise UsageError(
+            f"{between} with activation={between.config['activation']!r} stands between the recurrent layers and the "
+            "outputs",
+            remedy=REMEDY,
+        )
+    composed = _composed(found, chain, hidden_size)
+    if composed is None:
+        raise UsageError(f"no Dense layer of {hidden_size} inputs after the recurrent layers", remedy=REMEDY)
+    return composed
 
 
-def _checked_cell(kind: str, config: Mapping[str, Any]) -> CellName:
-    _require(kind, config, "go_backwards", False)
-    if kind == "SimpleRNN":
-        _require(kind, config, "activation", "tanh", "relu")
-        return "rnn_relu" if config["activation"] == "relu" else "rnn_tanh"
-    _require(kind, config, "activation", "tanh")
-    _require(kind, config, "recurrent_activation", "sigmoid")
-    if kind == "LSTM":
+def _link(node: Node) -> bool:
+    return node.config.get("activation") in _LINKS
+
+
+def _checked_cell(node: Node, *, is_last: bool) -> CellName:
+    _require(node, "go_backwards", False)
+    if not is_last:
+        _require(node, "return_sequences", True)
+    if node.kind == "SimpleRNN":
+        _require(node, "activation", "tanh", "relu")
+        return "rnn_relu" if node.config["activation"] == "relu" else "rnn_tanh"
+    _require(node, "activation", "tanh")
+    _require(node, "recurrent_activation", "sigmoid")
+    if node.kind == "LSTM":
         return "lstm"
-    _require(kind, config, "reset_after", True)
+    _require(node, "reset_after", True)
     return "gru"
 
 
-def _require(kind: str, config: Mapping[str, Any], option: str, *allowed: Any) -> None:
-    if config.get(option) not in allowed:
+def _require(node: Node, option: str, *allowed: Any) -> None:
+    if node.config.get(option) not in allowed:
         raise UsageError(
-            f"{kind} with {option}={config.get(option)!r}",
-            remedy=f"only {option}={' or '.join(map(repr, allowed))} is the same function in PyTorch's terms.",
+            f"{node} with {option}={node.config.get(option)!r}",
+            remedy=f"only {option}={' or '.join(map(repr, allowed))} is the same function in PyTorch's terms. {REMEDY}",
         )
 
 
-# -- the weights -----------------------------------------------------------------------------------
-
-
-def _converted(
-    found: Mapping[str, np.ndarray],
-    cell: CellName | None,
-    input_scaling: tuple[str, str] | None,
-    constants: Scaling | None,
-) -> Converted:
-    groups = _groups(found)
-    names = sorted((name for name in groups if name.endswith("cell")), key=_natural)
-    if not names or any("forward_layer" in name or "backward_layer" in name for name in names):
-        what = "a Bidirectional layer, which answers only when its input has ended" if names else "no recurrent layers"
-        raise UsageError(f"{what} among {shapes(found)}", remedy=_REMEDY)
-    recurrent = [groups.pop(name) for name in names]
-    inputs, hidden_size = (_matrix(recurrent[0], place).shape[0] for place in (0, 1))
-    cell = cell_of(_matrix(recurrent[0], 1).shape[1], hidden_size, cell)
-    scaling = _scaling(groups, found, input_scaling) or constants
-    embedding = _taken(groups, lambda name, arrays: "emb" in name and arrays[0].shape[1:] == (inputs,), "embeddings")
-    readout = _taken(groups, lambda _, arrays: arrays[0].ndim == 2 and len(arrays[0]) == hidden_size, "Dense layers")
-    if readout is None:
-        raise UsageError(f"no Dense layer of {hidden_size} inputs among {shapes(found)}", remedy=_REMEDY)
-    if groups:
-        others = {name: one for name, one in found.items() if any(name.startswith(group) for group in groups)}
-        raise UsageError(
-            f"beside recurrent layers and one Dense layer there is: {shapes(others)}",
-            remedy="leave out what the outputs do not depend on, with ignore=('layers/name/*',).",
-        )
-    return converted(
-        cell,
-        [_layer(arrays, cell) for arrays in recurrent],
-        readout[0],
-        readout[1] if len(readout) > 1 else None,
-        gate_order=_GATE_ORDERS[cell],
-        transposed=True,
-        embedding=None if embedding is None else embedding[0],
-        scaling=scaling,
-    )
-
-
-def _groups(found: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """The arrays of each layer in order: `layers/lstm/cell/vars/0` is the first of `layers/lstm/cell`."""
-    groups: dict[str, list[np.ndarray]] = {}
-    for name in sorted(found, key=_natural):
-        place, _, _ = name.rpartition("/vars/")
-        groups.setdefault(place or name, []).append(found[name])
-    return groups
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """`lstm` before `lstm_1`, and `lstm_9` before `lstm_10`."""
-    parts = re.split(r"(\d+)", re.sub(r"(?<![\d_])/", "_0/", name))
-    return [(len(part) if part.isdecimal() else 0, part) for part in parts]
-
-
-def _matrix(arrays: Sequence[np.ndarray], place: int) -> np.ndarray:
-    if len(arrays) <= place or arrays[place].ndim != 2:
+def _layer(arrays: Sequence[np.ndarray], cell: CellName, *, has_bias: bool) -> Layer:
+    """Return a recurrent layer in PyTorch's order of gates."""
+    if len(arrays) < 2 or any(one.ndim != 2 for one in arrays[:2]):
         found = [array.shape for array in arrays]
-        raise UsageError(f"a recurrent layer of arrays {found}, expected two kernels and a bias", remedy=_REMEDY)
-    return arrays[place]
+        raise UsageError(f"a recurrent layer of arrays {found}, expected two kernels and a bias", remedy=REMEDY)
+    biases: tuple[np.ndarray | None, np.ndarray | None] = (arrays[2] if len(arrays) > 2 else None, None)
+    if cell == "gru" and has_bias:
+        if biases[0] is None or biases[0].ndim != 2 or len(biases[0]) != 2:
+            raise UsageError(
+                "a GRU with reset_after=False, which is another cell (or without biases, where it cannot be told)",
+                remedy="train it with reset_after=True, the default, or probe it as a black box.",
+            )
+        biases = (biases[0][0], biases[0][1])
+    layer = ArrayLayer(input_kernel=arrays[0], recurrent_kernel=arrays[1], bias=biases[0], recurrent_bias=biases[1])
+    return layers_in_torch_order(cell, [layer], gate_order=_GATE_ORDERS[cell], transposed=True)[0]
 
 
-def _layer(arrays: Sequence[np.ndarray], cell: CellName) -> ArrayLayer:
-    kernels = {"input_kernel": _matrix(arrays, 0), "recurrent_kernel": _matrix(arrays, 1)}
-    bias = arrays[2] if len(arrays) > 2 else None
-    if cell != "gru":
-        return ArrayLayer(**kernels, bias=bias)
-    if bias is None or bias.ndim != 2 or len(bias) != 2:
-        raise UsageError(
-            "a GRU with reset_after=False, which is another cell (or without biases, where it cannot be told)",
-            remedy="train it with reset_after=True, the default, or probe it as a black box.",
-        )
-    return ArrayLayer(**kernels, bias=bias[0], recurrent_bias=bias[1])
+# -- weights alone ---------------------------------------------------------------------------------
 
 
-def _taken(groups: dict[str, list[np.ndarray]], fits: Any, what: str) -> list[np.ndarray] | None:
-    """The one layer that fits, taken out of the groups."""
-    fitting = [name for name, arrays in groups.items() if fits(name, arrays)]
-    if len(fitting) > 1:
-        raise UsageError(f"{len(fitting)} {what} that fit: {', '.join(fitting)}", remedy=f"{_REMEDY} Or ignore others.")
-    return groups.pop(fitting[0]) if fitting else None
+def _undescribed(found: Arrays, hints: Hints) -> list[Converted]:
+    """Return the readings of weights alone, by PyTorch's names."""
+    tensors: dict[str, Tensor] = {}
+    options: dict[str, Any] = {**hints}
+    places = dict.fromkeys(name.rpartition("/vars/")[0] or name for name in found)
+    if any("forward_layer" in place or "backward_layer" in place for place in places):
+        raise UsageError("a Bidirectional layer, which answers only when its input has ended", remedy=REMEDY)
+    named = {name.rpartition("/vars/")[0] or name for name in hints.get("input_scaling") or ()}
+    for place in places:
+        arrays = _of_layer(found, place)
+        if place in named or not arrays:
+            tensors |= {name: as_tensor(one) for name, one in found.items() if f"{name}/".startswith(f"{place}/")}
+        elif place.endswith("/cell"):
+            tensors |= _cell_tensors(place, arrays, hints)
+        elif place.rpartition("/")[2].startswith("normalization") and len(arrays) == 3:
+            tensors |= {f"{place}.mean": as_tensor(arrays[0]), f"{place}.std": as_tensor(np.sqrt(arrays[1]))}
+            tensors[f"{place}.std"] = tensors[f"{place}.std"].clamp_min(_EPSILON)
+            options["input_scaling"] = (f"{place}.mean", f"{place}.std")
+        elif len(arrays) in {1, 2} and arrays[0].ndim == 2:
+            kernel = as_tensor(arrays[0])
+            tensors[f"{place}.weight"] = kernel if "emb" in place else kernel.T
+            tensors |= {f"{place}.bias": as_tensor(one) for one in arrays[1:]}
+        else:
+            tensors |= {f"{place}/vars/{number}": as_tensor(one) for number, one in enumerate(arrays)}
+    return from_named_tensors(tensors, Roles(are_answers_known=hints.get("check") is not None), options)
 
 
-def _scaling(
-    groups: dict[str, list[np.ndarray]], found: Mapping[str, np.ndarray], names: tuple[str, str] | None
-) -> Scaling | None:
-    """A Normalization layer (mean, variance, count), or the two arrays of those names."""
-    if names is not None:
-        if not set(names) <= set(found):
-            raise UsageError(f"no arrays {' and '.join(names)} among {shapes(found)}", remedy="give names in the file.")
-        for name in names:
-            groups.pop(name.rpartition("/vars/")[0] or name, None)
-        return Scaling(shift=as_tensor(found[names[0]]), scale=as_tensor(found[names[1]]))
-    normalization = _taken(
-        groups, lambda name, _: name.rpartition("/")[2].startswith("normalization"), "normalizations"
-    )
-    if normalization is None:
-        return None
-    return _standardizing(*normalization[:2])
+def _cell_tensors(place: str, arrays: Sequence[np.ndarray], hints: Hints) -> dict[str, Tensor]:
+    if len(arrays) < 2 or arrays[1].ndim != 2:
+        found = [array.shape for array in arrays]
+        raise UsageError(f"a recurrent layer of arrays {found}, expected two kernels and a bias", remedy=REMEDY)
+    cell = cell_of(arrays[1].shape[1], len(arrays[1]), hints.get("cell"))
+    layer = vars(_layer(arrays, cell, has_bias=True))
+    zeros = torch.zeros(len(layer["weight_hh"])).to(layer["weight_hh"])
+    return {f"{place}.{name}": zeros if one is None else one for name, one in layer.items()}

@@ -1,15 +1,15 @@
 """ONNX graphs: LSTM, GRU and RNN nodes under a linear readout.
 
-The path of the data is followed back from the first output to the input: a linear layer, recurrent nodes one above the
-other, and at the bottom nothing, an embedding (`Gather`) or a scaling (`Sub`, `Div`, `Mul`, `Add` with constants).
-Between them may be what only moves numbers. Whatever else is on the path is refused by name; what is beside it computes
-shapes, or initial states, which must be zeros or inputs.
+The path of the data is followed back from each output to the input: linear maps, recurrent nodes one above the other,
+and at the bottom perhaps an embedding (`Gather`). Between them may be nodes that only move numbers. Any other node on
+the path is refused by name; nodes beside it compute shapes, or initial states, which must be zeros or inputs.
 
 An LSTM's gates are `i o f c`, a GRU's `z r h`. A GRU with `linear_before_reset=0`, ONNX's default and not PyTorch's,
 resets its state before it is multiplied with the recurrent weights, and is no PyTorch GRU.
 
-What was read is then compared with what `onnx.reference` makes of the path. It runs those nodes alone: the rest of a
-foreign graph could take any time and memory.
+A graph without such nodes may have an RNN step by step: see `onnx_unrolled`. The result is then compared with what
+`onnx.reference` makes of the path. It runs those nodes alone: the rest of a foreign graph could take any time and
+memory.
 """
 
 from __future__ import annotations
@@ -17,21 +17,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec.rnn.parts import Converted, Scaling
-from rnn2vec.rnn.reading.arrays import ArrayLayer, as_tensor, converted
+from rnn2vec._errors import UsageError
+from rnn2vec.rnn.parts import Affine, Converted, Layer, Parts, assembled, stacked
+from rnn2vec.rnn.reading.arrays import ArrayLayer, as_tensor, layers_in_torch_order
 from rnn2vec.rnn.reading.onnx_graph import Graph, opened
-from rnn2vec.rnn.reading.onnx_verify import DataPath, require_same_answers
+from rnn2vec.rnn.reading.onnx_unrolled import unrolled
+from rnn2vec.rnn.reading.onnx_verify import require_same_answers
+from rnn2vec.rnn.reading.torch_files import damaged
 from rnn2vec.rnn.reading.untrusted import Refused
 from rnn2vec.rnn.spec import CellName
+from rnn2vec.rnn.state_dicts import Hints
 
-_REMEDY = "give a graph of LSTM, GRU or RNN nodes under one MatMul or Gemm, the readout, as its first output."
+_REMEDY = (
+    "give a graph of LSTM, GRU or RNN nodes under one MatMul or Gemm, the readout; probe anything else as a black box, "
+    "FunctionBlackBox(...) around a runtime."
+)
+_ONE_OUTPUT = "export the graph with one output, the answers."
+_RECURRENT = {"LSTM", "GRU", "RNN"}
 _MOVING = {"Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Cast", "Flatten", "Dropout", "Slice", "Gather"}
-_SCALING = {"Sub", "Div", "Mul", "Add"}
+_ELEMENTWISE = {"Sub", "Div", "Mul", "Add"}
+_LINKS = {"Softmax", "LogSoftmax", "Sigmoid"}
 _GATE_ORDERS: dict[CellName, str] = {"lstm": "i o f c", "gru": "z r h", "rnn_tanh": "", "rnn_relu": ""}
 _ACTIVATIONS: dict[tuple[str, tuple[str, ...]], CellName] = {
     ("LSTM", ("Sigmoid", "Tanh", "Tanh")): "lstm",
@@ -41,126 +50,141 @@ _ACTIVATIONS: dict[tuple[str, tuple[str, ...]], CellName] = {
 }
 _DEFAULTS = {kind: activations for kind, activations in _ACTIVATIONS if activations != ("Relu",)}
 _SEQUENCE_LENGTHS, _INITIAL_H, _INITIAL_C, _PEEPHOLES = 4, 5, 6, 7  # which inputs of a node they are
+_FLOATS = {1, 11}
+_FAR = 2**31 - 1  # exporters write it for "to the end"
 
 
 @dataclass
-class _Found:
-    """What was met on the way back from the output to the input."""
+class _Path:
+    """Nodes from an output back to the input."""
 
     recurrent: list[Any] = field(default_factory=list[Any])
-    readout: np.ndarray | None = None
-    readout_bias: np.ndarray | None = None
-    embedding: np.ndarray | None = None
-    factor: Any = 1.0
-    offset: Any = 0.0
+    """Recurrent nodes, lowest first."""
+    maps: list[list[Any]] = field(default_factory=lambda: [[]])
+    """Linear nodes below each recurrent node, and those of the head at the end; lowest first."""
     nodes: list[Any] = field(default_factory=list[Any])
+    """All of them, highest first."""
     fed: str = ""
+    """Input of the lowest."""
+    is_embedded: bool = False
+    """Whether inputs are token numbers."""
 
 
-def read(
-    path: Path,
-    *,
-    cell: CellName | None = None,
-    ignore: Sequence[str] = (),
-    input_scaling: tuple[str, str] | None = None,
-) -> Converted:
-    """The RNN in an ONNX file.
+def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
+    """Return the RNN in an ONNX file, the only reading.
 
     Args:
         path: the file.
-        cell: not needed: a node says what it is.
-        ignore: not needed: what the first output does not depend on is not read.
-        input_scaling: not needed: the graph says it.
+        **hints: only `check`: the graph says the rest.
 
     Raises:
         UsageError: it holds something else, a hint was given, or onnx is not installed.
-        DataError: it is damaged, claims more than it has, or points to other files.
+        DataError: it is damaged, claims more than it has, or points to files elsewhere.
     """
-    if cell is not None or ignore or input_scaling is not None:
-        raise UsageError(
-            "hints for an ONNX file", remedy="leave out cell, ignore and input_scaling: the graph says it."
-        )
+    if needless := sorted(name for name, value in hints.items() if value and name != "check"):
+        raise UsageError("hints for an ONNX file", remedy=f"leave out {', '.join(needless)}: the graph says it.")
     try:
-        graph = opened(path)
-        found = _followed(graph)
-        result = _converted(graph, found)
+        return [_read(opened(path))]
     except Refused as error:
-        raise DataError(f"{path} cannot be read as an ONNX file: {error}", remedy=_REMEDY) from error
-    path_of_data = DataPath(nodes=found.nodes[::-1], fed=found.fed, is_tokens=found.embedding is not None)
-    require_same_answers(graph, path_of_data, result)
-    return result
+        raise damaged("an ONNX file", error) from error
+
+
+def _read(graph: Graph) -> Converted:
+    if not any(node.op_type in _RECURRENT for node in graph.nodes):
+        converted = unrolled(graph)
+        require_same_answers(graph, graph.nodes, graph.outputs, converted, is_tokens=False)
+        return converted
+    found = [one for one in (_followed(graph, name) for name in graph.outputs) if one is not None]
+    if not found:
+        raise UsageError("no output with a readout above recurrent nodes", remedy=_REMEDY)
+    trunks = {tuple(node.output[0] for node in one.recurrent) for one in found}
+    if len(trunks) > 1:
+        raise UsageError(f"{len(found)} outputs of different recurrent nodes", remedy=_ONE_OUTPUT)
+    converted = _converted(graph, found)
+    nodes = [node for node in graph.nodes if any(node is one for path in found for one in path.nodes)]
+    outputs = [path.nodes[0].output[0] for path in found]
+    require_same_answers(graph, nodes, outputs, converted, is_tokens=found[0].is_embedded)
+    return converted
 
 
 # -- following the path ----------------------------------------------------------------------------
 
 
-def _followed(graph: Graph) -> _Found:
-    found, name = _Found(), graph.first_output
+def _followed(graph: Graph, output: str) -> _Path | None:
+    """Return the path below an output; None for an output that is a state, where there are others."""
+    found, name = _Path(), output
     while name not in graph.inputs:
         node = graph.maker(name)
         if node is None or len(found.nodes) > len(graph.nodes):
-            raise UsageError(f"the first output depends on {name!r}, which is no input", remedy=_REMEDY)
-        if node.op_type in {"LSTM", "GRU", "RNN"} and name == (node.output[2] if len(node.output) > 2 else None):
+            raise UsageError(f"output {output!r} depends on {name!r}, which is no input", remedy=_REMEDY)
+        is_state = node.op_type in _RECURRENT and name in node.output[1:]
+        if is_state and not found.maps[-1] and len(graph.outputs) > 1:
+            return None
+        if node.op_type in _RECURRENT and name == (node.output[2] if len(node.output) > 2 else None):
             raise UsageError(f"what is read of the {node.op_type} is its cell state", remedy=_REMEDY)
+        if is_state and found.recurrent:
+            raise UsageError(f"{node.op_type} whose last state alone feeds another layer", remedy=_REMEDY)
         found.nodes.append(node)
         name = _step_back(graph, node, found)
     found.fed = name
-    if found.readout is None or not found.recurrent:
+    if not found.recurrent or not found.maps[-1]:
         raise UsageError(f"no recurrent node under a readout on the path {_kinds(found.nodes)}", remedy=_REMEDY)
     return found
 
 
-def _step_back(graph: Graph, node: Any, found: _Found) -> str:
-    """Take note of a node, and go on to the input of it that carries the data."""
+def _step_back(graph: Graph, node: Any, found: _Path) -> str:
+    """Take note of a node, and return the input of it that carries the data."""
     constants = [graph.constant(name) for name in node.input]
-    if node.op_type in {"LSTM", "GRU", "RNN"}:
+    if node.op_type in _RECURRENT:
         found.recurrent.insert(0, node)
+        found.maps.insert(0, [])
         return node.input[0]
-    if not found.recurrent:
-        return _step_above(graph, node, constants, found)
-    if node.op_type == "Gather" and constants[0] is not None and found.embedding is None:
-        found.embedding = constants[0]
+    if node.op_type in _LINKS and not found.recurrent and not found.maps[-1]:
+        _require_last_axis(graph, node)
+        return node.input[0]
+    if node.op_type == "Gather" and constants[0] is not None and found.recurrent and not found.is_embedded:
+        found.maps[0].insert(0, node)
+        found.is_embedded = True
         return node.input[1]
     if node.op_type in _MOVING and constants[0] is None:
+        _require_only_moving(graph, node, found)
         return node.input[0]
-    if node.op_type in _SCALING and found.embedding is None:
-        return _scaled(node, constants, found)
-    raise UsageError(f"{node.op_type} below the recurrent nodes is not read", remedy=_REMEDY)
+    data = [place for place, array in enumerate(constants[:2]) if array is None]
+    is_linear = node.op_type in {"MatMul", "Gemm"} and data == [0]
+    is_linear = is_linear or (node.op_type in {"Add", "Mul"} and len(data) == 1)
+    if not (is_linear or (node.op_type in _ELEMENTWISE and data == [0])) or found.is_embedded:
+        where = "below" if found.recurrent else "above"
+        raise UsageError(f"{_label(node)} {where} the recurrent nodes is not read", remedy=_REMEDY)
+    found.maps[0].insert(0, node)
+    return node.input[data[0]]
 
 
-def _step_above(graph: Graph, node: Any, constants: Sequence[np.ndarray | None], found: _Found) -> str:
-    """Above the recurrent nodes: a softmax at the very end, the readout, and what moves numbers."""
-    if node.op_type in {"Softmax", "LogSoftmax"} and found.readout is None and found.readout_bias is None:
-        return node.input[0]
-    if node.op_type in _MOVING and constants[0] is None:
-        return node.input[0]
-    if node.op_type == "Add" and found.readout is None and found.readout_bias is None:
-        data = 0 if constants[0] is None else 1
-        found.readout_bias = constants[1 - data]
-        if found.readout_bias is not None and constants[data] is None:
-            return node.input[data]
-    if node.op_type in {"MatMul", "Gemm"} and found.readout is None and constants[1] is not None:
-        options = graph.attributes(node)
-        if any(options.get(name, default) != default for name, default in (("alpha", 1), ("beta", 1), ("transA", 0))):
-            raise UsageError(f"a Gemm with {options}", remedy=_REMEDY)
-        found.readout = constants[1] if options.get("transB") else constants[1].T
-        found.readout_bias = constants[2] if len(constants) > 2 else found.readout_bias
-        return node.input[0]
-    raise UsageError(f"{node.op_type} above the recurrent nodes is not read", remedy=_REMEDY)
+def _require_last_axis(graph: Graph, node: Any) -> None:
+    axis = graph.attributes(node).get("axis", -1)
+    if node.op_type != "Sigmoid" and axis not in {-1, 1, 2}:
+        raise UsageError(f"{node.op_type} over axis {axis}", remedy=_REMEDY)
 
 
-def _scaled(node: Any, constants: Sequence[np.ndarray | None], found: _Found) -> str:
-    """The lowest layer gets `factor * x + offset`; put the x of this node into it."""
-    data = 0 if constants[0] is None else 1
-    number = constants[1 - data]
-    if number is None or constants[data] is not None or (data == 1 and node.op_type in {"Sub", "Div"}):
-        raise UsageError(f"{node.op_type} of two inputs, or of a constant by an input, is not read", remedy=_REMEDY)
-    number = number.astype(np.float64)
-    if node.op_type in {"Sub", "Add"}:
-        found.offset = found.offset + found.factor * (number if node.op_type == "Add" else -number)
-    else:
-        found.factor = found.factor * (number if node.op_type == "Mul" else 1 / number)
-    return node.input[data]
+def _require_only_moving(graph: Graph, node: Any, found: _Path) -> None:
+    """Refuse nodes that drop steps of the input or round numbers."""
+    if node.op_type == "Cast" and not found.is_embedded and graph.attributes(node).get("to") not in _FLOATS:
+        raise UsageError(f"{_label(node)} to numbers that are no floats", remedy=_REMEDY)
+    if node.op_type == "Dropout" and len(node.input) > 2 and np.any(graph.constant(node.input[2])):
+        raise UsageError("Dropout in training mode", remedy="export the module after module.eval().")
+    if found.recurrent and (node.op_type == "Gather" or (node.op_type == "Slice" and not _is_whole(graph, node))):
+        raise UsageError(f"{node.op_type} below the recurrent nodes, a window of the input", remedy=_REMEDY)
+
+
+def _is_whole(graph: Graph, node: Any) -> bool:
+    """Return whether a slice takes everything."""
+    starts, ends, _, steps = [graph.constant(name) for name in (*node.input[1:], "", "")][:4]
+    if starts is None or ends is None:
+        return False
+    return not starts.any() and bool((ends >= _FAR).all()) and (steps is None or bool((steps == 1).all()))
+
+
+def _label(node: Any) -> str:
+    return f"{node.op_type} {node.name!r}" if node.name else node.op_type
 
 
 def _kinds(nodes: Sequence[Any]) -> str:
@@ -171,30 +195,82 @@ def _kinds(nodes: Sequence[Any]) -> str:
 # -- reading the nodes -----------------------------------------------------------------------------
 
 
-def _converted(graph: Graph, found: _Found) -> Converted:
-    cells: list[CellName] = [_cell_of(graph, node) for node in found.recurrent]
+def _converted(graph: Graph, found: Sequence[_Path]) -> Converted:
+    first = found[0]
+    cells: list[CellName] = [_cell_of(graph, node) for node in first.recurrent]
     if len(set(cells)) > 1:
         raise UsageError(f"nodes of several cells: {', '.join(cells)}", remedy=_REMEDY)
-    cell = cells[0]
-    assert found.readout is not None
-    factor, offset = np.ravel(found.factor), np.ravel(found.offset)
-    is_scaled = not (np.all(factor == 1) and np.all(offset == 0))
-    if not np.all(factor):
-        raise UsageError("inputs multiplied by 0", remedy="leave out the inputs that the RNN does not get.")
-    return converted(
-        cell,
-        [_layer(graph, node) for node in found.recurrent],
-        found.readout,
-        None if found.readout_bias is None else np.ravel(found.readout_bias),
-        gate_order=_GATE_ORDERS[cell],
-        transposed=False,
-        embedding=found.embedding,
-        scaling=Scaling(shift=as_tensor(-offset / factor), scale=as_tensor(1 / factor)) if is_scaled else None,
-    )
+    layers = [_layer(graph, node, cells[0]) for node in first.recurrent]
+    below: dict[int, Affine] = {}
+    for number, nodes in enumerate(first.maps[:-1]):
+        if nodes:
+            below[number] = _from_above(graph, nodes, layers[number].weight_ih.shape[1])
+    heads = [_from_below(graph, path.maps[-1], layers[-1].weight_hh.shape[1]) for path in found]
+    return assembled(Parts(cell=cells[0], layers=layers, readout=stacked(heads), below=below))
+
+
+def _from_above(graph: Graph, nodes: Sequence[Any], outputs: int) -> Affine:
+    """Return the linear map of several nodes whose last has so many outputs."""
+    whole = _identity(outputs)
+    for node in reversed(nodes):
+        whole = whole.after(_affine(graph, node, whole.weight.shape[1]))
+    return whole
+
+
+def _from_below(graph: Graph, nodes: Sequence[Any], inputs: int) -> Affine:
+    """Return the linear map of several nodes whose first has so many inputs."""
+    whole = _identity(inputs)
+    for node in nodes:
+        whole = _affine(graph, node, len(whole.weight)).after(whole)
+    return Affine(weight=whole.weight.float(), bias=None if whole.bias is None else whole.bias.float())
+
+
+def _identity(size: int) -> Affine:
+    return Affine(weight=as_tensor(np.eye(size)))
+
+
+def _affine(graph: Graph, node: Any, size: int) -> Affine:
+    """Return the linear map of one node; `size` is that of its outputs where it changes numbers one by one."""
+    constants = [None if (one := graph.constant(name)) is None else one.astype(np.float64) for name in node.input]
+    if node.op_type == "Gather":
+        assert constants[0] is not None
+        return Affine(weight=as_tensor(_matrix(node, constants[0]).T))
+    if node.op_type in {"MatMul", "Gemm"}:
+        options = graph.attributes(node)
+        if any(options.get(name, default) != default for name, default in (("alpha", 1), ("beta", 1), ("transA", 0))):
+            raise UsageError(f"a Gemm with {options}", remedy=_REMEDY)
+        assert constants[1] is not None
+        matrix = _matrix(node, constants[1])
+        matrix = matrix if options.get("transB") else matrix.T
+        bias = (
+            None if len(constants) < 3 or constants[2] is None else as_tensor(_vector(node, constants[2], len(matrix)))
+        )
+        return Affine(weight=as_tensor(matrix), bias=bias)
+    number = constants[0] if constants[0] is not None else constants[1]
+    assert number is not None
+    vector = _vector(node, number, size)
+    if node.op_type in {"Add", "Sub"}:
+        return Affine(weight=as_tensor(np.eye(size)), bias=as_tensor(vector if node.op_type == "Add" else -vector))
+    if not vector.all():
+        raise UsageError(f"{node.op_type} by 0", remedy="leave out the inputs that the RNN does not get.")
+    return Affine(weight=as_tensor(np.diag(vector if node.op_type == "Mul" else 1 / vector)))
+
+
+def _matrix(node: Any, array: np.ndarray) -> np.ndarray:
+    if array.ndim != 2:
+        raise UsageError(f"{node.op_type} with a constant of shape {array.shape}, expected a matrix", remedy=_REMEDY)
+    return array
+
+
+def _vector(node: Any, array: np.ndarray, size: int) -> np.ndarray:
+    """Return a constant as a number for each feature."""
+    if array.size not in {1, size} or (array.size > 1 and array.shape[-1] != size):
+        raise UsageError(f"{node.op_type} with a constant of shape {array.shape} for {size} features", remedy=_REMEDY)
+    return np.broadcast_to(array.ravel(), (size,)).copy()
 
 
 def _cell_of(graph: Graph, node: Any) -> CellName:
-    """The cell of a node that does what PyTorch's does."""
+    """Return the cell of a node that does what PyTorch's does."""
     options = graph.attributes(node)
     activations = tuple(name.decode() for name in options.get("activations", ())) or _DEFAULTS[node.op_type]
     cell = _ACTIVATIONS.get((node.op_type, activations))
@@ -226,7 +302,7 @@ def _check_inputs(graph: Graph, node: Any) -> None:
             )
 
 
-def _layer(graph: Graph, node: Any) -> ArrayLayer:
+def _layer(graph: Graph, node: Any, cell: CellName) -> Layer:
     arrays = [graph.constant(name) for name in node.input[1:4]]
     if len(arrays) < 2 or any(
         array is None or len(array) != 1 for array, name in zip(arrays, node.input[1:4], strict=True) if name
@@ -234,4 +310,5 @@ def _layer(graph: Graph, node: Any) -> ArrayLayer:
         raise UsageError(f"{node.op_type} whose weights are not constants of one direction", remedy=_REMEDY)
     kernels = [array[0] for array in arrays[:2] if array is not None]
     biases = np.split(arrays[2][0], 2) if len(arrays) > 2 and arrays[2] is not None else (None, None)
-    return ArrayLayer(input_kernel=kernels[0], recurrent_kernel=kernels[1], bias=biases[0], recurrent_bias=biases[1])
+    layer = ArrayLayer(input_kernel=kernels[0], recurrent_kernel=kernels[1], bias=biases[0], recurrent_bias=biases[1])
+    return layers_in_torch_order(cell, [layer], gate_order=_GATE_ORDERS[cell], transposed=False)[0]

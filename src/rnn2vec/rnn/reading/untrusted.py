@@ -1,4 +1,4 @@
-"""Files from elsewhere, before anything is made of them: nothing is run, and no memory is taken on their word.
+"""Checks of files from elsewhere, before they are parsed: nothing is run, and no memory is taken on their word.
 
 A file says in a few bytes how large its contents are, and a library that believes it takes the memory: a header of
 10 GB, a tensor of terabytes over four bytes, a zip entry that unpacks to a thousand times its size. So the sizes are
@@ -7,8 +7,9 @@ archive by itself (PyTorch and Keras store theirs unpacked). A file may not hold
 a sparse file has any size for free.
 
 A pickle is read as a list of instructions, without following them: those of a state dict ask for tensors, storages and
-a few containers, and what asks for anything else is refused with its name. `torch.load(weights_only=True)` holds a
-second list, but some of its entries take as much memory as they are told to.
+a few containers. Objects that training scripts save beside them (options, numbers of NumPy, optimizers) are replaced by
+inert ones; anything else is refused with its name. `torch.load(weights_only=True)` holds a second list, but some of its
+entries take any amount of memory.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LARGEST_FILE = 4 * 2**30
 """Bytes of a checkpoint: an LSTM of 4 layers of 4096 units has 2 GiB."""
@@ -38,21 +39,27 @@ _BITS = {
 }
 # fmt: on
 
-_HARMLESS = re.compile(
+_OF_STATE_DICTS = re.compile(
     r"collections (OrderedDict|defaultdict|Counter)"
     r"|torch\._utils _rebuild_\w+|torch\._tensor _rebuild_from_type_v2|torch\.serialization _get_layout"
     r"|torch (\w+Storage|Size|device|dtype|b?float\w*|int\w*|uint\w*|complex\w*|bool|half|double|long|short)"
     r"|torch\.storage (UntypedStorage|TypedStorage)|torch\.nn\.parameter Parameter"
     r"|builtins (dict|list|set|tuple|int|float|str|bool|complex)|__builtin__ (dict|list|set|tuple|int|float|str|bool)"
 )
+_INERT = re.compile(
+    r"(numpy|argparse|pathlib|datetime|uuid|enum|decimal|fractions|types|functools|collections|copyreg|copy_reg|_codecs"
+    r"|torch\.optim|omegaconf|pytorch_lightning|lightning|lightning_fabric|transformers)(\.\w+)* \w+"
+    r"|typing Any|(builtins|__builtin__) (object|slice|range|frozenset)"
+)
+"""Modules of objects that people save beside their weights. The objects are not made: see `torch_files`."""
 
 
 class Refused(Exception):  # noqa: N818 (says what was done, and is caught where the file's name is known)
-    """Why a file is not read further; whoever knows its name says so."""
+    """Reason why a file is not read further."""
 
 
 def require_moderate(size: int) -> None:
-    """Check that a file of so many bytes can be one RNN."""
+    """Check that a file of `size` bytes can be one RNN."""
     if size > LARGEST_FILE:
         raise Refused(f"it is of {size / 2**30:,.1f} GiB; a checkpoint of more than {LARGEST_FILE >> 30} is not read")
 
@@ -61,7 +68,7 @@ def require_moderate(size: int) -> None:
 
 
 def safetensors_bytes(path: Path) -> bytes:
-    """The contents of a safetensors file whose header is there, with every tensor covered by the file.
+    """Return the contents of a safetensors file, once its header covers every tensor with bytes of the file.
 
     Raises:
         Refused: it is not.
@@ -131,7 +138,7 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def json_entry(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    """A JSON object in an archive that was checked.
+    """Return a JSON object in an archive that was checked.
 
     Raises:
         Refused: it is too large, or none.
@@ -144,42 +151,51 @@ def json_entry(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
 # -- PyTorch files ---------------------------------------------------------------------------------
 
 
-def check_torch_file(path: Path) -> None:
+def check_torch_file(file: BinaryIO, size: int) -> set[str]:
     """Check a file that `torch.save` may have written, in its format of today or that before 1.6.
 
+    Args:
+        file: the file, at its beginning.
+        size: bytes of the file.
+
+    Returns:
+        Names of harmless objects that it asks for and a state dict has no need for.
+
     Raises:
-        Refused: its archive or its pickle asks for more than a state dict needs.
+        Refused: its archive or its pickle asks for anything else.
     """
-    size = path.stat().st_size
     require_moderate(size)
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            _check_old(io.BytesIO(file.read(_LARGEST_PICKLE)))
-        return
-    with zipfile.ZipFile(path) as archive:
+    if not zipfile.is_zipfile(file):
+        file.seek(0)
+        instructions = io.BytesIO(file.read(_LARGEST_PICKLE))
+        # the old format is five pickles (magic number, version, system, contents, keys) and then the numbers
+        return {name for _ in range(5) for name in _names_in_pickle(instructions)}
+    extras = set[str]()
+    with zipfile.ZipFile(file) as archive:
         check_archive(archive, size)
-        pickles = [entry for entry in archive.infolist() if entry.filename.endswith(".pkl")]
-        for entry in pickles:
-            if entry.file_size > _LARGEST_PICKLE:
-                raise Refused(f"its entry {entry.filename!r} has {entry.file_size:,} bytes of instructions")
-            _check_pickle(io.BytesIO(archive.read(entry)))
+        for entry in archive.infolist():
+            if entry.filename.endswith(".pkl"):
+                if entry.file_size > _LARGEST_PICKLE:
+                    raise Refused(f"its entry {entry.filename!r} has {entry.file_size:,} bytes of instructions")
+                extras |= _names_in_pickle(io.BytesIO(archive.read(entry)))
+    return extras
 
 
-def _check_old(instructions: io.BytesIO) -> None:
-    """The old format is five pickles (magic number, version, system, contents, keys) and then the numbers."""
-    for _ in range(5):
-        _check_pickle(instructions)
-
-
-def _check_pickle(file: io.BytesIO) -> None:
-    """Read the instructions of a pickle, without following them."""
+def _names_in_pickle(file: io.BytesIO) -> set[str]:
+    """Read the instructions of a pickle without following them; return the harmless names beyond a state dict's."""
+    extras = set[str]()
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if number > _MOST_INSTRUCTIONS:
                 raise Refused(f"it is a pickle of more than {_MOST_INSTRUCTIONS:,} instructions")
-            if opcode.name in {"GLOBAL", "INST"} and not _HARMLESS.fullmatch(str(argument)):
-                raise Refused(f"it asks to call {str(argument).replace(' ', '.')}, which a state dict has no need for")
             if opcode.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "BYTEARRAY8"}:
                 raise Refused(f"its pickle has the instruction {opcode.name}, which PyTorch does not write")
+            if opcode.name not in {"GLOBAL", "INST"} or _OF_STATE_DICTS.fullmatch(str(argument)):
+                continue
+            name = str(argument).replace(" ", ".")
+            if not _INERT.fullmatch(str(argument)):
+                raise Refused(f"it asks to call {name}, which a state dict has no need for")
+            extras.add(name)
     except (ValueError, MemoryError, IndexError) as error:
         raise Refused(f"it is not what torch.save writes ({str(error) or 'a damaged pickle'})") from error
+    return extras
