@@ -142,7 +142,7 @@ def _embed_all(
 def _embed(rnn2vec: Rnn2Vec, opened: Opened) -> Embedded:
     size = rnn2vec.encoder.representation_size
     vectors = rnn2vec.embed(RNNCollection(opened.stacks)) if opened.stacks else np.empty((0, size), np.float32)
-    fine = np.isfinite(vectors).all(axis=1).tolist()
+    fine = [bool(np.isfinite(vector).all()) for vector in vectors]
     if all(fine):
         return Embedded(opened.names, vectors, opened.properties, opened.left_out, opened.assumed)
     overflown = [_overflow(name) for name, one in zip(opened.names, fine, strict=True) if not one]

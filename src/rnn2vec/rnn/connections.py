@@ -147,10 +147,10 @@ def _divided(
             places.setdefault(place, {})[name] = tensor
         else:
             others[full_name] = tensor
-    return {place: _layers_of(places[place]) for place in sorted(places, key=_natural)}, others
+    return {place: _layers_of(places[place]) for place in sorted(places, key=natural)}, others
 
 
-def _natural(place: str) -> list[tuple[int, str]]:
+def natural(place: str) -> list[tuple[int, str]]:
     """Return a key that sorts `cells.10` after `cells.9`, and `lstm` before `lstm2`."""
     return [(len(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", place)]
 

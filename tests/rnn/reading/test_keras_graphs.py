@@ -50,7 +50,7 @@ REFUSED = {
     "monte_carlo": "Dropout 'dropout' is called with training",
     "seq2seq": "GRU 'gru_.*' is called with initial_state",
     "unused_layer": "an output without a recurrent layer",
-    "repeated": "GRU 'gru_.*' with return_sequences=False",
+    "repeated": "RepeatVector 'repeat_vector', a layer of kind RepeatVector",
     "shared_embedding": "Add 'add_1' is called with 2 inputs",
     "bidirectional": "a layer of kind Bidirectional",
     "masked": "a layer of kind Masking",

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
-from rnn2vec.rnn.connections import Roles, from_named_tensors, shapes
+from rnn2vec.rnn.connections import Roles, from_named_tensors, natural, shapes
 from rnn2vec.rnn.parts import Affine, Converted, Layer, Parts, assembled, cell_of, embedding, scaling, stacked
 from rnn2vec.rnn.reading import hdf5, untrusted
 from rnn2vec.rnn.reading.arrays import ArrayLayer, affine, as_tensor, layers_in_torch_order
@@ -277,7 +277,7 @@ def _undescribed(found: Arrays, hints: Hints) -> list[Converted]:
     """Return the readings of weights alone, by PyTorch's names."""
     tensors: dict[str, Tensor] = {}
     options: dict[str, Any] = {**hints}
-    places = dict.fromkeys(name.rpartition("/vars/")[0] or name for name in found)
+    places = sorted({name.rpartition("/vars/")[0] or name for name in found}, key=natural)
     if any("forward_layer" in place or "backward_layer" in place for place in places):
         raise UsageError("a Bidirectional layer, which answers only when its input has ended", remedy=REMEDY)
     named = {name.rpartition("/vars/")[0] or name for name in hints.get("input_scaling") or ()}

@@ -40,6 +40,7 @@ _ONE_OUTPUT = "export the graph with one output, the answers."
 _RECURRENT = {"LSTM", "GRU", "RNN"}
 _MOVING = {"Squeeze", "Unsqueeze", "Transpose", "Reshape", "Identity", "Cast", "Flatten", "Dropout", "Slice", "Gather"}
 _ELEMENTWISE = {"Sub", "Div", "Mul", "Add"}
+_SHAPING = {"Shape", "Mul", "Reshape", "Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Cast", "Identity"}
 _LINKS = {"Softmax", "LogSoftmax", "Sigmoid"}
 _GATE_ORDERS: dict[CellName, str] = {"lstm": "i o f c", "gru": "z r h", "rnn_tanh": "", "rnn_relu": ""}
 _ACTIVATIONS: dict[tuple[str, tuple[str, ...]], CellName] = {
@@ -101,10 +102,22 @@ def _read(graph: Graph) -> Converted:
     if len(trunks) > 1:
         raise UsageError(f"{len(found)} outputs of different recurrent nodes", remedy=_ONE_OUTPUT)
     converted = _converted(graph, found)
-    nodes = [node for node in graph.nodes if any(node is one for path in found for one in path.nodes)]
+    nodes = _with_shapes(graph, [node for path in found for node in path.nodes])
     outputs = [path.nodes[0].output[0] for path in found]
     require_same_answers(graph, nodes, outputs, converted, is_tokens=found[0].is_embedded)
     return converted
+
+
+def _with_shapes(graph: Graph, path: Sequence[Any]) -> list[Any]:
+    """Return nodes of a path in the order of the graph, with those that compute shapes for them."""
+    wanted = {id(node) for node in path}
+    waiting = [name for node in path for name in node.input[: 4 if node.op_type in _RECURRENT else None]]
+    while waiting:
+        node = graph.maker(waiting.pop())
+        if node is not None and node.op_type in _SHAPING and id(node) not in wanted:
+            wanted.add(id(node))
+            waiting += node.input
+    return [node for node in graph.nodes if id(node) in wanted]
 
 
 # -- following the path ----------------------------------------------------------------------------
