@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import Rnn2VecError, UsageError
-from rnn2vec.cli.checkpoints import tell
+from rnn2vec.cli.checkpoints import tell, tell_assumed
 from rnn2vec.cli.model import ModelVerb
 from rnn2vec.cli.terminal import Terminal
 
@@ -43,7 +43,8 @@ class Track(ModelVerb):
         from rnn2vec.embedding.reading import checkpoint_files
         from rnn2vec.inspection.drift import drift, in_order_of_training
 
-        paths = in_order_of_training(checkpoint_files(self.checkpoints))
+        files = checkpoint_files(self.checkpoints)
+        paths = in_order_of_training(files)
         rnn2vec = self.rnn2vec(paths)
         with terminal.progress("embedding") as progress:
             embedded = joined(embed_files(rnn2vec, paths, progress=progress, **self.hints))
@@ -58,6 +59,7 @@ class Track(ModelVerb):
             "from_reference": measured.from_reference.tolist(),
             "reference": measured.reference,
             "last": measured.last,
+            **tell_assumed(embedded.assumed, files.companions),
         }
         is_last_missing = any(one.path == paths[-1] for one in embedded.left_out)
         if self.fail_above is not None and is_last_missing:

@@ -288,7 +288,7 @@ def _heads_and_fronts(
     if not fitting:
         raise _no_readout(others, hidden_size)
     if len(fitting) > 1 and not roles.are_answers_known and _may_follow(others, fitting):
-        raise _stands_between(others, hidden_size)
+        raise _stands_between(others)
     failure: UsageError | None = None
     found = 0
     for front in (None, *fronts):
@@ -344,11 +344,11 @@ def _no_readout(others: Mapping[str, Tensor], hidden_size: int) -> UsageError:
     )
 
 
-def _stands_between(others: Mapping[str, Tensor], hidden_size: int) -> UsageError:
+def _stands_between(others: Mapping[str, Tensor]) -> UsageError:
     return UsageError(
         f"several linear layers after the recurrent module, one above another or beside each other: {shapes(others)}",
-        remedy=f"{_BLACK_BOX} If one of them reads {hidden_size} hidden units and the outputs do not depend on the "
-        "others, leave these out: ignore=('critic.*',).",
+        remedy=f"{_BLACK_BOX} If the outputs do not depend on some of them (a critic), leave these out with "
+        "ignore=('critic.*',).",
     )
 
 
@@ -373,7 +373,7 @@ def _require_nothing_else(rest: Mapping[str, Tensor], hidden_size: int, others: 
             "embed."
         )
     elif any(one.dim() == 2 and _owner(name) for name, one in rest.items()) and _is_perceptron(rest, others):
-        raise _stands_between(others, hidden_size)
+        raise _stands_between(others)
     raise UsageError(f"beside the recurrent module and its readout there is: {shapes(rest)}", remedy=advice)
 
 

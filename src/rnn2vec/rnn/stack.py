@@ -166,7 +166,9 @@ class RNNStack:
         Raises:
             UsageError: none does, or several do that are different functions.
         """
-        return options[0] if check is None else options[agreeing([cls.of_one(one) for one in options], *check)]
+        if check is None:
+            return options[0]
+        return options[agreeing([cls.of_one(one) for one in options], *check)]._replace(assumed=())
 
     @classmethod
     def of_one(cls, converted: Converted, name: str = "RNN 0") -> RNNStack:

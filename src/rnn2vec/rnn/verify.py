@@ -42,6 +42,7 @@ _SEQUENCES, _STEPS = 2, 4
 _MORE_STEPS, _LONG, _LENGTHS = 12, 300, (1, 2, 7, 33)
 _SCALES = tuple(10.0**exponent for exponent in (-3, -2, -1, 0, 0.5, 1, 1.5, 2, 3))
 _MOST_TOKENS, _MOST_OF_ONES_OWN = 64, 16
+_SHAKE = 1 + 1e-6
 _UNKNOWN = 1e-2  # where float32 and float64 are farther apart, an answer says nothing
 
 Answers = Float[Tensor, "rows columns O"]
@@ -213,15 +214,23 @@ def _trials(stack: Runnable, *, is_tokens: bool, own: Tensor | None) -> Iterator
         vectors = nn.functional.one_hot(given, stack.spec.input_size).to(like) if is_tokens else given
         each = vectors.expand(len(stack), -1, -1, -1)
         expected, exact = stack(each)[0], precise(each.double())[0]
+        shaken = precise(_SHAKE * each.double())[0]
         for at in range(0, len(given), _SEQUENCES):
             pair = slice(at, at + _SEQUENCES)
-            yield Trial(given[pair], expected[:, pair], _tolerance(expected[:, pair], exact[:, pair]))
+            yield Trial(given[pair], expected[:, pair], _tolerance(expected[:, pair], exact[:, pair], shaken[:, pair]))
 
 
-def _tolerance(expected: Tensor, exact: Tensor) -> Float[Tensor, " N"]:
-    """Return ten times the error of rounding, at least `TOLERANCE`; infinite where that error is large."""
+def _tolerance(expected: Tensor, exact: Tensor, shaken: Tensor) -> Float[Tensor, " N"]:
+    """Return a bound on errors of rounding, at least `TOLERANCE`; infinite where such errors are large.
+
+    Args:
+        expected: answers.
+        exact: answers in float64.
+        shaken: answers in float64 to inputs that a module's own rounding may have changed.
+    """
     largest = exact.abs().flatten(1).amax(1).clamp_min(1e-30)
-    error = 10 * (expected - exact).abs().flatten(1).amax(1) / largest
+    rounding, spread = ((other - exact).abs().flatten(1).amax(1) for other in (expected, shaken))
+    error = (10 * rounding + spread) / largest
     least = max(TOLERANCE, 16 * torch.finfo(expected.dtype).eps)
     is_known = torch.isfinite(error) & (error < max(_UNKNOWN, 2 * least))
     return torch.where(is_known, error.clamp_min(least), math.inf)
@@ -238,10 +247,11 @@ def _number_groups(size: int) -> Iterator[Tensor]:
         one = torch.zeros(_SEQUENCES, _MORE_STEPS, size)
         one[..., int(torch.randint(size, (), generator=generator))] = scale
         constant = torch.full_like(one, scale)
-        several += [scale * noise(_SEQUENCES, _MORE_STEPS), one, -one, constant, -constant]
+        usual = 8 if 0.5 < scale < 50 else 1
+        several += [scale * noise(usual * _SEQUENCES, _MORE_STEPS), one, -one, constant, -constant]
     yield torch.cat(several)
     for length in (*_LENGTHS, _LONG):
-        yield noise(_SEQUENCES, length)
+        yield torch.cat([noise(_SEQUENCES, length), 3 * noise(_SEQUENCES, length)])
 
 
 def _token_groups(size: int) -> Iterator[Tensor]:
