@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rnn2vec.cli.terminal import write_note
 from rnn2vec.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ class CheckpointVerb(Verb):
 def tell(left_out: Sequence[LeftOut]) -> None:
     """Name on stderr what was left out, and why."""
     for one in left_out:
-        print(f"left out: {one.problem}\n  -> {one.remedy}", file=sys.stderr)  # noqa: T201
+        write_note(f"left out: {one.problem}\n  -> {one.remedy}")
