@@ -4,10 +4,10 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test recipes lint
+.PHONY: help install tour test recipes campaign lint
 # The tests are many small computations: they run in a process per core, each with one thread. The tests of a file run
 # in the same process, because they share zoos and runs.
-test recipes: export OMP_NUM_THREADS := 1
+test recipes campaign: export OMP_NUM_THREADS := 1
 IN_PARALLEL := -n 2 --dist loadfile
 
 help:  ## list the targets
@@ -23,6 +23,9 @@ test: $(STAMP)  ## run unit and property tests with line coverage of src
 
 recipes: $(STAMP)  ## run small end-to-end runs, presets and kill tests
 	$(PY) -m pytest $(IN_PARALLEL) -m slow
+
+campaign: $(STAMP)  ## run the long campaign of kills, full disks, hostile files, races and mutations
+	$(PY) -m tests.campaign --long
 
 lint: $(STAMP)  ## check style, format and types
 	$(PY) -m ruff check .

@@ -1,18 +1,32 @@
-"""Files: whole or not there, whatever the disk does; and folders of others are left alone."""
+"""Files: whole or not there, whatever the disk does; JSON: within bounds and as it was written, or refused."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rnn2vec._errors import DataError, StorageError, UsageError
-from rnn2vec._files import canonical_json, claim_folder, read_json, sha256_of, write_atomically, write_json
+from rnn2vec._errors import BusyError, DataError, StorageError, UsageError
+from rnn2vec._files import (
+    LARGEST_JSON,
+    canonical_json,
+    read_json,
+    read_json_lines,
+    read_sealed,
+    sha256_of,
+    write_atomically,
+    write_json,
+    write_sealed,
+)
 
 # A real refusal by the operating system: no file of this process may grow beyond 1000 bytes.
 _WRITE_UNDER_A_SIZE_LIMIT = """
@@ -58,10 +72,10 @@ def test_a_limit_of_the_operating_system_is_a_storage_error_and_the_old_file_sur
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.ENOSPC, "no space left"),
-        (errno.EDQUOT, "the quota is used up"),
-        (errno.EROFS, "the file system is read-only"),
-        (errno.EACCES, "permission denied"),
+        (errno.ENOSPC, "no space left\n  -> free some space"),
+        (errno.EDQUOT, "the quota is used up\n  -> free some space"),
+        (errno.EROFS, "the file system is read-only\n  -> choose a folder that you may write to"),
+        (errno.EACCES, "permission denied\n  -> choose a folder that you may write to"),
     ],
 )
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -120,43 +134,89 @@ def test_sha256_is_the_published_one() -> None:
     assert sha256_of(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
-    claim_folder(tmp_path / "zoos" / "fl", marker="zoo.json", kind="zoo")
-    assert (tmp_path / "zoos" / "fl").is_dir()
+def test_a_leftover_is_reused_and_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    path, temporary = tmp_path / "zoo.json", tmp_path / ".zoo.json.tmp"
+    for plant in (
+        lambda: temporary.write_bytes(b"torn"),
+        lambda: temporary.symlink_to(victim),
+        lambda: os.link(victim, temporary),
+    ):
+        plant()
+        write_atomically(path, b"new")
+        assert path.read_bytes() == b"new"
+        assert _names(tmp_path) == ["victim", "zoo.json"]
+        assert victim.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("content", [[], ["zoo.json", "shard-0.safetensors"], [".zoo.json.123.tmp"]])
-def test_an_empty_folder_ours_or_one_where_we_were_killed_is_taken_as_it_is(tmp_path: Path, content: list[str]) -> None:
-    for name in content:
-        (tmp_path / name).write_text("kept")
-    claim_folder(tmp_path, marker="zoo.json", kind="zoo")
-    assert _names(tmp_path) == sorted(content)
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    with (tmp_path / ".zoo.json.tmp").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="is being written by another process"):
+            write_atomically(tmp_path / "zoo.json", b"new")
+    write_atomically(tmp_path / "zoo.json", b"new")
+    assert _names(tmp_path) == ["zoo.json"]
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", ".hidden", "notes.tmp"])
-def test_a_folder_of_others_is_refused_and_untouched(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(UsageError, match=r"not a zoo \(it has no zoo\.json\)(.|\n)*choose a new or empty folder"):
-        claim_folder(tmp_path, marker="zoo.json", kind="zoo")
-    with pytest.raises(UsageError, match="exists and is not an index"):
-        claim_folder(tmp_path, marker="index.json", kind="index")
-    assert (tmp_path / name).read_text() == "mine"
-    assert _names(tmp_path) == [name]
+# -- reading ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("below", "words"), [("", "is a file, not a folder"), ("fl/zoo", "lies below a file")])
-def test_a_file_in_the_way_is_refused_and_untouched(tmp_path: Path, below: str, words: str) -> None:
-    file = tmp_path / "report"
-    file.write_text("mine")
-    with pytest.raises(UsageError, match=f"report.*{words}(.|\n)*choose another folder"):
-        claim_folder(file / below, marker="zoo.json", kind="zoo")
-    assert file.read_text() == "mine"
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 200_000, "nested too deeply"),
+        ("[" * 60 + "]" * 60, "nested more than 40 levels"),
+        ("1" * 5000, "digits"),
+        ("1" * 100, "an integer has 100 digits"),
+        ("1e999", "too large for a float"),
+        ("NaN", "NaN is not a number"),
+        ('{"a": 1, "a": 2}', "a key twice"),
+    ],
+)
+def test_json_beyond_its_bounds_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "zoo.json").write_text(text)
+    with pytest.raises(DataError, match=rf"zoo\.json is not valid JSON: (.|\n)*{words}"):
+        read_json(tmp_path / "zoo.json")
 
 
-def test_a_disk_that_refuses_a_folder_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(LARGEST_JSON + 1)
+    with pytest.raises(UsageError, match="pipe is a device or pipe, not a file"):
+        read_json(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a folder, not a file"):
+        read_json(tmp_path)
+    with pytest.raises(UsageError, match="is a device or pipe"):
+        read_json(Path("/dev/zero"))
+    with pytest.raises(UsageError, match="No such file"):
+        read_json(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"sparse has 8,388,609 bytes, more than"):
+        read_json(tmp_path / "sparse")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(StorageError, match=r"fl could not be made: no space left"):
-        claim_folder(tmp_path / "fl", marker="zoo.json", kind="zoo")
+
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
+def test_every_changed_byte_of_a_sealed_file_is_noticed(place: int, byte: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "zoo.json")
+        value = {"format_version": 2, "runs": 3, "name": "ü", "share": 0.1, "shards": [{"number": 0}]}
+        write_sealed(path, value)
+        assert read_sealed(path, newest=2) == value
+        data = bytearray(path.read_bytes())
+        place %= len(data)
+        changed = data[place] != byte
+        data[place] = byte
+        path.write_bytes(data)
+        if changed:
+            with pytest.raises(DataError):
+                read_sealed(path, newest=2)
+
+
+def test_a_log_that_was_cut_off_loses_its_last_line(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2')
+    assert read_json_lines(log) == [{"step": 1}]
+    log.write_text("[1]\n")
+    with pytest.raises(DataError, match="line 1 is not a JSON object"):
+        read_json_lines(log)

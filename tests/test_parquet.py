@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rnn2vec._errors import DataError
 from rnn2vec._parquet import read_table
 
 SOURCE = Path(__file__).parents[1] / "src" / "rnn2vec"
@@ -18,6 +19,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
+from rnn2vec._errors import DataError
 from rnn2vec._parquet import read_table
 
 assert read_table(Path(sys.argv[1])).num_rows == 1000
@@ -32,7 +34,7 @@ def test_a_table_is_read_from_a_file_or_its_contents(tmp_path: Path) -> None:
         assert read_table(source).equals(table)
         assert read_table(source).schema.metadata[b"note"] == b"kept"
     for torn in (b"", b"PAR1", path.read_bytes()[:-9]):
-        with pytest.raises(pa.ArrowInvalid):
+        with pytest.raises(DataError, match="cannot be read as Parquet"):
             read_table(torn)
 
 

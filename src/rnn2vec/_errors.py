@@ -1,8 +1,8 @@
 """The exception family.
 
 Every error that a caller can meet says three things: what was given, what was expected, and what to do
-about it. The command line prints exactly that, on one screen and without a traceback, and leaves with the
-`exit_code` of the class: 2 when the call was wrong, 1 when the world was (a damaged file, a full disk).
+about it. The command line prints exactly that, on one screen and without a traceback, and exits with the
+`exit_code` of the class: 2 when the call was wrong, 1 for anything else (a damaged file, a full disk).
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import functools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from rnn2vec._text import visible
+
 
 class Rnn2VecError(Exception):
-    """The base of every error that rnn2vec raises on purpose.
+    """Base of every error that rnn2vec raises on purpose.
+
+    Both texts are one line: control characters in names from files are written out.
 
     Args:
         problem: what was given and what was expected instead.
@@ -25,8 +29,8 @@ class Rnn2VecError(Exception):
 
     def __init__(self, problem: str, *, remedy: str) -> None:
         super().__init__(problem)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = visible(problem)
+        self.remedy = visible(remedy)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An error must survive the way back from a worker process; the default forgets the keyword.
@@ -37,21 +41,25 @@ class Rnn2VecError(Exception):
 
 
 class UsageError(Rnn2VecError, ValueError):
-    """The call was wrong: an unknown name, a folder that is not a zoo, RNNs that do not fit the encoder."""
+    """A wrong call: an unknown name, a folder that is not a zoo, RNNs that do not fit the encoder."""
 
     exit_code: ClassVar[int] = 2
 
 
+class BusyError(Rnn2VecError):
+    """Another process writes to the same output."""
+
+
 class DataError(Rnn2VecError):
-    """A file is damaged, incomplete or of another version, or holds numbers that cannot be right."""
+    """A file that is damaged, incomplete or of another version, or that holds numbers that cannot be right."""
 
 
 class StorageError(Rnn2VecError, OSError):
-    """The disk refused a write: full, over quota, or read-only."""
+    """A write that the disk refused: full, over quota, or read-only."""
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> UsageError:
-    """An error for a name that is not registered, with the nearest known one.
+    """Return the error for a name that is not registered, with the nearest known one.
 
     Args:
         kind: what is being named, such as `"encoder"`.

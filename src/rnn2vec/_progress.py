@@ -1,4 +1,4 @@
-"""How long-running library calls say where they are, without knowing who listens."""
+"""Progress callbacks of long-running library calls."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Called now and then with the work done and the work to do, in the same unit."""
+    """Callback that receives the work done and the work to do, in the same unit, every now and then."""
 
     def __call__(self, done: float, total: float, what: str) -> None:
-        """Take note: `done` of `total`, busy with `what`."""
+        """Receive progress: `done` of `total`, and `what` is being worked on."""
         ...
 
 
 def silent(done: float, total: float, what: str) -> None:
-    """The listener that does not listen."""
+    """Ignore progress."""

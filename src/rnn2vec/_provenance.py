@@ -1,4 +1,4 @@
-"""Where an artifact comes from: written into every zoo, checkpoint and report."""
+"""Provenance of an artifact, written into every zoo, checkpoint and report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @functools.cache
 def source_commit() -> str | None:
-    """The commit of the source checkout, with `+` when it has changes; None for an installed package."""
+    """Return the commit of the source checkout, with `+` when it has changes; None for an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
@@ -25,13 +25,13 @@ def source_commit() -> str | None:
 
 
 def provenance() -> dict[str, str | None]:
-    """The versions that an artifact depends on, and the commit that made it."""
+    """Return the versions that an artifact depends on, and the commit that made it."""
     packages = {name: _version(name) for name in ("rnn2vec", "torch", "numpy")}
     return {**packages, "commit": source_commit(), "python": platform.python_version(), "machine": platform.machine()}
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """Return the processor's name, or its type where the system names none."""
     listing = Path("/proc/cpuinfo")
     if listing.is_file():
         for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -41,10 +41,10 @@ def processor() -> str:
 
 
 def hardware(device: str = "cpu") -> dict[str, str | int | None]:
-    """The machine that makes an artifact: its processor, how many cores it has, and the device that computes.
+    """Return the machine that makes an artifact: processor, number of cores, and computing device.
 
     Args:
-        device: as torch names it.
+        device: name of the device, as torch spells it.
     """
     name = device
     if device != "cpu":
@@ -60,7 +60,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _version(package: str) -> str | None:
-    """The version of an installed package; None where rnn2vec runs from its sources alone."""
+    """Return the version of an installed package; None where rnn2vec runs from its sources alone."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

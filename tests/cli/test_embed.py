@@ -210,7 +210,7 @@ def test_a_folder_is_searched_and_goes_on_after_an_interruption(
 
     monkeypatch.setattr(reading, "read_rnn", interrupted)
     assert main(arguments) == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "rerun the command to resume" in capsys.readouterr().err
     assert main(arguments) == 1
     assert read == ["first.pt", "second.safetensors", "second.safetensors", "torn.pt"]
     said = capsys.readouterr()
@@ -265,15 +265,17 @@ def test_a_damaged_model_is_code_1(good: list[str], tiny_run: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("out", "words"),
     [
-        ("first.pt", "exists and is not a Parquet file; it was not touched"),
-        ("sub", "exists and is a folder; it was not touched"),
+        ("first.pt", "ends in neither .parquet nor .csv"),
+        ("taken.parquet", "exists and does not hold vectors of RNNs; it was not touched"),
+        ("sub.csv", "exists and is a folder; it was not touched"),
         ("nowhere/vectors.parquet", "nowhere is not a folder"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused_before_the_work(
     good: list[str], tiny_run: Path, tmp_path: Path, capsys: Captured, out: str, words: str
 ) -> None:
-    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub.csv").mkdir()
+    (tmp_path / "taken.parquet").write_text("something else")
     before = Path(good[0]).read_bytes()
     code, message = _refused(["embed", *good, "--model", str(tiny_run), "--out", str(tmp_path / out)], capsys)
     assert code == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rnn2vec._lock import only_writer
+from rnn2vec._lock import claim
 from rnn2vec.cli import main
 from rnn2vec.zoo.store import Zoo
 
@@ -104,7 +104,7 @@ def test_one_builder_at_a_time_and_readers_beside_it(
 ) -> None:
     out = tmp_path / "zoo"
     run("filter", folder, "--out", out)
-    with only_writer(out):
+    with claim(out, marker="zoo.json", kind="zoo"):
         assert run("info", out).startswith(f"{out}: 6 RNNs")
         for arguments in ([*build, "--out", str(out)], ["zoo", "filter", str(folder), "--out", str(out)]):
             assert main(arguments) == 1

@@ -110,9 +110,7 @@ def test_all_at_once_in_order_or_an_error(folder: Path, tiny_zoo: Zoo) -> None:
         read_all([folder])
 
 
-@pytest.mark.parametrize(
-    ("broken", "words"), [(MANIFEST, "is not valid JSON"), ("shards", "altered: its checksum is not the one")]
-)
+@pytest.mark.parametrize(("broken", "words"), [(MANIFEST, "is not valid JSON"), ("shards", "is truncated or altered")])
 def test_a_damaged_zoo_is_left_out_with_the_reason(tiny_zoo: Zoo, tmp_path: Path, broken: str, words: str) -> None:
     zoo = Path(shutil.copytree(tiny_zoo.folder, tmp_path / "zoo"))
     places = [zoo / MANIFEST] if broken == MANIFEST else list(zoo.rglob("*.safetensors"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tests.seals import rewrite
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
@@ -186,8 +186,7 @@ class TestBadFolders:
             Rnn2Vec.from_pretrained(folder)
 
     def test_a_newer_format(self, folder: Path) -> None:
-        config = json.loads((folder / checkpoints.CONFIG).read_text())
-        (folder / checkpoints.CONFIG).write_text(json.dumps({**config, "format_version": 99}))
+        rewrite(folder / checkpoints.CONFIG, lambda values: {**values, "format_version": 99})
         with pytest.raises(DataError, match="format version 99"):
             Rnn2Vec.from_pretrained(folder)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.seals import rewrite
 
-from rnn2vec._errors import DataError, UsageError
+from rnn2vec._errors import BusyError, DataError, UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.index.index import Index, Neighbour
 from rnn2vec.zoo.store import Zoo
@@ -59,13 +58,11 @@ def test_adding_leaves_earlier_parts_as_they_are(index: Index) -> None:
 
 
 def test_adding_removes_what_a_killed_process_left(index: Index) -> None:
-    dead = [index.folder / ".index.json.4194999.tmp", index.folder / "parts/.00002.parquet.4194999.tmp"]
-    alive = index.folder / ".index.json.1.tmp"
-    for path in (*dead, alive):
+    dead = [index.folder / ".index.json.tmp", index.folder / "parts/.00002.parquet.tmp"]
+    for path in dead:
         path.write_bytes(b"a part of a file")
     index.add(names(1), vectors(60)[:1])
     assert not any(path.exists() for path in dead)
-    assert alive.exists()
 
 
 def test_what_is_there_already_is_not_added_again(index: Index) -> None:
@@ -85,10 +82,11 @@ def test_two_who_have_it_open_see_each_others_rnns(index: Index) -> None:
 
 
 def test_while_one_adds_another_is_told_to_wait(index: Index) -> None:
-    with (index.folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match=r"another process is adding to .*\n.*wait until it is done"):
+    other = Index.open(index.folder)
+    with other.claimed():
+        with pytest.raises(BusyError, match=r"is being written to by another process.*\n.*wait until it is done"):
             index.add(["new"], vectors(1, seed=1))
+        assert other.add(["other"], vectors(1, seed=2)) == 1
     assert index.add(["new"], vectors(1, seed=1)) == 1
 
 
@@ -221,14 +219,13 @@ def test_a_damaged_part_is_named(index: Index) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format version 99; this rnn2vec reads up to 1\n.*upgrade"),
+        ({"format_version": 99}, "format version 99; this rnn2vec reads up to 2\n.*upgrade"),
         ({"parts": [{"file": "x"}]}, "does not have the entries of an index's manifest"),
         ({"vector_size": "many"}, "does not have the entries of an index's manifest"),
     ],
 )
 def test_a_damaged_manifest_is_told_apart(index: Index, change: dict[str, object], words: str) -> None:
-    path = index.folder / "index.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    rewrite(index.folder / "index.json", lambda values: {**values, **change})
     with pytest.raises(DataError, match=words):
         Index.open(index.folder)
 

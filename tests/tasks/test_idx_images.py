@@ -276,7 +276,7 @@ def test_a_mirror_out_of_reach_is_an_error_with_a_way_out(tmp_path: Path, monkey
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match=rf"ylecun/mnist could not be reached: .*\n.*RNN2VEC_MNIST .*{LABELS}.gz"):
+    with pytest.raises(DataError, match=rf"ylecun/mnist could not be reached: .*\n.*RNN2VEC_MNIST .*{LABELS}.gz"):
         idx_images.find()
 
 

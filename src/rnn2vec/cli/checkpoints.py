@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnn2vec.cli.terminal import write_note
 from rnn2vec.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CheckpointVerb(Verb):
 def tell(left_out: Sequence[LeftOut]) -> None:
     """Name on stderr the files that were left out, with reasons."""
     for one in left_out:
-        print(f"left out: {one.problem}\n  -> {one.remedy}", file=sys.stderr)  # noqa: T201
+        write_note(f"left out: {one.problem}\n  -> {one.remedy}")
 
 
 def tell_assumed(assumed: Mapping[str, Sequence[str]], companions: int = 0) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def tell_assumed(assumed: Mapping[str, Sequence[str]], companions: int = 0) -> d
     from rnn2vec.embedding.reading import said
 
     for one in said(assumed):
-        print(f"assumed: {one}; make sure with --check FILE", file=sys.stderr)  # noqa: T201
+        write_note(f"assumed: {one}; make sure with --check FILE")
     if companions:
-        print(f"skipped: {companions} optimizers and other companions of checkpoints", file=sys.stderr)  # noqa: T201
+        write_note(f"skipped: {companions} optimizers and other companions of checkpoints")
     return {"assumed": {text: list(names) for text, names in assumed.items()}, "companions": companions}

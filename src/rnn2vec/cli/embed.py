@@ -14,21 +14,23 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._progress import Progress, silent
 from rnn2vec.cli.checkpoints import tell, tell_assumed
 from rnn2vec.cli.model import ModelVerb
-from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.terminal import Terminal, write_out
 
 if TYPE_CHECKING:
     from rnn2vec.embedding.many_files import Embedded
     from rnn2vec.embedding.reading import LeftOut
     from rnn2vec.embedding.rnn2vec import Rnn2Vec
 
+_BEGINS = {".parquet": b"PAR1", ".csv": b'"rnn","z0"'}
+"""First bytes of a file of vectors, by its suffix."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Embed(ModelVerb):
     """Turn checkpoints of RNNs into vectors.
 
-    Reads safetensors, PyTorch, Lightning, Stable-Baselines, Keras 3 and ONNX files. A checkpoint that cannot be read is
-    named at the end and left out; the others continue, and the exit code is 1. If interrupted, rerun the command with
-    the same --out to resume.
+    Reads safetensors, PyTorch, Lightning, Stable-Baselines, Keras 3 and ONNX files. Checkpoints that cannot be read are
+    named at the end and left out, and the exit code is 1. If interrupted, rerun the command with --out to resume.
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
@@ -36,7 +38,7 @@ class Embed(ModelVerb):
     device: str = "cpu"
     """Device to embed on, such as cuda."""
     out: Path | None = None
-    """Parquet file to write: a row for each RNN. Without it, vectors are printed as JSON lines."""
+    """File to write, .parquet or .csv: a row for each RNN. Without it, vectors are printed as JSON lines."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Embed readable checkpoints; report the rest."""
@@ -69,8 +71,8 @@ class Embed(ModelVerb):
         if num_files == 1:
             raise left_out[0].error
         tell(left_out)
-        if self.json:  # an error does not carry the vectors of the others
-            print(jsonlib.dumps({**result, "left_out": [one.problem for one in left_out]}, indent=1))  # noqa: T201
+        if self.json:  # what an error leaves unsaid: the vectors of the others
+            write_out(jsonlib.dumps({**result, "left_out": [one.problem for one in left_out]}, indent=1))
         raise DataError(
             f"{len(left_out)} of {num_files} checkpoints could not be embedded (see above)",
             remedy="mend them or leave them out.",
@@ -78,7 +80,7 @@ class Embed(ModelVerb):
 
 
 def _said(batches: Iterable[Embedded], terminal: Terminal) -> Iterable[Embedded]:
-    """Yield the batches, and print each as it comes."""
+    """Print each batch as it comes, and yield it."""
     for batch in batches:
         for name, vector in zip(batch.names, batch.vectors.tolist(), strict=True):
             terminal.say(jsonlib.dumps({"rnn": name, "vector": vector}))
@@ -86,14 +88,18 @@ def _said(batches: Iterable[Embedded], terminal: Terminal) -> Iterable[Embedded]
 
 
 def _require_place(out: Path) -> None:
-    """Check that a file can be written: it is new, or replaces a Parquet file."""
+    """Check that vectors can go to a path: a new file in a folder that exists, or a file of vectors to replace."""
+    if out.suffix not in _BEGINS:
+        raise UsageError(f"--out {out} ends in neither .parquet nor .csv", remedy="choose one of the two formats.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder", remedy="make it, or give another --out.")
-    if out.is_dir() or (out.exists() and not _is_parquet(out)):
-        what = "a folder" if out.is_dir() else "not a Parquet file"
-        raise UsageError(f"{out} exists and is {what}; it was not touched", remedy="give another --out.")
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
+    if not out.exists():
+        return
+    if not out.is_file():
+        kind = "a folder" if out.is_dir() else "not a regular file"
+        raise UsageError(f"{out} exists and is {kind}; it was not touched", remedy="give another --out.")
+    with out.open("rb") as file:
+        if not file.read(16).startswith(_BEGINS[out.suffix]):
+            raise UsageError(
+                f"{out} exists and does not hold vectors of RNNs; it was not touched", remedy="give another --out."
+            )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import claim_folder, write_atomically, write_json
+from rnn2vec._files import write_atomically, write_json
+from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
@@ -103,17 +104,20 @@ class Invariance(_OfEncoders):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, write the results, and show the tables."""
-        from rnn2vec.experiments.invariance import invariance_table, learned_invariance
-        from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
-        from rnn2vec.report.invariance_figure import draw_invariance
         from rnn2vec.zoo.store import Zoo
 
         if self.steps < 0:
             raise UsageError(f"--steps {self.steps}", remedy="give 0 or more updates.")
         names = self.names()
-        zoo = Zoo.open(self.zoo)
+        with claim(self.out, marker="invariance.json", kind="study of invariance"):
+            return self._measure(Zoo.open(self.zoo), names, terminal)
+
+    def _measure(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal) -> dict[str, Any]:
+        from rnn2vec.experiments.invariance import invariance_table, learned_invariance
+        from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
+        from rnn2vec.report.invariance_figure import draw_invariance
+
         behaviour = self.behaviour(zoo)
-        claim_folder(self.out, marker="invariance.json", kind="study of invariance")
         models = {"untrained": {name: self.untrained(zoo, name) for name in names}}
         trained = self._all_trained(zoo, names, terminal) if self.steps else {}
         models |= {title: one.encoders for title, one in trained.items()}
@@ -186,10 +190,10 @@ class EncoderTable(_OfEncoders):
         names = self.names()
         zoo = Zoo.open(self.zoo)
         behaviour = self.behaviour(zoo)
-        claim_folder(self.out, marker="encoders.json", kind="table of encoders")
-        models = {name: self.untrained(zoo, name) for name in names}
-        rows = encoder_table(models, behaviour.rnns, behaviour.inputs, seed=self.seed)
-        text = encoders_markdown(rows)
-        terminal.say(f"{text}\ntable: {self.out}")
-        findings = {"encoders": {name: row.to_dict() for name, row in rows.items()}}
-        return self.write(self.out, "encoders.json", text, findings, len(behaviour.rnns))
+        with claim(self.out, marker="encoders.json", kind="table of encoders"):
+            models = {name: self.untrained(zoo, name) for name in names}
+            rows = encoder_table(models, behaviour.rnns, behaviour.inputs, seed=self.seed)
+            text = encoders_markdown(rows)
+            terminal.say(f"{text}\ntable: {self.out}")
+            findings = {"encoders": {name: row.to_dict() for name, row in rows.items()}}
+            return self.write(self.out, "encoders.json", text, findings, len(behaviour.rnns))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import claim_folder, read_json, sha256_of, write_atomically, write_json
+from rnn2vec._files import sha256_of, write_atomically, write_json
+from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
@@ -50,14 +51,14 @@ class ImitationStudy(Verb):
         results: dict[Split, dict[str, Imitation]] = {
             split: self._measure(zoo, split, models, terminal) for split in _SPLITS if len(zoo.split(split))
         }
-        claim_folder(self.out, marker=MARKER, kind="study of imitation")
-        for split, runs in results.items():
-            draw_imitations(runs, self.out / f"{split}.svg")
         text = imitation_markdown({_SPLITS[split]: runs for split, runs in results.items()})
-        write_atomically(self.out / "imitation.md", text.encode())
         findings = {split: {name: one.to_dict() for name, one in runs.items()} for split, runs in results.items()}
         result = {"provenance": provenance(), "zoo": self.zoo.name, "seed": self.seed, "imitation": findings}
-        write_json(self.out / MARKER, result)
+        with claim(self.out, marker=MARKER, kind="study of imitation"):
+            for split, runs in results.items():
+                draw_imitations(runs, self.out / f"{split}.svg")
+            write_atomically(self.out / "imitation.md", text.encode())
+            write_json(self.out / MARKER, result)
         terminal.say(f"{text}\ntable and figures: {self.out}")
         return result
 
@@ -76,8 +77,8 @@ class ImitationStudy(Verb):
         models = {folder.name: checkpoints.load_model(folder) for folder in self.runs}
         checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
         for folder in self.runs:
-            record = folder / checkpoints.RUN
-            if record.is_file() and read_json(record)["zoo"]["manifest"] != checksum:
+            has_record = (folder / checkpoints.RUN).is_file()
+            if has_record and checkpoints.read_run(folder)["zoo"]["manifest"] != checksum:
                 raise UsageError(
                     f"{folder} was pre-trained on a zoo other than {zoo.folder}",
                     remedy="give the zoo that the model was pre-trained on, since unseen tasks differ between zoos.",

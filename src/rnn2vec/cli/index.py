@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rnn2vec._errors import DataError, UsageError
+from rnn2vec._errors import DataError, UsageError, unknown_name
+from rnn2vec._text import visible
 from rnn2vec.cli.checkpoints import CheckpointVerb, tell
-from rnn2vec.cli.members import Duplicates, Outliers, values_of
+from rnn2vec.cli.members import Duplicates, Outliers
 from rnn2vec.cli.model import ModelVerb
+from rnn2vec.cli.table import table
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -73,7 +76,7 @@ def add(index: Index, options: Add | Build, terminal: Terminal) -> dict[str, Any
     known = None if options.properties is None else _read_properties(options.properties)
     left_out: list[LeftOut] = []
     added = 0
-    with terminal.progress(f"add to {index.folder}") as progress:
+    with index.claimed(), terminal.progress(f"add to {index.folder}") as progress:
         for part in embed_files(index.model, files, known=set(index.names), progress=progress, **options.hints):
             left_out += part.left_out
             if part.names:
@@ -95,14 +98,16 @@ def _read_properties(path: Path) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv
 
+    from rnn2vec._files import LARGEST_TEXT, require_regular
     from rnn2vec._parquet import read_table
 
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file", remedy="give a .parquet or .csv file.")
+    require_regular(path, largest=LARGEST_TEXT)
     try:
         table = csv.read_csv(path, csv.ReadOptions(use_threads=False)) if path.suffix == ".csv" else read_table(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} cannot be read: {error}", remedy="give a .parquet or .csv file.") from error
+    if len(set(table.column_names)) < table.num_columns:
+        raise UsageError(f"{path} has a column twice", remedy="name each column differently.")
     if "rnn" not in table.column_names:
         raise UsageError(
             f"{path} has no column rnn, but {', '.join(table.column_names)}",
@@ -135,6 +140,8 @@ class Query(CheckpointVerb):
     """Neighbours."""
     where: tuple[str, ...] = ()
     """Conditions on properties, such as "performance > 0.9" "split = validation"."""
+    columns: tuple[str, ...] = ()
+    """Properties to show; by default all that a neighbour has."""
     search: SearchName = "exact"
     """exact, or faiss for millions (extra `faiss`)."""
 
@@ -151,7 +158,7 @@ class Query(CheckpointVerb):
         index = Index.open(self.index, search=self.search)
         found = index.query(self._vectors(index), self.number, where=self.where)
         for neighbours in found:
-            terminal.say(table_of(neighbours))
+            terminal.say(table_of(neighbours, self.columns))
         return {"neighbours": [[dataclasses.asdict(one) for one in neighbours] for neighbours in found]}
 
     def _vectors(self, index: Index) -> Any:
@@ -167,6 +174,9 @@ class Query(CheckpointVerb):
 def _read_vectors(path: Path) -> Any:
     import numpy as np
 
+    from rnn2vec._files import LARGEST_TEXT, require_regular
+
+    require_regular(path, largest=LARGEST_TEXT)
     try:
         vectors = np.load(path, allow_pickle=False)
         return np.atleast_2d(vectors).astype(np.float32)
@@ -174,11 +184,24 @@ def _read_vectors(path: Path) -> Any:
         raise UsageError(f"{path} is no NumPy file of numbers: {error}", remedy="write one with np.save.") from error
 
 
-def table_of(neighbours: list[Neighbour]) -> str:
-    """Neighbours as lines of text: distance, name, properties."""
-    width = max((len(one.rnn) for one in neighbours), default=0)
-    lines = [f"{one.distance:8.4f}  {one.rnn:<{width}}  {values_of(one.properties)}".rstrip() for one in neighbours]
-    return "\n".join(["distance  RNN", *lines])
+def table_of(neighbours: list[Neighbour], columns: Sequence[str] = ()) -> str:
+    """Return neighbours as a table: name, distance, and the chosen properties, or all that any of them has.
+
+    Raises:
+        UsageError: a chosen column is not among the properties.
+    """
+    shown = _shown([one.properties for one in neighbours], columns)
+    rows = [[one.rnn, f"{one.distance:.4f}", *(one.properties[name] for name in shown)] for one in neighbours]
+    return table(["RNN", "distance", *shown], rows)
+
+
+def _shown(properties: Sequence[dict[str, Any]], columns: Sequence[str]) -> Sequence[str]:
+    """Return the chosen properties, or all that any row has."""
+    known = list(properties[0]) if properties else []
+    for name in columns:
+        if name not in known:
+            raise unknown_name("column", name, known)
+    return columns or [name for name in known if any(one[name] is not None for one in properties)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +224,7 @@ class Clusters(Verb):
         for number, cluster in enumerate(index.clusters(self.number, seed=self.seed), 1):
             names = [index.names[row] for row in cluster.rows]
             traits = "; ".join(cluster.traits) or "no property sets it apart"
-            terminal.say(f"cluster {number}: {len(names)} RNNs, such as {names[0]}\n    {traits}")
+            terminal.say(f"cluster {number}: {len(names)} RNNs, such as {visible(names[0])}\n    {traits}")
             found.append({"rnns": names, "traits": list(cluster.traits)})
         return {"clusters": found}
 
@@ -220,8 +243,10 @@ class Info(Verb):
 
         index = Index.open(self.index)
         model = repr(index.model) if (index.folder / store.MODEL).is_dir() else "none: vectors from elsewhere"
-        terminal.say(f"{index!r}\nmodel: {model}\nproperties: {', '.join(index.property_names) or 'none'}")
-        terminal.say(f"such as: {', '.join(index.names[:5])}")
+        terminal.say(
+            f"{index!r}\nmodel: {model}\nproperties: {', '.join(map(visible, index.property_names)) or 'none'}"
+        )
+        terminal.say(f"such as: {', '.join(map(visible, index.names[:5]))}")
         return {"rnns": len(index), "model": model, "properties": index.property_names, "names": index.names[:5]}
 
 

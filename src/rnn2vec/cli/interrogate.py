@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import claim_folder, write_atomically, write_json
+from rnn2vec._files import LARGEST_JSON, require_regular, write_atomically, write_json
+from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
@@ -54,11 +55,11 @@ class Interrogate(Verb):
                 f"--largest-offset {self.largest_offset} --letters {self.letters} --budget {self.budget}",
                 remedy="give at least 2 offsets, 3 letters and 1 step.",
             )
-        claim_folder(self.out, marker=MARKER, kind="result of `rnn2vec interrogate`")
-        results = {"provenance": provenance(), "seed": self.seed, "theory": self._theory(terminal)}
-        if self.zoo is not None:
-            results["rnns"] = self._rnns(self.zoo, terminal)
-        write_json(self.out / MARKER, results)
+        with claim(self.out, marker=MARKER, kind="result of `rnn2vec interrogate`"):
+            results = {"provenance": provenance(), "seed": self.seed, "theory": self._theory(terminal)}
+            if self.zoo is not None:
+                results["rnns"] = self._rnns(self.zoo, terminal)
+            write_json(self.out / MARKER, results)
         terminal.say(f"tables and figures: {self.out}")
         return results
 
@@ -121,8 +122,7 @@ class Interrogate(Verb):
 
 def _read_table(path: Path) -> tuple[list[str], list[str], list[list[str]]]:
     """Read the names of the functions, the names of the inputs, and the answers."""
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist", remedy="give a CSV file with a function in each row.")
+    require_regular(path, largest=LARGEST_JSON)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]

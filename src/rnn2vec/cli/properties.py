@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, claim_folder, read_json, sha256_of, write_atomically, write_json
+from rnn2vec._files import canonical_json, read_sealed, sha256_of, write_atomically, write_sealed
+from rnn2vec._lock import claim
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
 from rnn2vec.properties.config import PredictConfig, Setting, preset
@@ -70,9 +71,10 @@ class Properties(Verb):
         changes = given(num_steps=self.steps, learning_rate=self.learning_rate, patience=self.patience)
         architecture = self.encoder if self.encoder in encoders.ENCODERS else None
         config = dataclasses.replace(preset(self.preset, self.setting, architecture), **changes)
-        results = self._results(zoo, names, config, terminal)
-        text = property_markdown(results)
-        write_atomically(self.out / "properties.md", text.encode())
+        with claim(self.out, marker=MARKER, kind="result of `rnn2vec properties`"):
+            results = self._results(zoo, names, config, terminal)
+            text = property_markdown(results)
+            write_atomically(self.out / "properties.md", text.encode())
         terminal.say(f"{text}\ntables: {self.out}")
         return {"results": [result.to_dict() for result in results]}
 
@@ -85,7 +87,6 @@ class Properties(Verb):
             "encoder": self.encoder, "setting": self.setting, "config": config, "seed": self.seed
         }  # fmt: skip
         identities = {name: identify(zoo, name, **common) for name in names}
-        claim_folder(self.out, marker=MARKER, kind="result of `rnn2vec properties`")
         done = self._finished(identities)
         for name in names:
             if name in done:
@@ -118,8 +119,11 @@ class Properties(Verb):
         if not path.is_file():
             return {}
         try:
-            done = {one["property"]: PropertyScores.from_dict(one) for one in read_json(path)["results"]}
-        except (KeyError, TypeError, AttributeError) as error:
+            done = {
+                one["property"]: PropertyScores.from_dict(one)
+                for one in read_sealed(path, newest=2, without_version=1)["results"]
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{path} does not hold results: {error!r}", remedy="delete it, or give another --out."
             ) from error
@@ -141,4 +145,5 @@ class Properties(Verb):
         return done
 
     def _write(self, done: dict[str, PropertyScores]) -> None:
-        write_json(self.out / MARKER, {"results": [result.to_dict() for result in done.values()]})
+        results = [result.to_dict() for result in done.values()]
+        write_sealed(self.out / MARKER, {"format_version": 2, "results": results})

@@ -1,6 +1,8 @@
-"""What the command line shows while it works: progress with the time that is left, on stderr.
+"""Output of the command line: results on stdout, and progress with the time that is left on stderr.
 
-On a terminal, bars; elsewhere a plain line every few seconds, so that a log stays readable.
+On a terminal, progress is a bar; elsewhere a plain line every few seconds, so that a log stays readable. Names from
+files are printed with control characters written out. A result that stdout does not take is an error; progress that
+stderr does not take is dropped.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Generator
 
+from rnn2vec._errors import StorageError
+from rnn2vec._files import refused
 from rnn2vec._progress import Progress, silent
+from rnn2vec._text import visible
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -18,20 +23,43 @@ ManyProgress = Callable[[str, float, float, str], None]
 """Progress of several things at once: `(which, done, total, what)`."""
 
 
+def write_out(text: str) -> None:
+    """Print a line of the result to stdout.
+
+    Raises:
+        BrokenPipeError: the reader of a pipe has closed it.
+        StorageError: stdout is closed, or its disk is full.
+    """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise StorageError("standard output is closed", remedy="redirect it to a file or to /dev/null.")
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise refused("standard output could not be written", error) from error
+
+
+def write_note(text: str) -> None:
+    """Print a line to stderr, if it can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        print(visible(text, keep="\n"), file=sys.stderr, flush=True)  # noqa: T201
+
+
 class Terminal:
-    """Talks to the person at the terminal.
+    """Output for the person at the terminal.
 
     Args:
-        quiet: say nothing but results (`--json`).
+        quiet: print nothing but results (`--json`).
     """
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
 
     def say(self, text: str) -> None:
-        """Print a line of the result to stdout."""
+        """Print a line of the result to stdout; errors as for `write_out`."""
         if not self.quiet:
-            print(text, flush=True)  # noqa: T201
+            write_out(visible(text, keep="\n"))
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Generator[Progress]:
@@ -44,7 +72,7 @@ class Terminal:
         """Show several pieces of work, a line each."""
         if self.quiet:
             yield lambda *_: None
-        elif sys.stderr.isatty():
+        elif sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
             with _bars() as report:
                 yield report
         else:
@@ -54,6 +82,7 @@ class Terminal:
 @contextlib.contextmanager
 def _bars() -> Generator[ManyProgress]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -69,14 +98,14 @@ def _bars() -> Generator[ManyProgress]:
 
         def report(which: str, done: float, total: float, what: str) -> None:
             if which not in tasks:
-                tasks[which] = bars.add_task(which, total=total, what=what)
-            bars.update(tasks[which], completed=done, total=total, what=what)
+                tasks[which] = bars.add_task(escape(visible(which)), total=total, what="")
+            bars.update(tasks[which], completed=done, total=total, what=escape(visible(what)))
 
         yield report
 
 
 class _Lines:
-    """A line now and then for each piece of work."""
+    """Progress as a line every few seconds for each piece of work."""
 
     def __init__(self) -> None:
         self._started: dict[str, tuple[float, float]] = {}  # when, and how much had been done
@@ -98,11 +127,11 @@ class _Lines:
             left = f"{duration((now - started) * (total - done) / (done - done_before))} left"
         else:
             left = "time left unknown yet"
-        print(f"{which}: {share:4.0%}, {left} ({what})", file=sys.stderr, flush=True)  # noqa: T201
+        write_note(f"{visible(which)}: {share:4.0%}, {left} ({visible(what)})")
 
 
 def duration(seconds: float) -> str:
-    """A time span as people say it: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a time span in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

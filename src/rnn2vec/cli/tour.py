@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnn2vec._files import claim_folder, write_json
+from rnn2vec._files import write_json
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, given
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.config import preset as pretrain_preset
+from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.config import preset as zoo_preset
 
 MARKER = "tour.json"
@@ -52,13 +54,16 @@ class Tour(Verb):
             )
             for encoder in ENCODERS
         ]
-        from rnn2vec._provenance import provenance
+        with claim(self.out, marker=MARKER, kind="tour"):
+            return self._run(zoo_config, configs, terminal)
 
-        claim_folder(self.out, marker=MARKER, kind="tour")
+    def _run(self, zoo_config: ZooConfig, configs: list[PretrainConfig], terminal: Terminal) -> dict[str, Any]:
+        """Do it in the claimed folder."""
+        from rnn2vec._provenance import provenance
+        from rnn2vec.zoo.build import build_zoo
+
         if not (self.out / MARKER).exists():
             write_json(self.out / MARKER, {"provenance": provenance()})
-
-        from rnn2vec.zoo.build import build_zoo
 
         with terminal.progress(f"1/3 train {zoo_config.num_runs} RNNs") as progress:
             zoo = build_zoo(zoo_config, self.out / "zoo", progress=progress)

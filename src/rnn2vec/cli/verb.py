@@ -1,8 +1,12 @@
-"""What all verbs of the command line share."""
+"""Parts that all verbs of the command line share."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import os
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,14 +15,17 @@ from typing import Any, TypeVar
 
 import tyro
 
-from rnn2vec._errors import Rnn2VecError
+from rnn2vec._errors import Rnn2VecError, StorageError
+from rnn2vec._files import refused
 from rnn2vec._registry import Registry
-from rnn2vec.cli.terminal import Terminal
+from rnn2vec.cli.terminal import Terminal, write_note, write_out
+
+_NO_MEMORY = re.compile(r"can't allocate memory|out of memory|[Cc]annot allocate memory")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb(ABC):
-    """A verb: its fields are its options."""
+    """Verb of the command line; its fields are its options."""
 
     json: bool = False
     """Print the result as JSON, and nothing else."""
@@ -27,11 +34,11 @@ class Verb(ABC):
 
     @abstractmethod
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Do it; say the result in words, and return it as JSON-ready values."""
+        """Run; print the result in words, and return it as JSON-ready values."""
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given, those that are not None: they replace a preset's values."""
+    """Return the options that are not None: they replace a preset's values."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -54,17 +61,54 @@ def parse(kind: type[Parsed], prog: str, arguments: Sequence[str] | None) -> Par
 
 
 def execute(verb: Verb) -> int:
-    """Run a verb; return the exit code: 0 on success, 2 for a wrong call, 1 for anything else."""
+    """Run a verb; return the exit code.
+
+    0 stands for success, 2 for a wrong call, 130 for Ctrl-C, 141 for a pipe whose reader has closed it (as shells
+    report it), and 1 for anything else.
+    """
     try:
         result = verb.run(Terminal(quiet=verb.json))
-    except (Rnn2VecError, OSError) as error:
-        if verb.debug:
-            raise
-        print(f"rnn2vec: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code if isinstance(error, Rnn2VecError) else 1
+        if verb.json and result:  # of processes that work together, one alone has a result
+            write_out(json.dumps(result, indent=1, allow_nan=False))
+    except BrokenPipeError:
+        _drop_output()
+        return 141
     except KeyboardInterrupt:
-        print("rnn2vec: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        write_note("rnn2vec: interrupted; rerun the command to resume")
         return 130
-    if verb.json and result:  # of processes that work together, one alone has a result
-        print(json.dumps(result, indent=1))  # noqa: T201
+    except (Rnn2VecError, OSError, MemoryError, RuntimeError) as error:
+        explained = _explained(error, verb)
+        if verb.debug or explained is None:
+            raise
+        _drop_output()
+        write_note(f"rnn2vec: {explained}")
+        return explained.exit_code
     return 0
+
+
+def _explained(error: BaseException, verb: Verb) -> Rnn2VecError | None:
+    """Return an error in the words of the command line; None for one that only a traceback explains."""
+    if isinstance(error, Rnn2VecError):
+        return type(error)(error.problem, remedy=_as_options(error.remedy, verb))
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        reason = (str(error).strip().splitlines() or ["an allocation failed"])[0]
+        return StorageError(f"memory ran out: {reason}", remedy="give smaller sizes or fewer workers, or free memory.")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return refused(f"{where}the system refused", error)
+    return None
+
+
+def _as_options(text: str, verb: Verb) -> str:
+    """Write keyword arguments in a remedy, such as `cell='rnn_tanh'`, as the options of the verb."""
+    for one in dataclasses.fields(verb):
+        text = re.sub(rf"\b{one.name}=(['\"]?)([\w.*-]+)\1", rf"--{one.name.replace('_', '-')} \2", text)
+    return text
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of stdout go nowhere: what failed once would fail again, with a traceback."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,9 +1,9 @@
-"""Embed thousands of checkpoint files in portions, so that memory stays flat and a kill loses only a few of them.
+"""Embed thousands of checkpoint files in portions, so that memory stays flat and a kill loses only a few portions.
 
-One thread reads portions while others embed earlier ones, each on one core: ten thousand small RNNs take as long to
-read as to embed. Each portion is written as a Parquet part beside the output; a rerun of the call takes the parts that
-are there and continues. A plan lists the files, the model and the hints that the parts belong to: where it differs,
-they are dropped. A file that cannot be read is recorded with the reason, and the others continue.
+Portions are read one after the other in one thread while others embed earlier ones, each on one core: ten thousand
+small RNNs take as long to read as to embed. Each is then written as a Parquet part beside the output; rerunning the
+call resumes from these parts. A plan states the files, the model and the hints that the parts belong to: where it
+differs, they are dropped. A file that cannot be read is reported with the reason, and the others are embedded.
 
 An index by path and time would save more of the work when single files change, but ten thousand small RNNs are read
 and embedded in less than a minute.
@@ -11,9 +11,9 @@ and embedded in less than a minute.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-import json
 import shutil
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,10 +25,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float32
+from pyarrow import csv
 
-from rnn2vec._errors import DataError
-from rnn2vec._files import canonical_json, claim_folder, read_json, sha256_of, write_atomically, write_json
-from rnn2vec._parquet import read_table
+from rnn2vec._errors import DataError, Rnn2VecError
+from rnn2vec._files import (
+    canonical_json,
+    parse_json,
+    read_bytes,
+    read_sealed,
+    sha256_of,
+    write_atomically,
+    write_sealed,
+)
+from rnn2vec._lock import claim
+from rnn2vec._parquet import LARGEST_TABLE, read_table
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.embedding.reading import LeftOut, Opened, Portion, portions, read
@@ -44,14 +54,14 @@ _MOST_WORKERS = 8  # reading keeps no more of them busy
 
 @dataclass(frozen=True)
 class Embedded:
-    """Results of embedding some files."""
+    """Result of embedding some files."""
 
     names: list[str]
     """RNNs that could be embedded, in order: their paths, or `PATH#NUMBER` in a zoo."""
     vectors: Float32[np.ndarray, "N Z"]
     """A row for each."""
     properties: pa.Table | None = None
-    """Properties that a zoo knows of them, a row for each."""
+    """Properties that a zoo stores, a row for each."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     """Files that could not be embedded, with reasons."""
     assumed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -76,7 +86,7 @@ def embed_files(
         **hints: what the files leave open.
 
     Yields:
-        Results of each portion.
+        The result of each portion.
     """
     yield from _embed_all(rnn2vec, portions(files, known=known), hints, progress, None)
 
@@ -84,7 +94,7 @@ def embed_files(
 def embed_files_to(
     out: Path, rnn2vec: Rnn2Vec, files: Sequence[Path], *, progress: Progress = silent, **hints: Unpack[Hints]
 ) -> Embedded:
-    """Embed files into a Parquet file, or resume: a row for each RNN, its name and its vector.
+    """Embed files into a Parquet file, or resume an interrupted call: a row for each RNN, its name and its vector.
 
     Args:
         out: the Parquet file; while it is not finished, parts lie in a folder beside it.
@@ -94,26 +104,29 @@ def embed_files_to(
         **hints: what the files leave open.
 
     Returns:
-        Results; `out` is written unless all files were left out.
+        The result; `out` is written unless all were left out.
 
     Raises:
         UsageError: the folder of the parts holds other things.
+        BusyError: another process embeds into the same file.
         StorageError: the disk refused a write; the parts that are there are kept.
     """
     folder = out.with_name(f"{out.name}.parts")
-    _claim(folder, {"files": _stamps(files), "model": _digest(rnn2vec), "hints": _plain(hints)})
-    whole = joined(_embed_all(rnn2vec, portions(files), hints, progress, folder))
-    if whole.names:
-        write_atomically(out, _parquet(_columns(whole.names, whole.vectors)))
-    shutil.rmtree(folder)
+    with claim(folder, marker=PLAN, kind="folder of parts of an embedding"):
+        _plan(folder, {"files": _stamps(files), "model": _digest(rnn2vec), "hints": _plain(hints)})
+        whole = joined(_embed_all(rnn2vec, portions(files), hints, progress, folder))
+        if whole.names:
+            table = _columns(whole.names, whole.vectors)
+            write_atomically(out, _csv(table) if out.suffix == ".csv" else _parquet(table))
+        shutil.rmtree(folder)
     return whole
 
 
 def _embed_all(
     rnn2vec: Rnn2Vec, planned: Sequence[Portion], hints: Hints, progress: Progress, folder: Path | None
 ) -> Iterator[Embedded]:
-    """Yield the results of each portion; with a folder, parts are kept there, or taken from there."""
-    places = [folder and folder / f"{number:05d}.parquet" for number in range(len(planned))]
+    """Embed each portion; with a folder, its part is kept there, or taken from there."""
+    places = [folder and folder / f"{number:05d}" for number in range(len(planned))]
 
     def embedded(item: tuple[Path | None, Opened | Embedded]) -> Embedded:
         place, opened = item
@@ -140,57 +153,57 @@ def _embed_all(
 
 
 def _embed(rnn2vec: Rnn2Vec, opened: Opened) -> Embedded:
-    size = rnn2vec.encoder.representation_size
-    vectors = rnn2vec.embed(RNNCollection(opened.stacks)) if opened.stacks else np.empty((0, size), np.float32)
-    fine = [bool(np.isfinite(vector).all()) for vector in vectors]
-    if all(fine):
-        return Embedded(opened.names, vectors, opened.properties, opened.left_out, opened.assumed)
-    overflown = [_overflow(name) for name, one in zip(opened.names, fine, strict=True) if not one]
-    names = [name for name, one in zip(opened.names, fine, strict=True) if one]
-    properties = None if opened.properties is None else opened.properties.filter(pa.array(fine))
-    return Embedded(names, vectors[fine], properties, [*opened.left_out, *overflown], opened.assumed)
+    """Embed what was opened; RNNs whose vector is not finite are left out, and the others of the portion stay."""
+    stack_of = np.repeat(np.arange(len(opened.stacks)), [len(stack) for stack in opened.stacks])
+    first = np.concatenate([np.arange(len(stack)) for stack in opened.stacks] or [np.empty(0, int)])
+    failed: dict[int, LeftOut] = {}
 
+    def some(rows: np.ndarray) -> list[np.ndarray]:
+        is_whole = len(rows) == len(stack_of)
+        stacks = opened.stacks if is_whole else [opened.stacks[stack_of[row]].select([int(first[row])]) for row in rows]
+        try:
+            return [rnn2vec.embed(RNNCollection(stacks))]
+        except DataError as error:
+            if len(rows) == 1:
+                failed[int(rows[0])] = LeftOut.of(Path(opened.names[rows[0]]), error)
+                return []
+            middle = len(rows) // 2
+            return [*some(rows[:middle]), *some(rows[middle:])]
 
-def _overflow(name: str) -> LeftOut:
-    """Return the record of an RNN with finite weights whose answers are not."""
-    return LeftOut(
-        Path(name),
-        f"{name}: its answers overflow, although its weights are finite",
-        "leave it out or take an earlier checkpoint: it has diverged.",
-        is_usage=False,
+    vectors = some(np.arange(len(stack_of))) if len(stack_of) else []
+    kept = [row for row in range(len(opened.names)) if row not in failed]
+    return Embedded(
+        [opened.names[row] for row in kept],
+        np.concatenate([*vectors, np.empty((0, rnn2vec.encoder.representation_size), np.float32)]),
+        opened.properties and opened.properties.take(kept),
+        [*opened.left_out, *failed.values()],
+        opened.assumed,
     )
 
 
 # -- the plan --------------------------------------------------------------------------------------
 
 
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Prepare the folder of the parts, empty unless its parts belong to this plan."""
-    claim_folder(folder, marker=PLAN, kind="folder of parts of an embedding")
-    digest = {"plan": sha256_of(canonical_json(plan).encode())}
+def _plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Empty the claimed folder of the parts, unless they belong to this plan."""
+    digest = {"format_version": 2, "plan": sha256_of(canonical_json(plan).encode())}
     place = folder / PLAN
-    if place.exists() and _plan_of(place) == digest:
-        return
+    with contextlib.suppress(Rnn2VecError):
+        if read_sealed(place, newest=2) == digest:
+            return
     for part in folder.glob("*.parquet"):
         part.unlink()
-    write_json(place, digest)
-
-
-def _plan_of(place: Path) -> Any:
-    try:
-        return read_json(place)
-    except DataError:
-        return None
+    write_sealed(place, digest)
 
 
 def _stamps(files: Sequence[Path]) -> list[list[Any]]:
-    """Return paths, sizes and times of files, which show whether they have changed."""
+    """Return path, size and time of each file: another list means other contents."""
     stats = [(path, path.stat() if path.exists() else None) for path in files]
     return [[str(path.absolute()), stat and stat.st_size, stat and stat.st_mtime_ns] for path, stat in stats]
 
 
 def _digest(rnn2vec: Rnn2Vec) -> str:
-    """Return a checksum of the encoder, of the code that runs it, and of its use."""
+    """Return a checksum of the encoder, of the code that runs it, and of its interface."""
     checksum = hashlib.sha256(f"{provenance()} {rnn2vec!r} {rnn2vec.encoder.interface}".encode())
     for name, tensor in sorted(rnn2vec.encoder.state_dict().items()):
         checksum.update(name.encode() + tensor.cpu().float().contiguous().numpy().tobytes())
@@ -214,25 +227,41 @@ def _columns(names: Sequence[str], vectors: np.ndarray) -> pa.Table:
 
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _csv(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    csv.write_csv(table, buffer)
     return buffer.getvalue()
 
 
 def _write_part(place: Path, part: Embedded) -> None:
-    """Write one Parquet file: the vectors, and as its metadata the files left out and the assumptions."""
+    """Write one Parquet file, named by number and checksum: vectors; as metadata, files left out and assumptions."""
     left_out = [vars(one) | {"path": str(one.path)} for one in part.left_out]
-    metadata = {"left_out": canonical_json(left_out), "assumed": canonical_json(part.assumed)}
-    table = _columns(part.names, part.vectors).replace_schema_metadata(metadata)
-    write_atomically(place, _parquet(table))
+    table = _columns(part.names, part.vectors).replace_schema_metadata(
+        {"left_out": canonical_json(left_out), "assumed": canonical_json(part.assumed)}
+    )
+    data = _parquet(table)
+    write_atomically(place.with_name(f"{place.name}.{sha256_of(data)}.parquet"), data)
 
 
 def _read_part(place: Path) -> Embedded | None:
     """Return the part, or None where it is missing or damaged and must be made."""
-    try:
-        table = read_table(place)
-        left_out, assumed = (json.loads(table.schema.metadata[key]) for key in (b"left_out", b"assumed"))
-    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
-        return None
+    for path in place.parent.glob(f"{place.name}.*.parquet"):
+        with contextlib.suppress(Rnn2VecError):
+            data = read_bytes(path, largest=LARGEST_TABLE)
+            if path.name == f"{place.name}.{sha256_of(data)}.parquet":
+                return _part_of(read_table(data))
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _part_of(table: pa.Table) -> Embedded:
+    left_out, assumed = (
+        parse_json(table.schema.metadata[key], where="the part's metadata") for key in (b"left_out", b"assumed")
+    )
     vectors = np.stack([table.column(name).to_numpy() for name in table.column_names[1:]], axis=1)
     failures = [LeftOut(**one | {"path": Path(one["path"])}) for one in left_out]
     return Embedded(table.column("rnn").to_pylist(), vectors, left_out=failures, assumed=assumed)

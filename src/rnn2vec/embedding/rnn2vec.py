@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from torch import nn
 
 from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec._files import claim_folder
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.embedding.collect import OneRNN, collected
@@ -222,10 +222,12 @@ class Rnn2Vec:
 
         Raises:
             UsageError: the folder holds something else.
+            BusyError: another process writes there.
+            StorageError: the disk refused.
         """
         folder = Path(folder)
-        claim_folder(folder, marker=checkpoints.CONFIG, kind="model")
-        checkpoints.save_model(folder, self._model)
+        with claim(folder, marker=checkpoints.CONFIG, kind="model"):
+            checkpoints.save_model(folder, self._model)
 
     @torch.no_grad()
     def embed(

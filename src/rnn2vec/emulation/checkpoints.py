@@ -14,25 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_json, write_atomically, write_json
+from rnn2vec._files import canonical_json, read_sealed, sha256_of, write_sealed
+from rnn2vec._typed import typed
 from rnn2vec.emulation.emulator import Emulator
 from rnn2vec.emulation.oracle import build_encoder
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
-from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.spec import MOST_LAYERS, RNNSpec
 from rnn2vec.training.checkpoint import collect_weights, reason, spread_weights
+from rnn2vec.training.sealed import load_sealed, save_sealed
 
 RUN = "run.json"
 CONFIG = "config.json"
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no checksums."""
+_LARGEST_OPTION = 4096  # steps of a probing sequence, hidden units
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def model_config(
 
 def make_model(config: dict[str, Any], *, seed: int) -> Model:
     """Build an encoder and its emulator with new weights, as a `config.json` describes them."""
-    spec = RNNSpec(**config["spec"])
+    spec = typed(RNNSpec, config["spec"])
     encoder = build_encoder(
         config["encoder"],
         spec,
@@ -103,10 +105,12 @@ def make_model(config: dict[str, Any], *, seed: int) -> Model:
 def save_model(folder: Path, model: Model) -> None:
     """Write `model.safetensors` and `config.json`.
 
-    The large file first: where the disk has no place for it, a model that was there before stays as it was.
+    The large file comes first: where the disk has no room for it, a model that was there before stays as it was. The
+    weights name the checksum of their config, so that a pair of two models is noticed.
     """
-    write_atomically(folder / MODEL, safetensors.torch.save(collect_weights(_modules(model))))
-    write_json(folder / CONFIG, model.config)
+    config = {**model.config, "format_version": FORMAT_VERSION}
+    save_sealed(folder / MODEL, collect_weights(_modules(model)), {"config": _checksum(config)})
+    write_sealed(folder / CONFIG, config)
 
 
 def load_model(folder: Path) -> Model:
@@ -125,35 +129,68 @@ def load_model(folder: Path) -> Model:
             if begun
             else "give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made.",
         )
-    config = read_json(folder / CONFIG)
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if not isinstance(version, int):
-        raise DataError(
-            f"{folder / CONFIG} names no format version", remedy="restore the file, or pre-train the model again."
-        )
-    if version > FORMAT_VERSION:
-        raise DataError(
-            f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
-            remedy="upgrade it: pip install --upgrade rnn2vec.",
-        )
+    config = read_sealed(folder / CONFIG, newest=FORMAT_VERSION)
     try:
-        weights = safetensors.torch.load_file(folder / MODEL)
-        _require_fit(config, weights)
+        _require_moderate(config)
+        weights, note = load_sealed(folder / MODEL, needs_seal=config["format_version"] > 1)
+        _require_fit(config, weights, note.get("config", _checksum(config)))
         model = make_model(config, seed=0)
         spread_weights(_modules(model), weights)
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+    except (DataError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{folder} holds no readable model: {reason(error)}", remedy="restore its files, or pre-train it again."
         ) from error
     return model
 
 
-def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """Compare names and shapes before the memory is taken that the config asks for.
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the content of a run's `run.json`: config, zoo and provenance.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: the file is damaged.
+    """
+    path = folder / RUN
+    run = read_sealed(path, newest=FORMAT_VERSION, without_version=1)
+    entries = (run.get("config"), run.get("zoo"), run.get("provenance"))
+    if not all(isinstance(entry, dict) for entry in entries) or not isinstance(run["zoo"].get("manifest"), str):
+        raise DataError(
+            f"{path} does not have the entries of a run", remedy="restore it, or give another --out for a new run."
+        )
+    return run
+
+
+def _checksum(config: dict[str, Any]) -> str:
+    return sha256_of(canonical_json(config).encode())
+
+
+def _require_moderate(config: dict[str, Any]) -> None:
+    """Check the numbers of a config before modules are made from it, on which they may have any cost.
+
+    Raises:
+        ValueError: an option or a size is out of bounds, or is not an object.
+    """
+    for group in ("encoder_options", "emulator_options"):
+        options = config[group]
+        if not isinstance(options, dict):
+            raise ValueError(f"{group} is {options!r}, expected an object")  # noqa: TRY004 (a file's fault, not a type's)
+        for name, value in options.items():
+            most = MOST_LAYERS if "layers" in name or "blocks" in name else _LARGEST_OPTION
+            if isinstance(value, int | float) and not -most <= value <= most:
+                raise ValueError(f"{group}.{name} is {value}, expected at most {most:,}")
+    size = config["representation_size"]
+    if type(size) is not int or not 1 <= size <= _LARGEST_OPTION:
+        raise ValueError(f"representation_size is {size!r}, expected 1 to {_LARGEST_OPTION:,}")
+
+
+def _require_fit(config: dict[str, Any], weights: dict[str, Tensor], checksum: str) -> None:
+    """Compare checksum, names and shapes before the memory is taken that the config asks for.
 
     Raises:
         ValueError: they differ.
     """
+    if checksum != _checksum(config):
+        raise ValueError(f"{CONFIG} and {MODEL} are not of one model")
     with torch.device("meta"):
         wanted = collect_weights(_modules(make_model(config, seed=0)))
     expected, given = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (wanted, weights))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from rnn2vec import encoders
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import claim_folder, read_json, write_json
+from rnn2vec._errors import UsageError
+from rnn2vec._files import write_sealed
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation import checkpoints, losses
@@ -54,6 +56,7 @@ def pretrain(
             instructions for bfloat16.
         DataError: zoo or checkpoint are damaged, or the loss is no longer a number.
         StorageError: the disk is full; the last checkpoint is kept.
+        BusyError: another process pre-trains there.
     """
     folder = Path(out)
     source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
@@ -71,17 +74,17 @@ def pretrain(
         remedy=f"delete {folder} and pre-train again; its zoo is not touched.",
         processes=processes,
     )
-    if processes.is_first:
-        claim_folder(folder, marker=checkpoints.RUN, kind="run")
-        _begin(folder, source, config)
-    processes.wait()
-    loop.resume()
-    if processes.is_first:
-        log = JsonLines(folder, resume_at=loop.standing.step)
-        loop.run(trackers=(log, WallTimes(folder), *trackers), progress=progress)
-    else:
-        loop.run()
-    processes.wait()
+    with claim(folder, marker=checkpoints.RUN, kind="run") if processes.is_first else contextlib.nullcontext():
+        if processes.is_first:
+            _begin(folder, source, config)
+        processes.wait()
+        loop.resume()
+        if processes.is_first:
+            log = JsonLines(folder, resume_at=loop.standing.step)
+            loop.run(trackers=(log, WallTimes(folder), *trackers), progress=progress)
+        else:
+            loop.run()
+        processes.wait()
     progress(config.num_steps, config.num_steps, "done")
     return checkpoints.load_model(folder)
 
@@ -94,13 +97,9 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
     }
     path = folder / checkpoints.RUN
     if not path.exists():
-        write_json(path, {**identity, "provenance": provenance()})
+        write_sealed(path, {"format_version": checkpoints.FORMAT_VERSION, **identity, "provenance": provenance()})
         return
-    run = read_json(path)
-    if not isinstance(run, dict) or not all(isinstance(run.get(name), dict) for name in identity):
-        raise DataError(
-            f"{path} does not have the entries of a run", remedy="restore it, or give another --out for a new run."
-        )
+    run = checkpoints.read_run(folder)
     if run["zoo"] != identity["zoo"]:
         raise UsageError(
             f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "

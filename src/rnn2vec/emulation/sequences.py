@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -148,10 +147,7 @@ def _loaded(inputs: Inputs) -> np.ndarray | list[Any]:
 
 
 def _from_parquet(path: Path) -> np.ndarray | list[Any]:
-    try:
-        table = read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}", remedy="give a Parquet file.") from error
+    table = read_table(path)
     if _COLUMN not in table.column_names:
         raise UsageError(
             f"{path} has no column {_COLUMN!r}, but {', '.join(table.column_names)}",

@@ -108,10 +108,10 @@ class WeightEncoder(nn.Module, ABC):
             return representation
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
-        elif all(parameter.isfinite().all() for parameter in self.parameters()):
+        if all(parameter.isfinite().all() for parameter in self.parameters()):
             first = int((~representation.isfinite().all(dim=1)).nonzero()[0])
             raise DataError(
-                f"RNN {first} of this {type(rnns).__name__} answers with NaN or infinite numbers",
+                f"RNN {first} of this {type(rnns).__name__} has a representation with NaN or infinite numbers",
                 remedy="its training has diverged, or its file is damaged: take an earlier checkpoint of it.",
             )
         return representation

@@ -9,14 +9,17 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
-from typing import Any
+from typing import Any, cast
 
 from rnn2vec._errors import Rnn2VecError, UsageError
 
@@ -77,9 +80,11 @@ def run_pieces(
     names = [piece.name for piece in pieces]
     context = multiprocessing.get_context("spawn")
     reports, failed = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports, failed))
-    with _one_thread_each(), _listening(reports, progress), pool:
-        futures = {piece.name: pool.submit(_run, piece) for piece in pieces}
+    stopped, stop = cast("tuple[Connection, Connection]", multiprocessing.Pipe(duplex=False))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports, failed, stopped))
+    with _one_thread_each(), _listening(reports, progress), pool, _ending_workers(stop):
+        with _interruptions_held():  # new processes inherit that: Ctrl-C is the parent's to answer
+            futures = {piece.name: pool.submit(_run, piece) for piece in pieces}
         finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
         try:
             for future in finished:
@@ -132,8 +137,8 @@ def try_pieces(
     waiting, free = {piece.name: piece for piece in pieces}, list(devices)
     running: dict[Future[Any], tuple[str, str]] = {}  # name and device of each running piece
     outcomes: dict[str, Any] = {}
-    with _one_thread_each(), ThreadPoolExecutor(len(devices)) as threads:
-        while waiting or running:  # an interruption also reaches the running pieces; waiting ones never start
+    with _one_thread_each(), ThreadPoolExecutor(len(devices)) as threads, _ending_workers():
+        while waiting or running:  # an interruption also ends the running pieces; waiting ones never start
             unfinished = {*waiting, *(name for name, _ in running.values())}
             ready = [name for name in waiting if after.get(name) not in unfinished]
             for name in ready[: len(free)]:
@@ -173,17 +178,45 @@ def _one_thread_each() -> Generator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _begin(reports: SimpleQueue[Report], failed: Event) -> None:
+_STOPS: set[Connection] = set()
+"""Ends of pipes to the workers of this process; closing one ends those workers."""
+
+
+@contextlib.contextmanager
+def _ending_workers(*stops: Connection) -> Generator[None]:
+    """End all workers of this process, rather than wait for their pieces, when the context is interrupted."""
+    _STOPS.update(stops)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        for stop in list(_STOPS):
+            stop.close()
+        raise
+    finally:
+        _STOPS.difference_update(stops)
+
+
+@contextlib.contextmanager
+def _interruptions_held() -> Generator[None]:
+    """Hold SIGINT back in this thread while the context lasts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(reports: SimpleQueue[Report], failed: Event, stopped: Connection) -> None:
     """Set up a worker process."""
     _LINE.reports, _LINE.failed = reports, failed
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_leave_with_parent, args=(stopped,), daemon=True).start()
 
 
-def _leave_with_parent() -> None:
-    """Exit when the parent ends: a parent that was killed cannot stop its workers, which would wait forever."""
+def _leave_with_parent(stopped: Connection) -> None:
+    """Exit when the parent ends or closes its end of the pipe: a killed parent cannot stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
+        connection.wait([parent.sentinel, stopped])
         os._exit(1)
 
 

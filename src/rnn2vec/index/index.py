@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from jaxtyping import Bool, Float, Float32
 
 from rnn2vec._conditions import Condition, matching
 from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec._files import claim_folder
+from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.index import groups, store
@@ -59,6 +60,7 @@ class Index:
         self.manifest = manifest
         self._search_name = search
         self._read: dict[str, pa.Table] = {}
+        self._is_claimed = False
 
     # -- making, opening, adding -------------------------------------------------------------------
 
@@ -77,12 +79,12 @@ class Index:
             StorageError: the disk refused a write.
         """
         folder = Path(folder)
-        claim_folder(folder, marker=store.MANIFEST, kind="index")
         size = model if isinstance(model, int) else model.encoder.representation_size
-        if not (folder / store.MANIFEST).exists():
-            if isinstance(model, Rnn2Vec):
-                model.save(folder / store.MODEL)
-            store.Manifest(size, provenance()).write(folder)
+        with claim(folder, marker=store.MANIFEST, kind="index"):
+            if not (folder / store.MANIFEST).exists():
+                if isinstance(model, Rnn2Vec):
+                    model.save(folder / store.MODEL)
+                store.Manifest(size, provenance()).write(folder)
         index = cls.open(folder, search=search)
         if isinstance(model, Rnn2Vec):
             index.require_model(model)
@@ -149,12 +151,13 @@ class Index:
         Raises:
             UsageError: names repeat or are there with another vector, shapes do not fit, numbers are not finite, or
                 a property has another type than before.
+            BusyError: another process is adding.
             StorageError: the disk refused a write; the index is as before.
         """
         vectors = np.asarray(vectors, dtype=np.float32)
         self._require_fit(list(names), vectors)
         columns = _columns(properties or {}, len(names))
-        with store.writing(self.folder):
+        with contextlib.nullcontext() if self._is_claimed else self.claimed():
             self._reload()
             new = self._new(list(names), vectors)
             if not new.any():
@@ -166,6 +169,20 @@ class Index:
             manifest.write(self.folder)
         self._reload()
         return int(new.sum())
+
+    @contextlib.contextmanager
+    def claimed(self) -> Generator[None]:
+        """Keep other processes from adding while the context lasts; `add` alone does so for one call.
+
+        Raises:
+            BusyError: another process is adding.
+        """
+        with claim(self.folder, marker=store.MANIFEST, kind="index"):
+            self._is_claimed = True
+            try:
+                yield
+            finally:
+                self._is_claimed = False
 
     def _require_fit(self, names: list[str], vectors: np.ndarray) -> None:
         expected = (len(names), self.manifest.vector_size)
@@ -204,7 +221,7 @@ class Index:
     def _tables(self) -> list[pa.Table]:
         for part in self.manifest.parts:
             if part.file not in self._read:
-                self._read[part.file] = store.read_part(self.folder, part)
+                self._read[part.file] = store.read_part(self.folder, part, self.manifest.vector_size)
         return [self._read[part.file] for part in self.manifest.parts]
 
     @functools.cached_property

@@ -1,6 +1,6 @@
 """An index on disk: a manifest and append-only parts.
 
-    index.json            format, size of the vectors, parts with checksums; replaced after each part
+    index.json            format, size of the vectors, parts with checksums, its own checksum; replaced after each part
     parts/00000.parquet   `rnn` (a name), `vector`, and a column for each property
     model/                the encoder that the vectors are from, when there is one
 
@@ -11,11 +11,9 @@ embedded databases that were measured answered exact queries at these sizes more
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import io
-from collections.abc import Generator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,32 +24,42 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_json, remove_leftovers, sha256_of, write_atomically, write_json
-from rnn2vec._parquet import read_table
+from rnn2vec._files import read_bytes, read_sealed, sha256_of, write_atomically, write_sealed
+from rnn2vec._parquet import LARGEST_TABLE, read_table
+from rnn2vec._typed import typed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no checksum of the manifest."""
 MANIFEST = "index.json"
 MODEL = "model"
 PARTS = "parts"
 NAME = "rnn"
 VECTOR = "vector"
+_PART = re.compile(rf"{PARTS}/\d{{5,9}}\.parquet")
+_LARGEST_VECTOR = 65_536
 
 
 @dataclass(frozen=True)
 class Part:
-    """A finished part, as the manifest lists it."""
+    """Finished part, as the manifest lists it."""
 
     file: str
-    """Its place below the index."""
+    """File name below the index."""
     num_rnns: int
     """Rows."""
     checksum: str
     """SHA-256 of the file."""
 
+    def __post_init__(self) -> None:
+        if not _PART.fullmatch(self.file) or self.num_rnns < 0:
+            raise UsageError(
+                f"a part {self.file!r} of {self.num_rnns} RNNs", remedy=f"parts are {PARTS}/NUMBER.parquet below it."
+            )
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `index.json`."""
+    """Content of `index.json`."""
 
     vector_size: int
     """Entries of a vector, Z."""
@@ -60,9 +68,15 @@ class Manifest:
     parts: tuple[Part, ...] = ()
     """Finished parts, in the order in which they were added."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.vector_size <= _LARGEST_VECTOR:
+            raise UsageError(f"vectors of {self.vector_size} numbers", remedy=f"give 1 to {_LARGEST_VECTOR:,}.")
+        if len({part.file for part in self.parts}) < len(self.parts):
+            raise UsageError("a part is listed twice", remedy="list each part once.")
+
     def write(self, folder: Path) -> None:
         """Write `index.json`, atomically."""
-        write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)})
+        write_sealed(folder / MANIFEST, {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -74,43 +88,20 @@ class Manifest:
         """
         path = folder / MANIFEST
         if not path.is_file():
-            what = f"has no {MANIFEST}" if folder.is_dir() else "does not exist"
+            what = f"has no {MANIFEST}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
             raise UsageError(
                 f"{folder} is not an index: it {what}", remedy="give a folder that `rnn2vec index build --out` made."
             )
-        content = read_json(path)
-        version = content.get("format_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(
-                f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
-                remedy="upgrade it: pip install --upgrade rnn2vec.",
-            )
+        content = read_sealed(path, newest=FORMAT_VERSION)
+        del content["format_version"]
         try:
-            parts = tuple(Part(**part) for part in content["parts"])
-            return cls(int(content["vector_size"]), content["provenance"], parts)
-        except (KeyError, TypeError, ValueError) as error:
+            return typed(cls, content)
+        except ValueError as error:
+            reason = error.problem if isinstance(error, UsageError) else str(error)
             raise DataError(
-                f"{path} does not have the entries of an index's manifest: {error!r}",
+                f"{path} does not have the entries of an index's manifest: {reason}",
                 remedy="restore the file, or build the index again in another folder.",
             ) from error
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Generator[None]:
-    """Keep other processes from adding at the same time; the system frees the lock of a process that was killed.
-
-    Raises:
-        UsageError: another process is adding.
-    """
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another process is adding to {folder}", remedy="wait until it is done, then add again."
-            ) from error
-        remove_leftovers(folder, folder / PARTS)
-        yield
 
 
 def write_part(folder: Path, number: int, table: pa.Table) -> Part:
@@ -125,29 +116,47 @@ def write_part(folder: Path, number: int, table: pa.Table) -> Part:
     return part
 
 
-def read_part(folder: Path, part: Part) -> pa.Table:
-    """Read one part, its checksum verified.
+def read_part(folder: Path, part: Part, size: int) -> pa.Table:
+    """Read one part, its checksum verified, with one finite vector of `size` numbers in each row.
 
     Raises:
-        DataError: it is missing or altered.
+        DataError: the part is missing, altered, or holds something else than the manifest says.
     """
     path = folder / part.file
-    data = path.read_bytes() if path.is_file() else b""
+    if not path.exists():
+        raise _damaged(path, "missing")
+    data = read_bytes(path, largest=LARGEST_TABLE)
     if sha256_of(data) != part.checksum:
-        wrong = "truncated or altered: its checksum is not the one in the manifest" if data else "missing"
-        raise DataError(f"{path} is {wrong}", remedy="restore it, or build the index again in another folder.")
-    return read_table(data)
+        raise _damaged(path, "truncated or altered: its checksum is not the one in the manifest")
+    table = read_table(data)
+    names = table.column_names
+    if len(set(names)) < len(names) or not {NAME, VECTOR} <= set(names) or table.num_rows != part.num_rnns:
+        raise _damaged(path, f"not a part of this index: {table.num_rows} rows with the columns {', '.join(names)}")
+    kinds = (pa.types.is_string(table.schema.field(NAME).type), _is_vector(table.schema.field(VECTOR).type, size))
+    if not all(kinds) or table.column(NAME).null_count or table.column(VECTOR).null_count:
+        raise _damaged(path, f"not a part of this index: it needs a name and a vector of {size} numbers in each row")
+    if not np.isfinite(vectors_of(table, size)).all():
+        raise _damaged(path, "not a part of this index: a vector has NaN, infinite or missing numbers")
+    return table
+
+
+def _is_vector(kind: pa.DataType, size: int) -> bool:
+    return pa.types.is_fixed_size_list(kind) and kind.list_size == size and kind.value_type == pa.float32()
+
+
+def _damaged(path: Path, wrong: str) -> DataError:
+    return DataError(f"{path} is {wrong}", remedy="restore it, or build the index again in another folder.")
 
 
 def to_table(names: list[str], vectors: Float32[np.ndarray, "N Z"], properties: dict[str, Any]) -> pa.Table:
-    """Names, vectors and properties as one table."""
+    """Combine names, vectors and properties in one table."""
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), type=pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     return pa.table({NAME: pa.array(names, type=pa.string()), VECTOR: column, **properties})
 
 
 def vectors_of(table: pa.Table, size: int) -> Float32[np.ndarray, "N Z"]:
-    """The vectors of a table as one array."""
-    chunks = [chunk.flatten().to_numpy() for chunk in table.column(VECTOR).chunks]
+    """Return the vectors of a table as one array."""
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column(VECTOR).chunks]
     flat = np.concatenate(chunks) if chunks else np.empty(0, dtype=np.float32)
     return flat.reshape(-1, size)

@@ -16,7 +16,7 @@ import torch
 
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec._files import read_json, sha256_of
+from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._shapes import Representation
@@ -271,8 +271,7 @@ def _require_same_zoo(zoo: Zoo, folder: Path) -> None:
 
     A model that was saved without its run does not say, and is taken as it is.
     """
-    run = folder / checkpoints.RUN
-    if run.is_file() and read_json(run)["zoo"]["manifest"] != _checksum(zoo):
+    if (folder / checkpoints.RUN).is_file() and checkpoints.read_run(folder)["zoo"]["manifest"] != _checksum(zoo):
         raise UsageError(
             f"{folder} was pre-trained on another zoo than {zoo.folder}",
             remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",

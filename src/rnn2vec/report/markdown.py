@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rnn2vec._text import markdown
+
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers_right: bool = False) -> str:
     """Format a table; None is shown as a dash, and whole numbers with thousands separators.
@@ -31,4 +33,6 @@ def optional(value: float | None, style: str) -> str | None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return markdown(str(value), keep="*`")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rnn2vec._files import write_atomically, write_json
+from rnn2vec._text import markdown
 from rnn2vec.experiments.study.statistics import FEWEST
 from rnn2vec.experiments.study.summary import Summary, summarize, to_json
 from rnn2vec.experiments.study.table import write_table
@@ -52,7 +53,7 @@ def study_markdown(summary: Summary, figures: Mapping[str, str]) -> str:
     predicted = predictions_markdown(summary)
     parts = [
         f"# Study {summary.study.name}",
-        summary.study.question,
+        markdown(summary.study.question),
         note,
         "## Losses",
         losses_markdown(summary),

@@ -16,6 +16,10 @@ CellName = str
 """Name of a registered cell, such as `"lstm"`."""
 TORCH_CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 """Cells that `torch.nn` has too: the ones that checkpoints of PyTorch, Keras and ONNX hold."""
+LARGEST_SIZE = 1_000_000
+"""Features, hidden units or outputs of an RNN, at most."""
+MOST_LAYERS = 256
+"""Recurrent layers of an RNN, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,10 @@ class RNNSpec:
     def __post_init__(self) -> None:
         _ = self.cell_type
         for field in ("input_size", "hidden_size", "num_layers", "output_size"):
-            if getattr(self, field) < 1:
-                raise UsageError(f"{field}={getattr(self, field)} in an RNNSpec", remedy="give at least 1.")
+            largest = MOST_LAYERS if field == "num_layers" else LARGEST_SIZE
+            if not 1 <= getattr(self, field) <= largest:  # before memory is taken for what a file claims
+                bound = "at least 1" if getattr(self, field) < 1 else f"at most {largest:,}"
+                raise UsageError(f"{field}={getattr(self, field)} in an RNNSpec", remedy=f"give {bound}.")
 
     @functools.cached_property
     def cell_type(self) -> Cell:

@@ -19,6 +19,8 @@ import io
 import logging
 import os
 import struct
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ CANONICAL = {
 MIRROR = "ylecun/mnist"
 """Dataset on the Hugging Face hub, as Parquet with a PNG an image."""
 _MIRROR_FILE = "mnist/train-00000-of-00001.parquet"
+_SECONDS_TO_ANSWER = 10.0
 
 _MAGIC = {IMAGES: 0x00000803, LABELS: 0x00000801}
 _MOST_IMAGES = 300_000  # bounds the memory that a header can ask for: 235 MB
@@ -210,20 +213,35 @@ def _download() -> dict[str, bytes]:
     """The mirror's images and labels as unpacked IDX files."""
     advice = f"set {ENVIRONMENT_VARIABLE} (or --mnist) to a folder with {IMAGES}.gz and {LABELS}.gz"
     try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415
+        from huggingface_hub import constants, errors, hf_hub_download  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
             "MNIST is not on this machine, and huggingface_hub, which would get it, is not installed",
             remedy=f"{advice}, or: pip install 'rnn2vec[hub]'.",
         ) from error
     try:
-        path = hf_hub_download(MIRROR, _MIRROR_FILE, repo_type="dataset")
+        try:
+            path = hf_hub_download(MIRROR, _MIRROR_FILE, repo_type="dataset", local_files_only=True)
+        except errors.LocalEntryNotFoundError:
+            _require_answer(constants.ENDPOINT)
+            path = hf_hub_download(MIRROR, _MIRROR_FILE, repo_type="dataset")
     except Exception as error:
-        raise UsageError(
+        raise DataError(
             f"MNIST is not on this machine, and the mirror {MIRROR} could not be reached: {_first_line(error)}",
             remedy=f"{advice}, or try again with a connection.",
         ) from error
     return _from_parquet(Path(path))
+
+
+def _require_answer(endpoint: str) -> None:
+    """Check that a server answers at all: the library retries for half a minute, with a warning each time.
+
+    Raises:
+        OSError: it does not.
+    """
+    with contextlib.suppress(urllib.error.HTTPError):
+        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 (the user's own setting)
+        urllib.request.urlopen(request, timeout=_SECONDS_TO_ANSWER).close()  # noqa: S310
 
 
 def _first_line(error: Exception) -> str:

@@ -6,18 +6,16 @@ update draws from a stream of its own number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, write_atomically
+from rnn2vec._errors import DataError, Rnn2VecError
+from rnn2vec._typed import typed
+from rnn2vec.training.sealed import load_sealed, save_sealed
 
 
 @dataclass
@@ -60,11 +58,7 @@ def save_state(
     tensors = collect_weights(modules)
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-    note = canonical_json(vars(standing))
-    data = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, metadata={"rnn2vec": note}
-    )
-    write_atomically(path, data)
+    save_sealed(path, tensors, vars(standing))
 
 
 def load_state(
@@ -84,9 +78,8 @@ def load_state(
     if not path.is_file():
         return Standing()
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            standing = Standing(**json.loads(file.metadata()["rnn2vec"]))
+        tensors, note = load_sealed(path)
+        standing = typed(Standing, note)
         spread_weights(modules, {name: t for name, t in tensors.items() if not name.startswith("optimizer.")})
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -94,7 +87,7 @@ def load_state(
                 _, number, entry = name.split(".")
                 state.setdefault(int(number), {})[entry] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+    except (DataError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} is damaged: {reason(error)}", remedy=remedy) from error
     return standing
 
@@ -125,6 +118,6 @@ def spread_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tenso
 
 def reason(error: Exception) -> str:
     """Return the reason why a file could not be read, in words."""
-    if isinstance(error, UsageError):
+    if isinstance(error, Rnn2VecError):
         return error.problem
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, write_atomically
+from rnn2vec._files import canonical_json, read_json_lines, write_atomically
 
 METRICS = "metrics.jsonl"
 LOG = "log.jsonl"
@@ -98,23 +96,45 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         DataError: the file holds something else.
     """
     path = folder / METRICS
+    lines: list[dict[str, Any]] = []
     try:
-        return list(_whole_lines(path.read_text(encoding="utf-8"))) if path.is_file() else []
-    except (ValueError, KeyError, TypeError) as error:
+        lines = read_json_lines(path) if path.exists() else []
+        wrong = next((f"line {number}" for number, line in enumerate(lines, 1) if not _is_metrics(line)), None)
+    except DataError as error:
+        wrong = error.problem
+    if wrong is not None:
         raise DataError(
-            f"{path} does not hold lines of metrics: {error!r}",
+            f"{path} does not hold lines of metrics: {wrong}",
             remedy=f"restore it; or delete {folder} and pre-train again, its zoo is not touched.",
-        ) from error
+        )
+    return lines
+
+
+def _is_metrics(line: dict[str, Any]) -> bool:
+    return type(line.get("step")) is int and all(type(value) in {int, float} for value in line.values())
 
 
 def seconds_spent(folder: Path) -> float | None:
     """Return the seconds that a run took, summed over all starts of an interrupted one; None if it has no log."""
-    log = folder / LOG
-    if not log.is_file():
+    entries = seconds_in(folder / LOG)
+    if entries is None:
         return None
-    entries = [float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines()]
     last_of_each_start = [now for now, after in itertools.pairwise([*entries, 0.0]) if after < now]
     return sum(last_of_each_start)
+
+
+def seconds_in(log: Path) -> list[float] | None:
+    """Return the `seconds` of each line of a log; None where there is no log.
+
+    Raises:
+        DataError: a line has no seconds.
+    """
+    if not log.exists():
+        return None
+    seconds = [line.get("seconds") for line in read_json_lines(log)]
+    if any(type(one) not in {int, float} for one in seconds):
+        raise DataError(f"{log} has a line without seconds", remedy="delete the log: it holds nothing but wall times.")
+    return [float(one) for one in seconds if one is not None]
 
 
 def append_line(path: Path, values: dict[str, Any]) -> None:
@@ -125,10 +145,3 @@ def append_line(path: Path, values: dict[str, Any]) -> None:
     """
     before = path.read_bytes() if path.exists() else b""
     write_atomically(path, before + canonical_json(values).encode() + b"\n")
-
-
-def _whole_lines(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
-            values = json.loads(line)
-            yield {**values, "step": int(values["step"])}

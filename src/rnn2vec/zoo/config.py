@@ -9,8 +9,18 @@ from typing import Any
 
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._registry import CELLS
+from rnn2vec._typed import typed
 
 PAPER_SNAPSHOT_STEPS = (0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+
+_LIMITS = {
+    "num_runs": 1_000_000,
+    "num_steps": 100_000_000,
+    "batch_size": 100_000,
+    "num_rollouts": 100_000,
+    "num_episodes": 1_000_000,
+    "runs_per_shard": 100_000,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +63,10 @@ class ZooConfig:
     """Everything random follows from this and the number of the run."""
 
     def __post_init__(self) -> None:
-        for name in ("num_runs", "num_steps", "batch_size", "num_rollouts", "num_episodes", "runs_per_shard"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)}", remedy="give at least 1.")
+        for name, most in _LIMITS.items():
+            if not 1 <= getattr(self, name) <= most:
+                bound = "at least 1" if getattr(self, name) < 1 else f"at most {most:,}"
+                raise UsageError(f"{name}={getattr(self, name)}", remedy=f"give {bound}.")
         if self.num_rollouts > self.num_episodes:
             raise UsageError(
                 f"num_rollouts={self.num_rollouts} of num_episodes={self.num_episodes}",
@@ -89,9 +100,12 @@ class ZooConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ZooConfig:
-        """The config that `to_dict` wrote; JSON knows lists only."""
-        fields: dict[str, Any] = {**values, "learning_rates": tuple(values["learning_rates"])}
-        return cls(**fields)
+        """Return the config that `to_dict` wrote.
+
+        Raises:
+            ValueError: an entry is missing, unknown or of another type.
+        """
+        return typed(cls, values)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready values."""

@@ -1,6 +1,6 @@
-"""Make a zoo's folder, shard by shard; given again after an interruption, the same call finishes it.
+"""Write a zoo's folder shard by shard; if interrupted, rerun the same call to resume.
 
-What all verbs that write zoos share, whether the shards are trained, imported, or taken from other zoos.
+All verbs that write zoos do so through this module, whether shards are trained, imported, or taken from other zoos.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import claim_folder, remove_leftovers
-from rnn2vec._lock import only_writer
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
 from rnn2vec.zoo.shards import Shard, damage, write_shard
@@ -25,7 +24,7 @@ def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], p
         folder: the zoo's folder: new, empty, or a zoo that is made in the same way.
         manifest: that of the zoo, without shards.
         make_shard: makes the shard of a number.
-        progress: told of the shards written.
+        progress: callback that receives the number of shards written.
 
     Returns:
         The finished manifest.
@@ -50,16 +49,15 @@ def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], p
 
 @contextlib.contextmanager
 def only_builder(folder: Path, manifest: Manifest) -> Generator[Manifest]:
-    """While it lasts, the folder is this process's to build in; the manifest to go on from.
+    """Claim the folder while the context lasts; yield the manifest to resume from.
 
-    It is the given one, or that of the zoo in the folder without its damaged shards.
+    That is the given manifest, or that of the zoo in the folder without its damaged shards.
 
     Raises:
         UsageError: the folder holds something else, or a zoo that is made otherwise; nothing was touched.
         BusyError: another process writes to it.
     """
-    claim_folder(folder, marker=MANIFEST, kind="zoo")
-    with only_writer(folder):
+    with claim(folder, marker=MANIFEST, kind="zoo"):
         yield _begin(folder, manifest)
 
 
@@ -70,7 +68,6 @@ def _begin(folder: Path, wanted: Manifest) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest.made != wanted.made:
         raise _made_otherwise(folder, manifest, wanted)
-    remove_leftovers(folder, folder / "shards")
     intact = tuple(entry for entry in manifest.shards if damage(folder, entry) is None)
     return dataclasses.replace(manifest, shards=intact)
 

@@ -1,4 +1,4 @@
-"""The manifest of a zoo, `zoo.json`: what the zoo is, how it came to be, and which of its shards are finished."""
+"""Manifest of a zoo, `zoo.json`: its architecture, its config or origin, and the finished shards."""
 
 from __future__ import annotations
 
@@ -7,49 +7,54 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, read_json, write_atomically
+from rnn2vec._files import read_sealed, write_sealed
+from rnn2vec._typed import typed, typed_fields
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.config import ZooConfig
 from rnn2vec.zoo.origin import Origin, made_from_dict, made_to_dict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no checksum of the manifest."""
 MANIFEST = "zoo.json"
+_MOST_RNNS = 10_000_000
 
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A finished shard, as the manifest lists it."""
+    """Finished shard, as the manifest lists it."""
 
     number: int
-    """Its place; file names come from it."""
+    """Position in the zoo, from 0; part of the file names."""
     num_rnns: int
-    """Snapshots in it."""
+    """Number of snapshots."""
     checksums: dict[str, str]
-    """SHA-256 of each of its files, by the file's suffix."""
+    """SHA-256 of each file, by the file's suffix."""
 
     def __post_init__(self) -> None:
         # Manifests come from elsewhere too, and file names are made of these.
-        plain = {"number": self.number, "num_rnns": self.num_rnns}
-        wrong = [name for name, value in plain.items() if type(value) is not int or value < 0]
-        if wrong or not isinstance(self.checksums, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a shard with {', '.join(wrong) or 'checksums'} of a wrong type")
+        if self.number < 0 or not 0 <= self.num_rnns <= _MOST_RNNS or self.checksums.keys() != self.file_names.keys():
+            summed, files = (", ".join(one) or "nothing" for one in (self.checksums, self.file_names))
+            raise UsageError(
+                f"shard {self.number} of {self.num_rnns} RNNs with checksums of {summed}",
+                remedy=f"a shard has a number, 0 to {_MOST_RNNS:,} RNNs, and checksums of {files}.",
+            )
 
     @property
     def file_names(self) -> dict[str, str]:
-        """Its files relative to the zoo, by suffix."""
+        """File names relative to the zoo, by suffix."""
         return {suffix: f"shards/{self.number:05d}.{suffix}" for suffix in ("safetensors", "parquet")}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `zoo.json`."""
+    """Content of `zoo.json`."""
 
     made: ZooConfig | Origin
-    """How the zoo is built, with the backend that `auto` stood for; for one that was not built, how it came to be."""
+    """Config of a built zoo, `auto` replaced by the backend that it stood for; origin of any other zoo."""
     spec: RNNSpec
-    """The architecture of its RNNs."""
+    """Architecture of the RNNs."""
     ood_rule: str
-    """Which tasks are out of distribution, in words."""
+    """Rule by which tasks are out of distribution, in words."""
     provenance: dict[str, str | None]
     """Versions and commit of the build's first start."""
     shards: tuple[ShardEntry, ...] = ()
@@ -57,10 +62,10 @@ class Manifest:
 
     @property
     def config(self) -> ZooConfig:
-        """How the zoo is built.
+        """Config of the build.
 
         Raises:
-            UsageError: it was not built, but filtered, merged or imported.
+            UsageError: the zoo was not built, but filtered, merged or imported.
         """
         if isinstance(self.made, Origin):
             raise UsageError(
@@ -71,18 +76,18 @@ class Manifest:
 
     @property
     def verb(self) -> str:
-        """Which `rnn2vec zoo` verb makes the zoo, and makes it again."""
+        """Verb of `rnn2vec zoo` that made the zoo, and makes it again."""
         return self.made.made_by if isinstance(self.made, Origin) else "build"
 
     @property
     def num_shards(self) -> int:
-        """Shards of the finished zoo."""
+        """Number of shards of the finished zoo."""
         if isinstance(self.made, Origin):
             return self.made.num_shards
         return -(-self.config.num_runs // self.config.runs_per_shard)
 
     def with_shard(self, entry: ShardEntry) -> Manifest:
-        """The manifest with one more finished shard."""
+        """Return the manifest with one more finished shard."""
         others = [shard for shard in self.shards if shard.number != entry.number]
         shards = tuple(sorted([*others, entry], key=lambda shard: shard.number))
         return dataclasses.replace(self, shards=shards)
@@ -98,7 +103,7 @@ class Manifest:
             "provenance": self.provenance,
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
         }
-        write_atomically(folder / MANIFEST, (canonical_json(content, indent=1) + "\n").encode())
+        write_sealed(folder / MANIFEST, content)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -110,32 +115,38 @@ class Manifest:
         """
         path = folder / MANIFEST
         if not path.is_file():
-            what = "has no zoo.json" if folder.is_dir() else "does not exist"
+            what = (
+                "has no zoo.json"
+                if folder.is_dir()
+                else "is a file, not a folder"
+                if folder.exists()
+                else "does not exist"
+            )
             raise UsageError(
                 f"{folder} is not a zoo: it {what}", remedy="give a folder that `rnn2vec zoo build --out` made."
             )
-        content = read_json(path)
-        version = content.get("format_version") if isinstance(content, dict) else None
-        if not isinstance(version, int):
-            raise DataError(
-                f"{path} names no format version", remedy="restore the file, or build the zoo again in another folder."
-            )
-        if version > FORMAT_VERSION:
-            raise DataError(
-                f"{folder} has format version {version}; this rnn2vec reads up to {FORMAT_VERSION}",
-                remedy="upgrade it: pip install --upgrade rnn2vec.",
-            )
+        content = read_sealed(path, newest=FORMAT_VERSION)
         try:
-            return cls(
-                made=made_from_dict(content),
-                spec=RNNSpec(**content["specs"][0]),
-                ood_rule=content["ood_rule"],
-                provenance=content["provenance"],
-                shards=tuple(ShardEntry(**shard) for shard in content["shards"]),
-            )
-        except (KeyError, TypeError, IndexError, UsageError) as error:
-            reason = error.problem if isinstance(error, UsageError) else repr(error)
+            (spec,) = typed(tuple[RNNSpec, ...], content.get("specs"))
+            plain = typed_fields(cls, content, ("ood_rule", "provenance", "shards"))
+            manifest = cls(made=made_from_dict(content), spec=spec, **plain)
+            manifest.require_shards()
+        except (KeyError, TypeError, ValueError) as error:
+            reason = error.problem if isinstance(error, UsageError) else str(error)
             raise DataError(
                 f"{path} does not have the entries of a zoo's manifest: {reason}",
                 remedy="restore the file, or build the zoo again in another folder.",
             ) from error
+        return manifest
+
+    def require_shards(self) -> None:
+        """Check that each shard is listed once, in order, and is one of those that the finished zoo has.
+
+        Raises:
+            UsageError: they are not.
+        """
+        numbers = [shard.number for shard in self.shards]
+        if numbers != sorted(set(numbers)) or any(number >= self.num_shards for number in numbers):
+            raise UsageError(
+                f"shards {numbers[:10]} of a zoo of {self.num_shards}", remedy="list each shard once, in order."
+            )

@@ -17,8 +17,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from rnn2vec._errors import UsageError
+from rnn2vec._typed import typed, typed_fields
 from rnn2vec.zoo.config import ZooConfig
 
+_MOST_SHARDS = 1_000_000
 MadeBy = Literal["import", "filter", "subset", "merge"]
 
 
@@ -53,11 +55,11 @@ class Origin:
             KeyError: if a value is missing.
         """
         origin = cls(
-            **{name: values[name] for name in _PLAIN},
-            sources=tuple(Source.from_dict(source) for source in values["sources"]),
+            **typed_fields(cls, values, _PLAIN),
+            sources=tuple(Source.from_dict(one) for one in typed(list[dict[str, Any]], values.get("sources"))),
         )
-        if origin.num_shards < 1:
-            raise UsageError(f"num_shards={origin.num_shards}", remedy="a zoo has at least 1.")
+        if not 1 <= origin.num_shards <= _MOST_SHARDS:
+            raise UsageError(f"num_shards={origin.num_shards}", remedy=f"a zoo has 1 to {_MOST_SHARDS:,}.")
         return origin
 
 
@@ -89,7 +91,7 @@ class Source:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Source:
         """Read the values that `to_dict` returned."""
-        plain = {one.name: values[one.name] for one in dataclasses.fields(cls) if one.name != "made"}
+        plain = typed_fields(cls, values, (one.name for one in dataclasses.fields(cls) if one.name != "made"))
         return cls(**plain, made=made_from_dict(values))
 
 
@@ -102,10 +104,12 @@ def made_from_dict(values: Mapping[str, Any]) -> ZooConfig | Origin:
     """Read the values that `made_to_dict` returned.
 
     Raises:
-        KeyError: if there is neither a config nor an origin.
+        ValueError: if there is neither a config nor an origin, or an entry is missing, unknown or of another type.
     """
     if "origin" in values:
         return Origin.from_dict(values["origin"])
+    if "config" not in values:
+        raise ValueError("config is missing")
     return ZooConfig.from_dict(values["config"])
 
 

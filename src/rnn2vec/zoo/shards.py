@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,22 +22,25 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from rnn2vec._files import canonical_json, sha256_of, write_atomically
+from rnn2vec._parquet import LARGEST_TABLE
 from rnn2vec._shapes import FlatWeights
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.base import Task, TaskFamily
 from rnn2vec.zoo.manifest import FORMAT_VERSION, MANIFEST, Manifest, ShardEntry
 
+_LARGEST_HEADER = 2**16
+
 
 @dataclass(frozen=True)
 class Shard:
-    """The content of a shard: n snapshots."""
+    """Content of a shard: n snapshots."""
 
     weights: FlatWeights
     """Flat weights in PyTorch's order, float32."""
     rollouts: UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]
     """Rollouts in the family's compact code."""
     properties: pa.Table
-    """One row a snapshot."""
+    """Properties, one row per snapshot."""
 
 
 def write_shard(folder: Path, number: int, shard: Shard, family: str) -> ShardEntry:
@@ -59,7 +63,7 @@ def write_shard(folder: Path, number: int, shard: Shard, family: str) -> ShardEn
 
 
 def checksum_of(path: Path) -> str | None:
-    """The SHA-256 checksum of a file, read piece by piece; None when there is none."""
+    """Return the SHA-256 checksum of a file, read piece by piece; None when there is no regular file."""
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -67,15 +71,33 @@ def checksum_of(path: Path) -> str | None:
 
 
 def damage(folder: Path, entry: ShardEntry) -> str | None:
-    """What is wrong with a shard's files, by their checksums; None when nothing is."""
+    """Return what is wrong with a shard's files, by their sizes and checksums; None when they are intact."""
     for suffix, name in entry.file_names.items():
         path = folder / name
-        checksum = checksum_of(path)
-        if checksum is None:
+        if not path.is_file():
             return f"{path} is missing"
+        if suffix == "safetensors" and not _is_covered(path):  # a sparse file of any size is not read whole
+            return f"{path} is truncated or altered: its header does not fit its size"
+        if suffix == "parquet" and path.stat().st_size > LARGEST_TABLE:
+            return f"{path} is altered: it has {path.stat().st_size:,} bytes"
+        checksum = checksum_of(path)
         if checksum != entry.checksums.get(suffix):
             return f"{path} is truncated or altered: its checksum is not the one in {MANIFEST}"
     return None
+
+
+def _is_covered(path: Path) -> bool:
+    """Tell whether the tensors of a safetensors file fill it exactly."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LARGEST_HEADER:
+            return False
+        try:
+            entries = json.loads(file.read(length))
+            ends = [one["data_offsets"][1] for name, one in entries.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return False
+    return 8 + length + max(ends, default=0, key=lambda end: end if isinstance(end, int) else 0) == path.stat().st_size
 
 
 class ReadableZoo(ABC):
@@ -84,7 +106,7 @@ class ReadableZoo(ABC):
     folder: Path
     """Folder of the zoo."""
     manifest: Manifest
-    """Its manifest."""
+    """Manifest of the zoo."""
     spec: RNNSpec
     """Architecture of all snapshots."""
     family: TaskFamily

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors.torch
 import torch
 from jaxtyping import Int, Int64, UInt8
@@ -250,24 +249,26 @@ class Zoo(ReadableZoo):
 
     def _read_table(self, entry: ShardEntry) -> pa.Table:
         path = self.folder / entry.file_names["parquet"]
-        try:
-            num_rows = pq.read_metadata(path).num_rows  # before memory is taken for them
-            if num_rows == entry.num_rnns:
-                return read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            raise _not_a_shard(path, repr(error)) from error
-        raise _not_a_shard(path, f"it has {num_rows} rows, expected {entry.num_rnns}")
+        table = read_table(path)
+        if table.num_rows != entry.num_rnns or len(set(table.column_names)) < table.num_columns:
+            raise _not_a_shard(path, f"it has {table.num_rows} rows, expected {entry.num_rnns}, or a column twice")
+        wanted = ("run", "step", *self.family.task_columns, "split")
+        missing = sorted(name for name in wanted if name not in table.column_names or table.column(name).null_count)
+        if missing:
+            raise _not_a_shard(path, f"its properties lack {', '.join(missing)}")
+        return table
 
     def _map(self, entry: ShardEntry) -> dict[str, Tensor]:
         path = self.folder / entry.file_names["safetensors"]
         try:
             tensors = safetensors.torch.load_file(path)  # memory-mapped, not copied
             tensors = {name: tensors[name] for name in ("weights", "rollouts")}
-        except (safetensors.SafetensorError, KeyError) as error:
+        except (safetensors.SafetensorError, KeyError, OSError) as error:
             raise _not_a_shard(path, repr(error)) from error
-        sizes = (*tensors["weights"].shape, len(tensors["rollouts"]))
+        sizes = (*tensors["weights"].shape, *tensors["rollouts"].shape[:1])
         expected = (entry.num_rnns, self.spec.num_parameters, entry.num_rnns)
-        if sizes != expected:
+        kinds = (tensors["weights"].dtype, tensors["rollouts"].ndim)
+        if sizes != expected or kinds != (torch.float32, 3):
             raise _not_a_shard(path, f"weights and rollouts of {sizes}, expected {expected}")
         return tensors
 

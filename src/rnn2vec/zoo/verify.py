@@ -19,22 +19,22 @@ from rnn2vec.zoo.shards import Shard
 from rnn2vec.zoo.store import Zoo
 
 SAMPLE = 32
-"""Snapshots that act again, by default."""
+"""Snapshots that are rolled out again, by default."""
 
 
 def verify(zoo: Zoo, *, recompute: int = SAMPLE, progress: Progress = silent) -> list[str]:
-    """Check every shard of a zoo: checksums, shapes, finite weights, rows that can be; then let some RNNs act again.
+    """Check every shard of a zoo: checksums, shapes, finite weights, plausible rows; then roll out some RNNs again.
 
     The rows of a built zoo must be those that its config deals; in any other zoo a task must be in one split only.
 
     Args:
         zoo: the zoo.
-        recompute: snapshots, in a seeded sample, whose performance and rollouts must be what acting again gives (see
-            `zoo.recompute`); done only where nothing else is wrong.
-        progress: told of the shards checked, then of the RNNs that acted.
+        recompute: number of snapshots, a seeded sample, whose stored performance and rollouts are compared with new
+            ones (see `zoo.recompute`); done only where nothing else is wrong.
+        progress: callback that receives the number of shards checked, then of RNNs rolled out.
 
     Returns:
-        What is wrong, a sentence each; empty when the zoo is sound and complete.
+        A sentence for each problem; empty when the zoo is sound and complete.
     """
     zoo = Zoo(zoo.folder, zoo.manifest)  # one that has read nothing yet, so that every checksum is verified now
     entries = {entry.number: (place, entry) for place, entry in enumerate(zoo.manifest.shards)}
@@ -92,14 +92,14 @@ def _dealt_rows(zoo: Zoo, config: ZooConfig, shard: int) -> list[tuple[object, .
 
 
 def _problems_of_rows(rows: Sequence[tuple[object, ...]], known_splits: dict[Task, str]) -> Iterator[str]:
-    """What cannot be in rows that no config deals; `known_splits` remembers the shards before."""
+    """Yield contradictions in rows that no config deals; `known_splits` remembers earlier shards."""
     for run, step, *task, split in rows:
         if not (isinstance(run, int) and isinstance(step, int) and run >= 0 and step >= 0):
             yield f"run {run}, step {step}: both should be whole numbers from 0"
             return
         key = tuple(float(str(number)) for number in task)
         if split not in get_args(Split):
-            yield f"task {key} is in split {split!r}, which there is not"
+            yield f"task {key} is in split {split!r}, which does not exist"
             return
         if known_splits.setdefault(key, str(split)) != split:
             yield f"task {key} is in split {split!r}, and elsewhere in {known_splits[key]!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import textwrap
 from pathlib import Path
 
@@ -85,15 +86,36 @@ def test_an_error_names_the_key_and_what_would_be_right(
     assert remedy in caught.value.remedy
 
 
-@pytest.mark.parametrize(("text", "problem"), [("a: [", "is not YAML"), ("- a\n", "holds no keys"), ("", "holds no")])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("a: [", "is not a YAML file of a study"), ("- a\n", "holds no keys"), ("", "holds no")]
+)
 def test_what_is_no_study_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         read_study(_written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: &a [*a]", "refers to itself"),
+        (
+            "a: &a [1, 1, 1]\n" + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in itertools.pairwise("abcdef")),
+            "10,000",
+        ),
+        ("name: a\nname: b", "a key is given twice"),
+        ("a: .nan", "not JSON compliant"),
+        ("a: " + "1" * 5000, "digits"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+    ],
+)
+def test_yaml_without_bounds_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=f"is not a YAML file of a study: (.|\n)*{problem}"):
+        read_study(_written(tmp_path, text))
+
+
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"cannot be read|is a folder, not a file"):
         read_study(tmp_path / name)
 
 

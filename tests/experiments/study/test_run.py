@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.seals import rewrite
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.emulation.pretrain import pretrain
@@ -209,10 +209,7 @@ def test_a_zoo_of_another_family_is_refused(ran: Ran, tmp_path: Path, small_stud
 
 
 def test_a_zoo_without_its_end_is_refused(copy: Path, tmp_path: Path, small_study: Callable[..., Study]) -> None:
-    manifest = copy / "zoo" / "zoo.json"
-    content = json.loads(manifest.read_text())
-    content["config"]["num_runs"] = 300
-    manifest.write_text(json.dumps(content))
+    rewrite(copy / "zoo" / "zoo.json", lambda content: content["config"].update({"num_runs": 300}))
     with pytest.raises(DataError, match="is not built to its end"):
         run_study(small_study(zoo={"folder": str(copy / "zoo")}), tmp_path / "out")
 

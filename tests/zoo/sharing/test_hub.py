@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnn2vec._errors import DataError, UsageError
-from rnn2vec._lock import BusyError, only_writer
+from rnn2vec._errors import BusyError, DataError, UsageError
+from rnn2vec._files import write_sealed
+from rnn2vec._lock import claim
 from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.sharing.dataset_card import dataset_card
 from rnn2vec.zoo.sharing.hub import HubError, pull, push
@@ -138,12 +139,12 @@ def test_a_file_without_its_checksum_is_named_and_the_folder_is_no_zoo(
 @pytest.mark.usefixtures("without_type_checks")
 def test_a_manifest_that_names_files_elsewhere_is_refused(pushed: StubHub, tmp_path: Path) -> None:
     manifest = json.loads(pushed.files[REPOSITORY][MANIFEST])
+    manifest.pop("checksum")
     for wrong in ({"number": "../../x"}, {"number": -1}, {"num_rnns": 1.5}, {"checksums": None}):
         shards = [{**manifest["shards"][0], **wrong}, *manifest["shards"][1:]]
-        pushed.files[REPOSITORY][MANIFEST] = json.dumps({**manifest, "shards": shards}).encode()
-        with pytest.raises(
-            DataError, match=r"does not have the entries of a zoo's manifest: TypeError.*of a wrong type"
-        ):
+        write_sealed(tmp_path / MANIFEST, {**manifest, "shards": shards})
+        pushed.files[REPOSITORY][MANIFEST] = (tmp_path / MANIFEST).read_bytes()
+        with pytest.raises(DataError, match=r"does not have the entries of a zoo's manifest: shard"):
             pull(REPOSITORY, tmp_path / "zoo", endpoint=pushed.endpoint)
     assert not (tmp_path / "zoo" / MANIFEST).exists()
 
@@ -164,7 +165,9 @@ def test_only_whole_zoos_are_pushed(hub: StubHub, copy: Path) -> None:
 
 def test_an_unfinished_zoo_on_the_hub_is_refused(pushed: StubHub, tmp_path: Path) -> None:
     manifest = json.loads(pushed.files[REPOSITORY][MANIFEST])
-    pushed.files[REPOSITORY][MANIFEST] = json.dumps({**manifest, "shards": manifest["shards"][:2]}).encode()
+    manifest.pop("checksum")
+    write_sealed(tmp_path / MANIFEST, {**manifest, "shards": manifest["shards"][:2]})
+    pushed.files[REPOSITORY][MANIFEST] = (tmp_path / MANIFEST).read_bytes()
     with pytest.raises(DataError, match=rf"{REPOSITORY} lists 2 of 3 shards"):
         pull(REPOSITORY, tmp_path / "zoo", endpoint=pushed.endpoint)
 
@@ -177,7 +180,7 @@ def test_folders_that_are_taken_are_not_touched(pushed: StubHub, copy: Path, tmp
     with pytest.raises(UsageError, match="exists and is not a zoo"):
         pull(REPOSITORY, tmp_path / "thesis", endpoint=pushed.endpoint)
     (tmp_path / "busy").mkdir()
-    with only_writer(tmp_path / "busy"), pytest.raises(BusyError):
+    with claim(tmp_path / "busy", marker=MANIFEST, kind="zoo"), pytest.raises(BusyError):
         pull(REPOSITORY, tmp_path / "busy", endpoint=pushed.endpoint)
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rnn2vec._errors import UsageError, unknown_name
+from rnn2vec._files import read_bytes
 from rnn2vec.experiments.study.config import Study, Sweep, Variant, ZooSource
 
 T = TypeVar("T")
 
+_LARGEST_STUDY = 2**20  # bytes
+_MOST_NODES = 10_000  # keys and values
+_DEEPEST = 20  # levels
 _PARTS = {"zoo": ZooSource, "variants": Variant, "sweeps": Sweep}
 """The record below each of these keys."""
 
@@ -25,24 +31,59 @@ def read_study(path: str | Path) -> Study:
     Raises:
         UsageError: there is no such file, it is not YAML, or a key or value in it is wrong.
     """
-    import yaml  # noqa: PLC0415
-
     path = Path(path)
+    data = read_bytes(path, largest=_LARGEST_STUDY)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} cannot be read: {error}", remedy="give a study file, such as studies/tiny.yaml."
-        ) from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {error}", remedy="mend it there.") from error
+        content = _load_yaml(data.decode("utf-8"))
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} is not a YAML file of a study: {reason}", remedy="correct it there.") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no keys", remedy="give a study file, such as studies/tiny.yaml.")
     return checked(Study, content, where=str(path))
 
 
+def _load_yaml(text: str) -> Any:
+    """Parse YAML of bounded size after its anchors are expanded, without types beyond those of JSON.
+
+    Raises:
+        ValueError: the text is not such YAML.
+    """
+    import yaml  # noqa: PLC0415
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [str(key.value) for key, _ in node.value if key.value != "<<"]
+            if len(set(keys)) < len(keys):
+                raise ValueError(f"a key is given twice below line {node.start_mark.line + 1}")
+            return super().construct_mapping(node, deep)
+
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if sum(1 for _ in _expanded(node, 0)) > _MOST_NODES:
+            raise ValueError(f"it holds more than {_MOST_NODES:,} values")
+        return json.loads(json.dumps(loader.construct_document(node), allow_nan=False))
+    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        raise ValueError(str(error) or "it is nested too deeply") from error
+
+
+def _expanded(node: Any, depth: int) -> Iterator[Any]:
+    """Yield the nodes below a node, those of anchors once for each reference, and at most one more than are allowed."""
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep, or refers to itself")
+    yield node
+    below = node.value if isinstance(node.value, list) else []
+    nodes = itertools.chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in below)
+    each = itertools.chain.from_iterable(_expanded(one, depth + 1) for one in nodes)
+    yield from itertools.islice(each, _MOST_NODES + 1)
+
+
 def checked(kind: type[T], content: Mapping[str, Any], *, where: str) -> T:
-    """A dataclass from plain values, each brought to the type that its field has.
+    """Make a dataclass from plain values, each converted to the type of its field.
 
     Args:
         kind: the dataclass.
@@ -61,7 +102,7 @@ def checked(kind: type[T], content: Mapping[str, Any], *, where: str) -> T:
 
 
 def _explained(wrong: Mapping[str, Any], where: str) -> UsageError:
-    """The first thing that pydantic found, with the key, what came, and what would be right."""
+    """Return the first error that pydantic found: the key, its value, and what was expected."""
     *above, last = wrong["loc"] or ("",)
     key = ".".join(map(str, wrong["loc"]))
     if wrong["type"] == "unexpected_keyword_argument":

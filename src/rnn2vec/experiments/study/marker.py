@@ -1,4 +1,4 @@
-"""`study.json`: what makes a folder that of a study."""
+"""`study.json`, the file that marks a folder as that of a study."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MARKER = "study.json"
 
 
 def write_marker(folder: Path, study: Study) -> None:
-    """Write `study.json`; its keys stay in order, as that of the variants is the order of tables and comparisons."""
+    """Write `study.json`; its keys stay in order, since tables and comparisons follow the order of the variants."""
     content = {"study": study.to_dict(), "provenance": provenance()}
     write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_study_of(folder: Path) -> Study:
-    """The study that a folder holds.
+    """Return the study that a folder holds.
 
     Raises:
         UsageError: it holds none.
@@ -31,7 +31,7 @@ def read_study_of(folder: Path) -> Study:
     if not path.is_file():
         raise UsageError(f"{folder} holds no study", remedy="give a folder that `rnn2vec study run --out` made.")
     content = read_json(path)
-    remedy = "give `rnn2vec study run` again: it writes it anew."
+    remedy = "rerun `rnn2vec study run`: it writes the file again."
     if not isinstance(content, dict) or not isinstance(content.get("study"), dict):
         raise DataError(f"{path} describes no study", remedy=remedy)
     try:
@@ -41,8 +41,8 @@ def read_study_of(folder: Path) -> Study:
 
 
 def study_before(folder: Path) -> Study | None:
-    """The study that a folder holds; None where it holds none yet, or a damaged `study.json`, which is written anew."""
+    """Return the study that a folder holds; None where there is none yet, or a damaged one, which is then replaced."""
     try:
-        return read_study_of(folder) if (folder / MARKER).exists() else None
+        return read_study_of(folder) if (folder / MARKER).is_file() else None
     except DataError:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import read_json, sha256_of
+from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import hardware, provenance
 from rnn2vec.emulation import checkpoints
@@ -59,7 +59,7 @@ def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu"
         piece,
         opened,
         device,
-        provenance=read_json(run / checkpoints.RUN)["provenance"],
+        provenance=checkpoints.read_run(run)["provenance"],
         seconds=seconds_spent(run),
         curve={name: [line[name] for line in curve] for name in curve[0]},
         best=best,

@@ -1,7 +1,7 @@
-"""The rows of a study: one small JSON file for each finished piece, fit to be committed.
+"""Rows of a study: one small JSON file for each finished piece, fit to be committed.
 
-A piece is done when its row is there. The row holds all that tables and figures need, so that the large files of a run
-can be thrown away and a study can go on another day, on another machine, from its rows alone.
+A piece is done when its row exists. The row holds all that tables and figures need, so that the large files of a run
+can be deleted, and a study can resume on another day and another machine from its rows alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError
-from rnn2vec._files import canonical_json, read_json, write_atomically
+from rnn2vec._files import read_sealed, write_sealed
+from rnn2vec._typed import typed
 
 FOLDER = "rows"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no checksums; rows of it are read."""
 CLOSED_FORM = "closed-form"
 """The encoder named in the row of the floor's closed form, which trains none."""
 _DIGITS = 7  # float32 has no more
@@ -24,18 +26,18 @@ _DIGITS = 7  # float32 has no more
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one piece."""
+    """Result of one piece."""
 
     piece: str
-    """The piece's name."""
+    """Name of the piece."""
     setting: str
-    """What was done with the encoder."""
+    """Setting: pretrain, frozen, supervised or baseline."""
     property_name: str | None = None
-    """What was predicted; None in pre-training."""
+    """Predicted property; None in pre-training."""
     encoder: str
-    """Its name."""
+    """Name of the encoder."""
     variant: str
-    """How it was trained."""
+    """Name of the variant of the training."""
     seed: int
     """Everything random followed from it."""
     config: dict[str, Any]
@@ -65,7 +67,7 @@ class Row:
 
 
 def path_of(folder: Path, piece: str) -> Path:
-    """Where a piece's row is, below the study's folder."""
+    """Return the path of a piece's row, below the study's folder."""
     return folder / FOLDER / f"{piece}.json"
 
 
@@ -77,11 +79,11 @@ def write_row(folder: Path, row: Row) -> None:
     """
     content = {"format_version": FORMAT_VERSION, **_rounded(dataclasses.asdict(row))}
     (folder / FOLDER).mkdir(exist_ok=True)
-    write_atomically(path_of(folder, row.piece), (canonical_json(content) + "\n").encode())
+    write_sealed(path_of(folder, row.piece), content, indent=None)
 
 
 def read_rows(folder: Path) -> dict[str, Row]:
-    """Every row of a study by the piece's name.
+    """Read every row of a study, by the piece's name.
 
     Raises:
         DataError: a row is damaged.
@@ -92,15 +94,29 @@ def read_rows(folder: Path) -> dict[str, Row]:
 
 def _read(path: Path) -> Row:
     try:
-        content = read_json(path)
-        version = content.pop("format_version")
-        row = Row(**content)
-    except (Rnn2VecError, KeyError, TypeError, AttributeError) as error:
-        reason = error.problem if isinstance(error, Rnn2VecError) else repr(error)
+        content = read_sealed(path, newest=FORMAT_VERSION)
+        del content["format_version"]
+        row = typed(Row, content)
+    except (Rnn2VecError, ValueError) as error:
+        reason = error.problem if isinstance(error, Rnn2VecError) else str(error)
         raise _no_row(path, reason) from error
-    if version != FORMAT_VERSION or row.piece != path.stem:
-        raise _no_row(path, f"it has format {version} and is of {row.piece}")
+    _require_entries(row, path)
+    if row.piece != path.stem:
+        raise _no_row(path, f"it is of {row.piece}")
     return row
+
+
+def _require_entries(row: Row, path: Path) -> None:
+    """Check the types of what tables take out of the configs."""
+    zoo = row.zoo.get("config")
+    wanted: list[tuple[Any, str, type[Any]]] = [
+        (zoo, "family", str),
+        (zoo, "num_runs", int),
+        *((row.config, name, kind) for name, kind in (("num_steps", int), ("loss", str)) if name in row.config),
+    ]
+    for holder, name, kind in wanted:
+        if not isinstance(holder, dict) or type(holder.get(name)) is not kind:
+            raise _no_row(path, f"{name} of its configs is not of type {kind.__name__}")
 
 
 def _no_row(path: Path, reason: str) -> DataError:
@@ -109,7 +125,7 @@ def _no_row(path: Path, reason: str) -> DataError:
 
 
 def _rounded(value: Any) -> Any:
-    """Every float to the digits that it has."""
+    """Round every float to the digits that it has."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec._files import claim_folder, write_atomically
+from rnn2vec._files import write_atomically
+from rnn2vec._lock import claim
 from rnn2vec.execution.devices import spread
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study
@@ -55,10 +56,10 @@ class Outcome:
             StudyError: pieces failed.
         """
         if self.failed:
-            reasons = "".join(f"\n  {name}: {reason}" for name, reason in self.failed.items())
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             pieces = len(self.failed) + len(self.done) + len(self.skipped)
             raise StudyError(
-                f"{len(self.failed)} of {pieces} pieces failed:{reasons}",
+                f"{len(self.failed)} of {pieces} pieces failed: {reasons}",
                 remedy=f"all others are done. Tracebacks are in {out / ERRORS}; the same command tries these again.",
             )
 
@@ -86,11 +87,17 @@ def run_study(
     Raises:
         UsageError: the folder holds something else, or rows of another config; or there is no such device.
         DataError: zoo or rows are damaged.
+        BusyError: another process runs a study there.
     """
     folder = Path(out)
     devices = spread(device, workers)
+    with claim(folder, marker=MARKER, kind="study"):
+        return _run(study, folder, devices, progress)
+
+
+def _run(study: Study, folder: Path, devices: Sequence[str], progress: ManyProgress) -> Outcome:
+    """Run what is left in the claimed folder."""
     pieces = pieces_of(study)
-    claim_folder(folder, marker=MARKER, kind="study")
     rows = read_rows(folder)
     before = study_before(folder)
     _require_same(study, before, pieces, rows, folder)

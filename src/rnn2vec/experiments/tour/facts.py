@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from rnn2vec._files import canonical_json
 from rnn2vec._provenance import processor, provenance
 from rnn2vec.emulation.config import PRESETS as PRETRAIN_PRESETS
 from rnn2vec.experiments.tour.measure import TourResults
-from rnn2vec.training.tracking import seconds_spent
+from rnn2vec.training.tracking import seconds_in, seconds_spent
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
 _PAPER_SEEDS = 15
@@ -144,9 +143,8 @@ def _pretty(value: Any) -> str:
 
 def _zoo_seconds(log: Path) -> float | None:
     """Sum the seconds that a build took over all its starts; None if it has no log."""
-    if not log.is_file():
-        return None
-    return sum(float(json.loads(line)["seconds"]) for line in log.read_text(encoding="utf-8").splitlines())
+    seconds = seconds_in(log)
+    return None if seconds is None else sum(seconds)
 
 
 def _minutes(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import read_json, sha256_of
+from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.emulation import checkpoints
@@ -174,7 +174,7 @@ def load_run(name: str, folder: Path) -> Run:
     model = checkpoints.load_model(folder)
     if not (folder / checkpoints.RUN).is_file() or model.encoder.name != name:
         raise UsageError(f"{folder} is not a run of {name}", remedy=f"pre-train {name} with this output folder.")
-    return Run(name, folder, read_json(folder / checkpoints.RUN), tracking.read_metrics(folder), model)
+    return Run(name, folder, checkpoints.read_run(folder), tracking.read_metrics(folder), model)
 
 
 def _require_same_zoo(zoo: Zoo, runs: Mapping[str, Run]) -> None:

@@ -28,7 +28,6 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".zip", ".h5
 """Endings of files that may hold a checkpoint."""
 
 
-
 def suffixes() -> tuple[str, ...]:
     """Return the file name endings of all formats: the built-in ones, and those of other packages."""
     return (*SUFFIXES, *(suffix for _, one in FORMATS.loadable() for suffix in one.suffixes))

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
-from rnn2vec._files import claim_folder
-from rnn2vec._lock import only_writer
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
 from rnn2vec.zoo.shards import checksum_of, damage
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _STAGE = ".pull.tmp"
-"""Folder for unverified downloads; its name marks it as temporary, so that the claim on the zoo's folder persists."""
+"""Folder for unverified downloads, below that of the zoo."""
 
 
 class HubError(Rnn2VecError):
@@ -122,9 +121,7 @@ def pull(
     api, folder = _api(endpoint), Path(out)
     if (folder / MANIFEST).exists():
         raise UsageError(f"{folder} is already a zoo; it was not changed", remedy="choose another folder with --out.")
-    if not (folder / _STAGE / MANIFEST).exists():
-        claim_folder(folder, marker=MANIFEST, kind="zoo")
-    with only_writer(folder):
+    with claim(folder, marker=MANIFEST, kind="zoo"):
         _download_all(api, repository, revision, folder, progress)
         (folder / _STAGE / MANIFEST).replace(folder / MANIFEST)
         shutil.rmtree(folder / _STAGE)

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Int64
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import claim_folder, refused, write_json
+from rnn2vec._files import refused, write_json
+from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec.zoo.sharing.release_import import RNNS_PER_SHARD
@@ -56,10 +57,12 @@ def export_release(zoo: Zoo, out: str | Path, *, progress: Progress = silent) ->
         remedy = f"rerun `rnn2vec zoo {zoo.manifest.verb}` to finish it first."
         raise DataError(f"{zoo.folder} is not finished", remedy=remedy)
     folder = Path(out)
-    claim_folder(folder, marker=_ARGUMENTS, kind="release")
-    write_json(folder / _ARGUMENTS, {"made_by": dict(provenance()), "spec": zoo.spec.to_dict()})
     num = len(zoo)
-    with _writing(folder, layout, layout.shapes(num, zoo.rollouts([0]).shape[1], zoo.spec)) as write:
+    with (
+        claim(folder, marker=_ARGUMENTS, kind="release"),
+        _writing(folder, layout, layout.shapes(num, zoo.rollouts([0]).shape[1], zoo.spec)) as write,
+    ):
+        write_json(folder / _ARGUMENTS, {"made_by": dict(provenance()), "spec": zoo.spec.to_dict()})
         for start in range(0, num, RNNS_PER_SHARD):
             progress(start, num, f"RNN {start}")
             for name, array in _arrays(zoo, layout, np.arange(start, min(start + RNNS_PER_SHARD, num))).items():
@@ -81,7 +84,7 @@ def _writing(
     folder: Path, layout: Layout, shapes: Mapping[str, tuple[int, ...]]
 ) -> Generator[Callable[[str, np.ndarray], None]]:
     """Yield `write(name, rows)`, which appends to an array; on success all arrays get their final names, else none."""
-    parts = {name: folder / f".{name}.npy.{os.getpid()}.tmp" for name in shapes}
+    parts = {name: folder / f".{name}.npy.tmp" for name in shapes}
     try:
         with contextlib.ExitStack() as stack:
             files: dict[str, BinaryIO] = {name: stack.enter_context(path.open("wb")) for name, path in parts.items()}
