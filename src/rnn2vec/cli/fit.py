@@ -43,7 +43,7 @@ class Fit(CheckpointVerb):
     seed: int = 0
     """Seed of everything random."""
     device: str = "cpu"
-    """Where to train, such as cuda."""
+    """Device to train on, such as cuda."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Read what can be read, train, and report."""

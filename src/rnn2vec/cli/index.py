@@ -47,7 +47,7 @@ class Add(CheckpointVerb):
 
 @dataclass(frozen=True, kw_only=True)
 class Build(ModelVerb):
-    """Embed RNNs and put them into a new index; given again, it continues."""
+    """Embed RNNs and put them into a new index. If interrupted, rerun the command to resume."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]
     """Checkpoint files, folders of such, or zoos."""
@@ -211,9 +211,9 @@ class Clusters(Verb):
     index: tyro.conf.Positional[Path]
     """Folder of the index."""
     number: int | None = None
-    """How many; by default the number from 2 to 12 that separates best."""
+    """Number of clusters; by default the one from 2 to 12 that separates best."""
     seed: int = 0
-    """Where the search begins."""
+    """Seed of the search."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Divide, and describe each cluster."""
@@ -231,7 +231,7 @@ class Clusters(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Info(Verb):
-    """What is in an index."""
+    """Show the content of an index."""
 
     index: tyro.conf.Positional[Path]
     """Folder of the index."""

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Track(ModelVerb):
-    """How far an RNN moves along the checkpoints of one training run, with a gate for pipelines.
+    """Measure how far an RNN moves along the checkpoints of one training run, with a gate for pipelines.
 
     Checkpoints are taken in the order of the numbers in their names. With --fail-above the exit code is 1 when the last
-    one is farther from the reference than that. Behaviour is what is compared: with a probing encoder, hidden units may
-    be renumbered between checkpoints.
+    one is farther from the reference than that. Behaviour is what is compared: with a probing encoder, the order of
+    hidden units does not matter.
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]]

@@ -1,4 +1,4 @@
-"""Pre-train on RNNs of one's own: the one call that takes rnn2vec to a new domain.
+"""Pre-training on the user's RNNs: the one call that takes rnn2vec to a new domain.
 
 No labels and no task family are needed, only the RNNs and inputs like those that they are made for. A share of the RNNs
 is held out. On these the report measures how well an emulator imitates an RNN that it knows by its vector alone, and,

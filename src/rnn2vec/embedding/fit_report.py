@@ -1,9 +1,9 @@
-"""How pre-training on RNNs of one's own went: whether the encoder failed, or the RNNs are alike.
+"""The report on pre-training on the user's RNNs: has the encoder failed, or are the RNNs alike?
 
 An emulator that imitates an RNN from its own vector hardly better than from another's can mean two things. Either the
-vectors carry no information, or the RNNs do nearly the same, so that any of their vectors will do. What tells these
-cases apart is how far the RNNs' own answers are from each other, without any encoder; and whether distances of vectors
-follow distances of behaviour.
+vectors carry no information, or the RNNs do nearly the same, so that any of their vectors suffices. Two measurements without
+the emulator tell these cases apart: how far the RNNs' own answers differ, and whether distances of vectors follow
+distances of behaviour.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST = 300
 
 @dataclass(frozen=True)
 class Agreement:
-    """How distances of vectors follow distances of behaviour, without the emulator."""
+    """Agreement of distances of vectors with distances of behaviour, without the emulator."""
 
     typical_difference: float
     """Median difference of the answers of two RNNs, in the unit of the loss."""
@@ -39,12 +39,12 @@ class Agreement:
     num_unusual: int
     """RNNs that stand out in behaviour: 5 times as far from their neighbours as the median."""
     num_unusual_found: int
-    """Those of them that stand out in vectors as well."""
+    """RNNs that stand out both in behaviour and in vectors."""
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """How pre-training on RNNs of one's own went."""
+    """Results of pre-training on the user's RNNs."""
 
     architectures: tuple[str, ...]
     """Architectures of the RNNs."""
@@ -88,10 +88,10 @@ class FitReport:
         if share < 0.5:
             return "the vectors say what the RNNs do"
         if self.agreement is not None and self.agreement.typical_difference < _ALIKE:
-            return "the RNNs are alike, so nearly any vector of theirs will do"
+            return "the RNNs are alike, so nearly any of their vectors suffices"
         if share <= 0.9:
             return "the vectors say something of what the RNNs do"
-        return "the vectors say next to nothing; give more RNNs, other inputs or more updates"
+        return "the vectors say almost nothing; give more RNNs, other inputs or more updates"
 
     @staticmethod
     def _described(agreement: Agreement) -> list[str]:

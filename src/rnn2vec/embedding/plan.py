@@ -1,4 +1,4 @@
-"""How long and how large to train on RNNs of one's own: from their number and size, or within a time budget."""
+"""Length and size of a training on the user's RNNs: from their number and size, or within a time budget."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _USABLE = 0.85
 
 
 def recommended(num_rnns: int, parameters: int, length: int) -> PretrainConfig:
-    """Return what is recommended for RNNs of one's own.
+    """Return the recommended config for the user's RNNs.
 
     Updates grow slowly with the number of RNNs (1000 for 50, 2000 for 500, 4000 for 5000). Forty validations see early
     whether it works; ten without progress stop the training. They are closer together where updates are so slow that
@@ -75,10 +75,15 @@ def within(budget: float, config: PretrainConfig, source: Source, device: str) -
     trial = dataclasses.replace(
         config, num_steps=_TRIAL_UPDATES, validate_every=_TRIAL_UPDATES, validation_rollouts=1, warm_up_steps=0
     )
+    times: list[float] = []
+
+    def note_time(done: float, total: float, what: str) -> None:
+        del done, total, what
+        times.append(time.perf_counter())
+
     with tempfile.TemporaryDirectory() as temporary:
-        started = time.perf_counter()
-        pretrain(source, trial, Path(temporary) / "run", device=device)
-        each = (time.perf_counter() - started) / _TRIAL_UPDATES
+        pretrain(source, trial, Path(temporary) / "run", device=device, progress=note_time)
+    each = (times[_TRIAL_UPDATES - 1] - times[0]) / (_TRIAL_UPDATES - 1)  # the first one also sets things up
     num_steps = min(config.num_steps, max(_FEWEST_UPDATES, int(_USABLE * budget / each)))
     return dataclasses.replace(
         config,

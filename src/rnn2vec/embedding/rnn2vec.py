@@ -56,7 +56,7 @@ class Rnn2Vec:
         self.encoder = model.encoder.eval()
         self.to(device)
         self.report: FitReport | None = None
-        """How `fit` went; None for an encoder that was loaded."""
+        """Results of `fit`; None for an encoder that was loaded."""
 
     @property
     def emulator(self) -> Emulator:
@@ -110,7 +110,7 @@ class Rnn2Vec:
         progress: Progress = silent,
         **hints: Unpack[Hints],
     ) -> Rnn2Vec:
-        """Pre-train on RNNs of one's own; `report` says how it went.
+        """Pre-train on your own RNNs; the attribute `report` has the results.
 
         Args:
             rnns: the RNNs, in one or several architectures that agree in inputs and outputs. A zoo has rollouts of its
@@ -238,7 +238,7 @@ class Rnn2Vec:
         device: str | None = None,
         **hints: Unpack[Hints],
     ) -> Float32[np.ndarray, "N Z"]:
-        """One vector for each RNN, in the order given.
+        """Return one vector for each RNN, in the order given.
 
         Args:
             rnns: a stack, a collection, a zoo (all its snapshots), or one or more stacks, black boxes, modules, state

@@ -1,4 +1,4 @@
-"""Random probing for RNNs of one's own: an encoder that needs no training, in the unit of the RNNs themselves."""
+"""Random probing for the user's RNNs: an encoder that needs no training, in the unit of the RNNs themselves."""
 
 from __future__ import annotations
 

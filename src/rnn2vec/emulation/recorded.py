@@ -77,7 +77,7 @@ class Recorded:
 
     @torch.no_grad()
     def _outputs(self) -> Tensor:
-        """What the RNNs for training answer to their first sequences, `(...,)`."""
+        """Return the answers of the training RNNs to their first sequences, `(...,)`."""
         answers: list[Tensor] = []
         for stack, rows in zip(self._stacks, self._rows(), strict=True):
             chosen = np.flatnonzero(~self._is_validation[rows])
@@ -204,7 +204,7 @@ def _scale(outputs: Tensor) -> tuple[float, float]:
 
 
 def split_by_run(runs: Sequence[Any] | np.ndarray, share: float, seed: int) -> Bool[np.ndarray, " N"]:
-    """Which RNNs are for validation: those of a share of the runs, drawn at random, at least one run.
+    """Return which RNNs are held out: those of a share of the runs, drawn at random, at least one run.
 
     Args:
         runs: which training run each RNN is from: its snapshots stay together.

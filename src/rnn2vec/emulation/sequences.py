@@ -43,7 +43,7 @@ class Sequences:
     input_size: int
     """Input features of the RNNs, I."""
     kind: Kind
-    """Whether inputs are tokens or numbers."""
+    """Kind of the inputs: tokens or numbers."""
     notes: tuple[str, ...] = ()
     """Properties of the data that may surprise: padding that was cut off, features that never change."""
 
@@ -78,7 +78,7 @@ class Sequences:
 
     @property
     def is_shared(self) -> bool:
-        """Whether all RNNs have the same sequences."""
+        """True if all RNNs have the same sequences."""
         return self.groups[0].ndim == (2 if self.kind == "categorical" else 3)
 
     @property

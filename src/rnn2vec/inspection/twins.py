@@ -39,7 +39,7 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Verdict:
-    """How two RNNs relate."""
+    """Relation of two RNNs, with what it is based on."""
 
     kind: Kind
     """Relation. `identical`: the same weights; `symmetric`: the same up to permutations and signs of hidden units;
@@ -142,7 +142,7 @@ def compare_and_search(
 def is_symmetric(one: RNNStack, other: RNNStack) -> bool:
     """Return whether two RNNs of one architecture are equal up to the order and the signs of hidden units.
 
-    Units that cannot be told apart by their own weights may make the answer a false "no", never a false "yes".
+    Units with equal weights of their own may make the answer a false "no", never a false "yes".
     """
     spec, aligned = one.spec, dict(other.weights)
     for layer in range(spec.num_layers):
