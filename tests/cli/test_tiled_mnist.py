@@ -50,7 +50,9 @@ def test_from_a_zoo_to_vectors(zoo: Path, digits: Path, tmp_path: Path, capsys: 
 
 
 @pytest.mark.usefixtures("new_program")
-def test_the_environment_variable_names_the_images(zoo: Path, digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_the_environment_variable_names_the_images(
+    zoo: Path, digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     monkeypatch.setenv(idx_images.ENVIRONMENT_VARIABLE, str(digits))
     assert main(["zoo", "verify", str(zoo)]) == 0
     assert "intact and complete" in capsys.readouterr().out
