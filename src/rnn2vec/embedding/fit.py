@@ -31,7 +31,7 @@ from rnn2vec.emulation.sequences import Sequences, read
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import CellName
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.training.tracking import read_metrics
+from rnn2vec.training.tracking import best_line
 from rnn2vec.zoo.store import Zoo
 
 CONFIG = PretrainConfig(encoder_options={"hidden_size": 128}, num_steps=2000, rollouts_per_rnn=2)
@@ -116,7 +116,7 @@ def fit(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run" if out is None else Path(out)
         model = pretrain(source, config, folder, device=device, progress=progress)
-        best = min(read_metrics(folder), key=lambda line: line[f"validation/{config.loss}"])
+        best = best_line(folder, f"validation/{config.loss}")
     unseen = source.part("validation", device="cpu").all(config.validation_rollouts)
     report = FitReport(
         architectures=architectures,

@@ -27,6 +27,7 @@ from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.training.checkpoint import collect_weights, reason, spread_weights
+from rnn2vec.zoo.store import Zoo
 
 RUN = "run.json"
 CONFIG = "config.json"
@@ -130,6 +131,23 @@ def load_model(folder: Path) -> Model:
             f"{folder} holds no readable model: {reason(error)}", remedy="restore its files, or pre-train it again."
         ) from error
     return model
+
+
+def require_pretrained_on(zoo: Zoo, folder: Path) -> None:
+    """Check that the model in a folder was pre-trained on this zoo.
+
+    On another zoo, it may have been trained on the tasks that are held out here. A model that was saved without its run
+    names no zoo, and is accepted.
+
+    Raises:
+        UsageError: it was pre-trained on another zoo.
+    """
+    run = folder / RUN
+    if run.is_file() and read_json(run)["zoo"].get("checksum") != zoo.manifest.checksum:
+        raise UsageError(
+            f"{folder} was pre-trained on a zoo other than {zoo.folder}",
+            remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+        )
 
 
 def _require_fit(config: dict[str, Any], weights: dict[str, Tensor]) -> None:

@@ -101,7 +101,7 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
         raise DataError(
             f"{path} does not have the entries of a run", remedy="restore it, or give another --out for a new run."
         )
-    if run["zoo"] != identity["zoo"]:
+    if run["zoo"].get("checksum") != identity["zoo"]["checksum"]:
         raise UsageError(
             f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "
             "it was not touched",

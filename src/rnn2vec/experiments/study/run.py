@@ -106,6 +106,7 @@ def run_study(
     for name in study.properties:
         find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
+    zoo.verify_checksums()
     common = {"zoo": zoo.folder, "out": folder}
     jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
     jobs += [_job(piece, common) for piece in left]
