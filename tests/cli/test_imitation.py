@@ -21,7 +21,7 @@ def test_table_figures_and_numbers(tiny_zoo: Zoo, tiny_run: Path, tmp_path: Path
         "study",
         "imitation",
         str(tiny_zoo.folder),
-        "--runs",
+        "--model",
         str(tiny_run),
         "--episodes",
         "3",
@@ -58,7 +58,7 @@ def test_wrong_calls_write_nothing(tiny_zoo: Zoo, tiny_run: Path, tmp_path: Path
         (tiny_zoo, [tmp_path / "none"], "is not a model"),
         (other, [tiny_run], "was pre-trained on a zoo other than"),
     ):
-        command = ["study", "imitation", str(zoo.folder), "--out", str(tmp_path / "x"), "--runs"]
+        command = ["study", "imitation", str(zoo.folder), "--out", str(tmp_path / "x"), "--model"]
         assert main([*command, *map(str, runs)]) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "x").exists()

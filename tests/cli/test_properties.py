@@ -16,7 +16,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def command(tiny_zoo: Zoo, tiny_run: Path) -> list[str]:
     """Frozen, with few updates."""
-    return ["properties", str(tiny_zoo.folder), "--encoder", str(tiny_run), "--preset", "tiny", "--steps", "20"]
+    return ["properties", str(tiny_zoo.folder), "--model", str(tiny_run), "--preset", "tiny", "--steps", "20"]
 
 
 def test_people_see_a_table_for_each_property(command: list[str], tmp_path: Path, capsys: Captured) -> None:
@@ -100,7 +100,10 @@ def test_an_interruption_goes_on_with_the_checkpoint(
         (["--property", "tusk"], "unknown property of formal-languages 'tusk'\n  -> did you mean 'task'?"),
         (["--preset", "tinny"], "did you mean 'tiny'"),
         (["--steps", "0"], "num_steps=0"),
-        (["--encoder", "dwsnet"], "frozen with 'dwsnet', which is not pre-trained"),
+        (["--encoder", "dwsnet"], "both of --model and --encoder is given"),
+        (["--model", "dwsnet"], "frozen with 'dwsnet', which is not pre-trained"),
+        (["--representation-size", "3"], "--representation-size beside --model, which decides it"),
+        (["--encoder-options", "hidden_size=3"], "--encoder-options beside --model, which decides it"),
     ],
 )
 def test_a_wrong_call_is_code_2_and_makes_no_folder(

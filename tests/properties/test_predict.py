@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnn2vec import encoders
+from rnn2vec import encoders, tasks
 from rnn2vec._errors import UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import config as pretraining
@@ -113,7 +113,7 @@ def test_frozen_needs_a_pretrained_encoder(zoo: Zoo) -> None:
 def test_a_run_on_another_zoo_is_refused(zoo: Zoo, run: Path, tmp_path: Path) -> None:
     """What is unseen there may have been trained on here."""
     other = build_zoo(dataclasses.replace(zoo.manifest.config, seed=1, num_runs=6), tmp_path / "zoo")
-    with pytest.raises(UsageError, match=r"run was pre-trained on another zoo than .*zoo\n"):
+    with pytest.raises(UsageError, match=r"run was pre-trained on a zoo other than .*zoo\n"):
         predict_property(other, "task", encoder=run)
 
 
@@ -158,6 +158,14 @@ def test_a_supervised_encoder_has_the_sizes_of_pretraining(name: str) -> None:
         options = preset(name, "supervised", encoder).encoder_options
         assert options == pretraining.preset(name, encoder).encoder_options
         assert preset(name, "frozen", encoder).encoder_options == {}
+
+
+def test_a_supervised_encoder_probes_as_long_as_in_pretraining() -> None:
+    """Tiled MNIST asks for longer probing sequences than the encoders' own default."""
+    family, encoder = tasks.build("tiled-mnist"), "interactive-probing"
+    options = preset("laptop", "supervised", encoder, family=family).encoder_options
+    assert options["sequence_length"] == family.probing_length
+    assert options == pretraining.preset_for(family, "laptop", encoder).encoder_options
 
 
 @pytest.mark.parametrize(

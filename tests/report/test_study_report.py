@@ -29,7 +29,7 @@ def _row(name: str, losses: list[float], **names: Any) -> Row:
         "variant": "floor",
         "seed": 0,
         "config": {"loss": "total-variation", "num_steps": 300},
-        "zoo": {"config": {"family": "formal-languages", "num_runs": 16, "num_steps": 200}},
+        "zoo": {"weights": "0" * 64, "config": {"family": "formal-languages", "num_runs": 16, "num_steps": 200}},
         "provenance": {"commit": "abc123"},
         "hardware": {"processor": "an abacus", "device": "cpu"},
         "seconds": 3600.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from safetensors import safe_open
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.zoo import store
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.manifest import Manifest
+from rnn2vec.zoo.manifest import Manifest, ShardEntry
 from rnn2vec.zoo.shards import Shard, damage, write_shard
 from rnn2vec.zoo.store import Zoo
 
@@ -218,3 +219,43 @@ def test_a_zoo_without_any_finished_shard_says_so(copy: Path) -> None:
     Manifest(manifest.config, manifest.spec, manifest.ood_rule, manifest.provenance).write(copy)
     with pytest.raises(DataError, match=r"has no finished shard yet\n.*zoo build` go on"):
         _ = Zoo.open(copy).properties
+
+
+# -- which zoo it is -------------------------------------------------------------------------------
+
+
+def test_a_zoo_is_the_same_whatever_version_built_it_and_wherever_it_is(zoo: Zoo, copy: Path) -> None:
+    manifest = dataclasses.replace(zoo.manifest, provenance={"commit": "another"})
+    manifest.write(copy)
+    assert Zoo.open(copy).identity()["checksum"] == zoo.identity()["checksum"]
+    assert Zoo.open(copy).identity()["folder"] == "copy"
+
+
+def test_other_weights_or_another_config_make_another_zoo_but_only_weights_another_build(zoo: Zoo) -> None:
+    manifest = zoo.manifest
+    renamed = dataclasses.replace(manifest, made=dataclasses.replace(manifest.config, num_steps=7))
+    first, *others = manifest.shards
+    rounded = dataclasses.replace(
+        manifest, shards=(dataclasses.replace(first, checksums={**first.checksums, "safetensors": "0" * 64}), *others)
+    )
+    assert len({one.checksum for one in (manifest, renamed, rounded)}) == 3
+    assert manifest.weights_checksum == renamed.weights_checksum != rounded.weights_checksum
+
+
+def test_a_verified_zoo_is_not_hashed_again(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[int] = []
+
+    def counted(folder: Path, entry: ShardEntry) -> str | None:
+        hashed.append(entry.number)
+        return damage(folder, entry)
+
+    monkeypatch.setattr(store, "damage", counted)
+    zoo = Zoo.open(copy)
+    zoo.verify_checksums()
+    zoo.rnns(range(NUM_RNNS))
+    Zoo.open(copy, is_verified=True).rnns(range(NUM_RNNS))
+    assert hashed == [0, 1, 2]
+    zoo = Zoo.open(copy)
+    (copy / "shards/00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"00001\.parquet is truncated or altered"):
+        zoo.verify_checksums()

@@ -67,10 +67,9 @@ class _OfEncoders(Verb):
 
     def config(self, zoo: Zoo, name: str) -> PretrainConfig:
         """Return the preset for an encoder on the RNNs of a zoo."""
-        from rnn2vec.emulation.config import preset
+        from rnn2vec.emulation.config import preset_for
 
-        kind, length = zoo.family.interface.output_kind, zoo.family.probing_length
-        return preset(self.preset, name, output_kind=kind, probing_length=length)
+        return preset_for(zoo.family, self.preset, name)
 
     def untrained(self, zoo: Zoo, name: str) -> WeightEncoder:
         """Build a new encoder of the preset's size."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import sha256_of, write_atomically, write_json
+from rnn2vec._files import write_atomically, write_json
 from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.cli.terminal import Terminal
@@ -32,8 +32,8 @@ class ImitationStudy(Verb):
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
-    runs: tuple[Path, ...]
-    """Folders of pre-training runs on the zoo."""
+    model: tuple[Path, ...]
+    """Trained models: folders of pre-training runs on this zoo."""
     out: Path = Path("imitation")
     """Folder of the table and the figures."""
     episodes: int = 100
@@ -69,20 +69,13 @@ class ImitationStudy(Verb):
             UsageError: if there is no model, two folders have the same name, or a model was pre-trained on another zoo.
         """
         from rnn2vec.emulation import checkpoints
-        from rnn2vec.zoo.manifest import MANIFEST
 
-        names = [folder.name for folder in self.runs]
+        names = [folder.name for folder in self.model]
         if not names or len(set(names)) < len(names):
-            raise UsageError(f"--runs {' '.join(map(str, self.runs))}", remedy="give folders with different names.")
-        models = {folder.name: checkpoints.load_model(folder) for folder in self.runs}
-        checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
-        for folder in self.runs:
-            has_record = (folder / checkpoints.RUN).is_file()
-            if has_record and checkpoints.read_run(folder)["zoo"]["manifest"] != checksum:
-                raise UsageError(
-                    f"{folder} was pre-trained on a zoo other than {zoo.folder}",
-                    remedy="give the zoo that the model was pre-trained on, since unseen tasks differ between zoos.",
-                )
+            raise UsageError(f"--model {' '.join(map(str, self.model))}", remedy="give folders with different names.")
+        models = {folder.name: checkpoints.load_model(folder) for folder in self.model}
+        for folder in self.model:
+            checkpoints.require_pretrained_on(zoo, folder)
         return models
 
     def _measure(self, zoo: Zoo, split: Split, models: dict[str, Model], terminal: Terminal) -> dict[str, Imitation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from rnn2vec._registry import ENCODERS, LOSSES
+from rnn2vec.cli.options import config_options, with_options
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb, given, registered
-from rnn2vec.emulation.config import PretrainConfig, preset
+from rnn2vec.cli.verb import Verb, registered
+from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset_for
 
 if TYPE_CHECKING:
     from rnn2vec.tasks.base import TaskFamily
 
 
+@config_options(PretrainConfig, PRESETS, without=("encoder",), known={"loss": LOSSES})
 @dataclass(frozen=True, kw_only=True)
 class Pretrain(Verb):
     """Pre-train an encoder on a zoo, or go on with a run that was interrupted.
@@ -33,25 +34,6 @@ class Pretrain(Verb):
     encoder: Annotated[str, registered("Encoder", ENCODERS)] = "interactive-probing"
     preset: str = "laptop"
     """tiny, tour, laptop, recommended or paper: sizes and recipe, which the options below can change."""
-    steps: int | None = None
-    """Updates."""
-    batch_size: int | None = None
-    """RNNs per update."""
-    rollouts_per_rnn: int | None = None
-    """Rollouts of each RNN per update."""
-    learning_rate: float | None = None
-    """Highest learning rate."""
-    loss: Annotated[str | None, registered("Loss, for the kind of the RNNs' outputs", LOSSES)] = None
-    validate_every: int | None = None
-    """Updates between validations and checkpoints."""
-    patience: int | None = None
-    """Validations without a new best after which to stop."""
-    ema: float | None = None
-    """Decay of a moving average of the weights, which is then what is validated and kept; 0 for none."""
-    precision: str | None = None
-    """float32, or bfloat16 for the forward pass: faster on processors with instructions for it, refused on others."""
-    seed: int | None = None
-    """Everything random follows from it."""
     device: str = "cpu"
     """Where to train."""
     mnist: Path | None = None
@@ -64,7 +46,7 @@ class Pretrain(Verb):
         from rnn2vec.emulation.pretrain import pretrain
         from rnn2vec.tasks import idx_images
         from rnn2vec.training.processes import Processes, joined
-        from rnn2vec.training.tracking import TensorBoard, read_metrics
+        from rnn2vec.training.tracking import TensorBoard, best_line
         from rnn2vec.zoo.store import Zoo
 
         zoo = Zoo.open(self.zoo)
@@ -79,7 +61,7 @@ class Pretrain(Verb):
                 pretrain(zoo, config, self.out, device=device, progress=progress, trackers=trackers)
             if not Processes.current().is_first:
                 return {}
-        best = min(read_metrics(self.out), key=lambda line: line[f"validation/{config.loss}"])
+        best = best_line(self.out, f"validation/{config.loss}")
         terminal.say(
             f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
             f"({best[f'last/{config.loss}']:.4f} for their last snapshots), at step {best['step']:,}"
@@ -88,18 +70,4 @@ class Pretrain(Verb):
 
     def _config(self, family: TaskFamily) -> PretrainConfig:
         """The preset for RNNs of this family, with the options that were given."""
-        kind, length = family.interface.output_kind, family.probing_length
-        chosen = preset(self.preset, self.encoder, output_kind=kind, probing_length=length)
-        changes = given(
-            num_steps=self.steps,
-            batch_size=self.batch_size,
-            rollouts_per_rnn=self.rollouts_per_rnn,
-            learning_rate=self.learning_rate,
-            loss=self.loss,
-            validate_every=self.validate_every,
-            patience=self.patience,
-            ema=self.ema,
-            precision=self.precision,
-            seed=self.seed,
-        )
-        return dataclasses.replace(chosen, **changes)
+        return with_options(preset_for(family, self.preset, self.encoder), self)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, read_sealed, sha256_of, write_atomically, write_sealed
 from rnn2vec._lock import claim
+from rnn2vec._registry import ENCODERS
+from rnn2vec.cli.options import config_options, given_options, with_options
 from rnn2vec.cli.terminal import Terminal
-from rnn2vec.cli.verb import Verb, given
-from rnn2vec.properties.config import PredictConfig, Setting, preset
+from rnn2vec.cli.verb import Verb, registered
+from rnn2vec.properties.config import PRESETS, PredictConfig, Setting, preset
 
 if TYPE_CHECKING:
     from rnn2vec.properties.predict import PropertyScores
@@ -23,19 +24,24 @@ if TYPE_CHECKING:
 MARKER = "properties.json"
 
 
+_PRESETS = {f"{name} {setting}": one for name, by_setting in PRESETS.items() for setting, one in by_setting.items()}
+
+
+@config_options(PredictConfig, _PRESETS)
 @dataclass(frozen=True, kw_only=True)
 class Properties(Verb):
     """Predict properties of RNNs, such as their task, from representations, and score it on unseen tasks.
 
     Half of the unusual (OOD) tasks join the training data; the other half is the OOD test. Given again with the same
-    options, it goes on where it was.
+    options, it resumes.
     """
 
     zoo: tyro.conf.Positional[Path]
     """Folder of the zoo."""
-    encoder: str
-    """frozen: folder of a pre-training run, or name of an encoder that comes with the package.
-    supervised: name of an encoder, or folder of a run whose encoder is trained from new weights."""
+    model: str | None = None
+    """Trained model: folder of a pre-training run, or name of a model that comes with the package. With --setting
+    supervised, its encoder is trained again from new weights."""
+    encoder: Annotated[str | None, registered("Or name of an encoder to train (--setting supervised)", ENCODERS)] = None
     out: Path
     """Folder of the results."""
     setting: Setting = "frozen"
@@ -44,22 +50,15 @@ class Properties(Verb):
     """Names of properties, such as task or performance; all of the zoo's family by default."""
     preset: str = "laptop"
     """tiny, tour, laptop, recommended or paper: updates and learning rate, which the options below can change."""
-    steps: int | None = None
-    """Updates at most."""
-    learning_rate: float | None = None
-    """Learning rate."""
-    patience: int | None = None
-    """Validations without a new best after which to stop."""
     without_baselines: bool = False
-    """Leave out the simple predictors beside it."""
+    """Leave out the simple predictors that a representation must beat."""
     seed: int = 0
-    """Everything random follows from it, the half of the OOD tasks that joins the training data too."""
+    """Seed of everything random, including which half of the OOD tasks joins the training data."""
     device: str = "cpu"
-    """Where to train."""
+    """Device to train on."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Predict each property, and show the tables."""
-        from rnn2vec import encoders
         from rnn2vec.properties.data import find_property
         from rnn2vec.report.property_tables import property_markdown
         from rnn2vec.zoo.store import Zoo
@@ -68,23 +67,43 @@ class Properties(Verb):
         names = self.property or tuple(prop.name for prop in zoo.family.properties)
         for name in names:
             find_property(zoo.family, name)
-        changes = given(num_steps=self.steps, learning_rate=self.learning_rate, patience=self.patience)
-        architecture = self.encoder if self.encoder in encoders.ENCODERS else None
-        config = dataclasses.replace(preset(self.preset, self.setting, architecture), **changes)
+        chosen = self._chosen()
+        config = with_options(preset(self.preset, self.setting, self.encoder, family=zoo.family), self)
         with claim(self.out, marker=MARKER, kind="result of `rnn2vec properties`"):
-            results = self._results(zoo, names, config, terminal)
+            results = self._results(zoo, names, config, chosen, terminal)
             text = property_markdown(results)
             write_atomically(self.out / "properties.md", text.encode())
         terminal.say(f"{text}\ntables: {self.out}")
         return {"results": [result.to_dict() for result in results]}
 
+    def _chosen(self) -> str:
+        """Return the trained model, or the name of the encoder to train.
+
+        Raises:
+            UsageError: both or none are given, or options that the model decides.
+        """
+        if (self.model is None) == (self.encoder is None):
+            raise UsageError(
+                f"{'neither' if self.model is None else 'both'} of --model and --encoder is given",
+                remedy="give --model RUN, a trained model, or --encoder NAME --setting supervised to train one.",
+            )
+        if self.encoder is not None:
+            _ = ENCODERS[self.encoder]
+            return self.encoder
+        decided = {"representation_size", "encoder_options"} & set(given_options(self))
+        if decided:
+            raise UsageError(
+                f"--{min(decided).replace('_', '-')} beside --model, which decides it", remedy="leave it out."
+            )
+        return str(self.model)
+
     def _results(
-        self, zoo: Zoo, names: tuple[str, ...], config: PredictConfig, terminal: Terminal
+        self, zoo: Zoo, names: tuple[str, ...], config: PredictConfig, chosen: str, terminal: Terminal
     ) -> list[PropertyScores]:
         from rnn2vec.properties.predict import identify, predict_property
 
         common: dict[str, Any] = {
-            "encoder": self.encoder, "setting": self.setting, "config": config, "seed": self.seed
+            "encoder": chosen, "setting": self.setting, "config": config, "seed": self.seed
         }  # fmt: skip
         identities = {name: identify(zoo, name, **common) for name in names}
         done = self._finished(identities)

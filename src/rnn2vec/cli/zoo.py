@@ -11,14 +11,16 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._registry import CELLS, FAMILIES
+from rnn2vec._registry import FAMILIES
+from rnn2vec.cli.options import config_options, with_options
 from rnn2vec.cli.terminal import Terminal, duration
 from rnn2vec.cli.verb import Verb, given, registered
 from rnn2vec.cli.zoo_change import Export, Filter, Import, Merge, Subset, show
 from rnn2vec.cli.zoo_share import Card, Pull, Push
-from rnn2vec.zoo.config import ZooConfig, preset
+from rnn2vec.zoo.config import PRESETS, ZooConfig, preset
 
 
+@config_options(ZooConfig, PRESETS, without=("family", "family_options"))
 @dataclass(frozen=True, kw_only=True)
 class Build(Verb):
     """Build a zoo of trained RNNs, or resume an interrupted build.
@@ -31,25 +33,6 @@ class Build(Verb):
     """Folder of the zoo."""
     preset: str = "laptop"
     """tiny, tour, laptop or paper: sizes, all of which the options below can change."""
-    runs: int | None = None
-    """Number of RNNs to train, one task each."""
-    steps: int | None = None
-    """Number of updates of each RNN."""
-    cell: Annotated[str | None, registered("Recurrent cell", CELLS)] = None
-    hidden_size: int | None = None
-    """Number of hidden units per layer."""
-    layers: int | None = None
-    """Number of recurrent layers."""
-    episodes: int | None = None
-    """Number of episodes from which a snapshot's performance is estimated."""
-    rollouts: int | None = None
-    """Number of rollouts stored per snapshot."""
-    runs_per_shard: int | None = None
-    """Number of runs that are trained in parallel and stored in one file; an interruption loses at most one file."""
-    backend: str | None = None
-    """auto, numba, torch, or triton (an NVIDIA GPU, with --device cuda)."""
-    seed: int | None = None
-    """Seed of all random numbers."""
     device: str = "cpu"
     """Device on which a torch backend trains."""
     mnist: Path | None = None
@@ -61,20 +44,8 @@ class Build(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Build the zoo, then show its summary."""
-        changes = given(
-            num_runs=self.runs,
-            num_steps=self.steps,
-            cell=self.cell,
-            hidden_size=self.hidden_size,
-            num_layers=self.layers,
-            num_episodes=self.episodes,
-            num_rollouts=self.rollouts,
-            runs_per_shard=self.runs_per_shard,
-            backend=self.backend,
-            seed=self.seed,
-        )
         options = given(folder=self.mnist, tile_size=self.tile_size)
-        config = dataclasses.replace(preset(self.preset, self.family), family_options=options, **changes)
+        config = with_options(dataclasses.replace(preset(self.preset, self.family), family_options=options), self)
 
         if self.dry_run:
             return _estimate(config, self.out, self.device, terminal)

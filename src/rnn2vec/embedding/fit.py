@@ -30,7 +30,7 @@ from rnn2vec.emulation.sequences import Inputs, Sequences
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
-from rnn2vec.training.tracking import read_metrics
+from rnn2vec.training.tracking import best_line, read_metrics
 from rnn2vec.zoo.store import Zoo
 
 
@@ -80,9 +80,9 @@ def fit(
             config = within(time_budget, config, source, device)
         model = pretrain(source, config, folder, device=device, progress=progress)
         metrics = list(read_metrics(folder))
+        best = best_line(folder, f"validation/{config.loss}")
     behaviours = unseen.all(config.validation_rollouts)
     seen = train.all(config.validation_rollouts)
-    best = min(metrics, key=lambda line: line[f"validation/{config.loss}"])
     report = FitReport(
         architectures=tuple(map(str, architectures)),
         num_train=len(train.steps),

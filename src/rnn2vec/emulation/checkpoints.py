@@ -27,6 +27,7 @@ from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import MOST_LAYERS, RNNSpec
 from rnn2vec.training.checkpoint import collect_weights, reason, spread_weights
 from rnn2vec.training.sealed import load_sealed, save_sealed
+from rnn2vec.zoo.store import Zoo
 
 RUN = "run.json"
 CONFIG = "config.json"
@@ -153,7 +154,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     run = read_sealed(path, newest=FORMAT_VERSION, without_version=1)
     entries = (run.get("config"), run.get("zoo"), run.get("provenance"))
-    if not all(isinstance(entry, dict) for entry in entries) or not isinstance(run["zoo"].get("manifest"), str):
+    if not all(isinstance(entry, dict) for entry in entries) or not isinstance(run["zoo"].get("checksum"), str):
         raise DataError(
             f"{path} does not have the entries of a run", remedy="restore it, or give another --out for a new run."
         )
@@ -181,6 +182,23 @@ def _require_moderate(config: dict[str, Any]) -> None:
     size = config["representation_size"]
     if type(size) is not int or not 1 <= size <= _LARGEST_OPTION:
         raise ValueError(f"representation_size is {size!r}, expected 1 to {_LARGEST_OPTION:,}")
+
+
+def require_pretrained_on(zoo: Zoo, folder: Path) -> None:
+    """Check that the model in a folder was pre-trained on this zoo.
+
+    On another zoo, it may have been trained on the tasks that are held out here. A model that was saved without its run
+    names no zoo, and is accepted.
+
+    Raises:
+        UsageError: it was pre-trained on another zoo.
+    """
+    run = folder / RUN
+    if run.is_file() and read_run(folder)["zoo"].get("checksum") != zoo.manifest.checksum:
+        raise UsageError(
+            f"{folder} was pre-trained on a zoo other than {zoo.folder}",
+            remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
+        )
 
 
 def _require_fit(config: dict[str, Any], weights: dict[str, Tensor], checksum: str) -> None:

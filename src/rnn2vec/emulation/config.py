@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rnn2vec._errors import unknown_name
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.training.recipe import Recipe, require_at_least_one, require_choice, require_non_negative
+
+if TYPE_CHECKING:
+    from rnn2vec.tasks.base import TaskFamily
 
 Conditioning = Literal["first-step", "every-step"]
 _AT_LEAST_ONE = (
@@ -120,6 +123,16 @@ _TRANSFORMER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def preset_for(family: TaskFamily, name: str, encoder: str = "interactive-probing") -> PretrainConfig:
+    """Return the config of a preset for one encoder on the RNNs of a task family.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    kind, length = family.interface.output_kind, family.probing_length
+    return preset(name, encoder, output_kind=kind, probing_length=length)
+
+
 def preset(
     name: str,
     encoder: str = "interactive-probing",
@@ -127,7 +140,7 @@ def preset(
     output_kind: Kind = "categorical",
     probing_length: int | None = None,
 ) -> PretrainConfig:
-    """Return the config of a preset for one encoder and one family of RNNs.
+    """Return the config of a preset for one encoder and one kind of RNNs; `preset_for` takes both from a family.
 
     Args:
         name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import sha256_of
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.emulation.oracle import labels_of
 from rnn2vec.rnn import fused
@@ -19,7 +18,6 @@ from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.base import Split
-from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.store import Zoo
 
 
@@ -78,7 +76,7 @@ class Source(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """`folder`, a name for people, and `manifest`, a checksum of the content."""
+        """Return `folder`, a name for people, and `checksum`, of the content."""
         ...
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
@@ -100,8 +98,7 @@ class ZooSource:
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`."""
-        checksum = sha256_of((self._zoo.folder / MANIFEST).read_bytes())
-        return {"folder": self._zoo.folder.name, "manifest": checksum}
+        return self._zoo.identity()
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
         """See `Source.part`; errors as for `SplitData`."""

@@ -100,7 +100,7 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
         write_sealed(path, {"format_version": checkpoints.FORMAT_VERSION, **identity, "provenance": provenance()})
         return
     run = checkpoints.read_run(folder)
-    if run["zoo"] != identity["zoo"]:
+    if run["zoo"]["checksum"] != identity["zoo"]["checksum"]:
         raise UsageError(
             f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "
             "it was not touched",

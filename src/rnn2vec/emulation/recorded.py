@@ -99,7 +99,7 @@ class Recorded:
         digest.update(self._is_validation.tobytes())
         for stack in self._stacks:
             digest.update(stack.flatten().cpu().contiguous().numpy().tobytes())
-        return {"folder": f"{len(self._is_validation)} recorded RNNs", "manifest": digest.hexdigest()}
+        return {"folder": f"{len(self._is_validation)} recorded RNNs", "checksum": digest.hexdigest()}
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
         """See `Source.part`.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rnn2vec._errors import unknown_name
 from rnn2vec.emulation import config as pretraining
 from rnn2vec.training.recipe import Recipe, require_at_least_one, require_choice
+
+if TYPE_CHECKING:
+    from rnn2vec.tasks.base import TaskFamily
 
 Setting = Literal["frozen", "supervised"]
 """`frozen`: on the representations of a pre-trained encoder. `supervised`: encoder and predictor from scratch."""
@@ -72,14 +75,16 @@ def require_setting(setting: str) -> None:
     require_choice("setting", setting, get_args(Setting))
 
 
-def preset(name: str, setting: Setting = "frozen", encoder: str | None = None) -> PredictConfig:
+def preset(
+    name: str, setting: Setting = "frozen", encoder: str | None = None, *, family: TaskFamily | None = None
+) -> PredictConfig:
     """Return the config of a preset.
 
     Args:
         name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.
         setting: `frozen` or `supervised`.
-        encoder: the name of an encoder that is to be trained from scratch: it gets the sizes that it has in
-            pre-training.
+        encoder: name of an encoder to train from scratch; it gets the sizes that it has in pre-training.
+        family: task family of the RNNs, which decides the length of probing sequences.
 
     Raises:
         UsageError: there is no such preset or setting.
@@ -90,4 +95,5 @@ def preset(name: str, setting: Setting = "frozen", encoder: str | None = None) -
     config = PRESETS[name][setting]
     if encoder is None or setting == "frozen":
         return config
-    return dataclasses.replace(config, encoder_options=pretraining.preset(name, encoder).encoder_options)
+    same = pretraining.preset(name, encoder) if family is None else pretraining.preset_for(family, name, encoder)
+    return dataclasses.replace(config, encoder_options=same.encoder_options)

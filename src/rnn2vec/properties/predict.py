@@ -30,7 +30,6 @@ from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
 from rnn2vec.properties.scores import Outputs, Score, score
 from rnn2vec.properties.training import Predictor, train
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.store import Zoo
 
 Scores = dict[str, Score]
@@ -59,7 +58,7 @@ class PropertyScores:
     config: dict[str, Any]
     """How the predictor was trained."""
     zoo: dict[str, str]
-    """The zoo's folder and the checksum of its manifest."""
+    """Folder and checksum of the zoo (`Zoo.identity`)."""
     best_step: int
     """Updates of the predictor that was best on the validation tasks, and was scored."""
     num_steps: int
@@ -125,7 +124,7 @@ def predict_property(
     if baselines not in get_args(Baselines):
         raise unknown_name("choice of baselines", baselines, get_args(Baselines))
     source = _Source.of(zoo, encoder, setting)
-    config = source.complete(config, setting)
+    config = source.complete(zoo, config, setting)
     data = collect(zoo, property_name, seed=seed)
     stacks = {part: zoo.rnns(rows) for part, rows in data.rows.items()}
     vectors = source.represent(stacks, device)
@@ -195,7 +194,7 @@ def identify(
     require_setting(setting)
     find_property(zoo.family, property_name)
     source = _Source.of(zoo, encoder, setting)
-    return _identity(zoo, property_name, source, setting, source.complete(config, setting), seed)
+    return _identity(zoo, property_name, source, setting, source.complete(zoo, config, setting), seed)
 
 
 def _identity(
@@ -209,7 +208,7 @@ def _identity(
         "model": source.checksum,
         "seed": seed,
         "config": config.to_dict(),
-        "zoo": {"folder": zoo.folder.name, "manifest": _checksum(zoo)},
+        "zoo": zoo.identity(),
     }
 
 
@@ -240,7 +239,7 @@ class _Source:
                 remedy=f"give a folder of `rnn2vec pretrain --encoder {given} --out`, or take the supervised setting.",
             )
         pretrained = Rnn2Vec.from_pretrained(given)
-        _require_same_zoo(zoo, Path(given))
+        checkpoints.require_pretrained_on(zoo, Path(given))
         size = pretrained.encoder.representation_size
         if setting == "frozen":
             weights = safetensors.torch.save(pretrained.encoder.state_dict())
@@ -254,9 +253,9 @@ class _Source:
         sizes = {"representation_size": size, "encoder_options": pretrained.config["encoder_options"]}
         return cls(pretrained.encoder.name, None, None, None, sizes)
 
-    def complete(self, config: PredictConfig | None, setting: Setting) -> PredictConfig:
+    def complete(self, zoo: Zoo, config: PredictConfig | None, setting: Setting) -> PredictConfig:
         """The config, `laptop` by default, with what the run decides."""
-        return dataclasses.replace(config or preset("laptop", setting, self.encoder), **self.sizes)
+        return dataclasses.replace(config or preset("laptop", setting, self.encoder, family=zoo.family), **self.sizes)
 
     def represent(self, stacks: dict[str, RNNStack], device: str) -> dict[str, Representation] | None:
         """Representations of the RNNs of each part; None where the encoder is yet to be trained."""
@@ -264,18 +263,6 @@ class _Source:
             return None
         self.pretrained.encoder.to(device)
         return {part: torch.from_numpy(self.pretrained.embed(stack)) for part, stack in stacks.items()}
-
-
-def _require_same_zoo(zoo: Zoo, folder: Path) -> None:
-    """On another zoo, the tasks that are unseen here may be those that a run was trained on.
-
-    A model that was saved without its run does not say, and is taken as it is.
-    """
-    if (folder / checkpoints.RUN).is_file() and checkpoints.read_run(folder)["zoo"]["manifest"] != _checksum(zoo):
-        raise UsageError(
-            f"{folder} was pre-trained on another zoo than {zoo.folder}",
-            remedy="give the zoo that it was pre-trained on, or pre-train again on this one.",
-        )
 
 
 def _new_encoder(zoo: Zoo, name: str, config: PredictConfig, seed: int) -> WeightEncoder:
@@ -302,7 +289,3 @@ def _scores(data: PropertyData, outputs: dict[str, Outputs]) -> Scores:
         if is_last.any():
             scores[f"{part}/last"] = score(data.property, answers[is_last], targets[is_last])
     return scores
-
-
-def _checksum(zoo: Zoo) -> str:
-    return sha256_of((zoo.folder / MANIFEST).read_bytes())

@@ -154,6 +154,7 @@ def origin_markdown(summary: Summary) -> str:
         ("hours of all pieces", f"{hours:.1f}", ""),
         ("commits", _values(row.provenance.get("commit") for row in rows), ""),
         ("processors", _values(row.hardware.get("processor") for row in rows), ""),
+        ("builds of the zoo", _values(row.build for row in rows), ""),
         ("devices", _values(row.hardware.get("device") for row in rows), ""),
     ]
     return markdown_table(["", "here", "paper"], facts, numbers_right=True)

@@ -1,9 +1,8 @@
 """RNNs of several architectures in one order.
 
-A stack is one computation because all of its RNNs have the same shapes. Collections of people's RNNs do not: here
-those of one architecture are put together into a batch each, and what is computed of the batches comes back in the
-order in which the RNNs were given. Padding all to the largest architecture was the alternative; it computes mostly
-zeros, and a padded LSTM has hidden units that are not there.
+A stack is one computation because all of its RNNs have the same shapes. The RNNs of a collection may differ: those of
+one architecture form a batch, and results come back in the order in which the RNNs were given. Padding all RNNs to the
+largest architecture was rejected: it computes mostly zeros, and adds hidden units that a padded LSTM does not have.
 """
 
 from __future__ import annotations
@@ -24,34 +23,30 @@ RNNs = RNNStack | BlackBox
 
 
 class RNNCollection:
-    """RNNs in one order, whatever their architectures.
+    """RNNs of any architectures in one order.
 
     Args:
         members: stacks and black boxes, the RNNs of each one after another.
 
     Raises:
-        UsageError: there are none.
+        UsageError: `members` is empty.
     """
 
     def __init__(self, members: Sequence[RNNs]) -> None:
         if not members:
             raise UsageError("no RNN was given", remedy="give at least one.")
-        self.batches: tuple[RNNs, ...] = ()
+        groups, positions = _grouped(members), _positions(members)
+        self.batches: tuple[RNNs, ...] = tuple(_batch([members[number] for number in group]) for group in groups)
         """One stack for each architecture, in the order of their first RNNs, and every black box by itself."""
-        places: list[Tensor] = []
-        for same in _grouped(members):
-            stacks = [member for number in same if isinstance(member := members[number], RNNStack)]
-            self.batches += (RNNStack.concatenate(stacks) if stacks else members[same[0]],)
-            places += [positions for number, positions in enumerate(_positions(members)) if number in same]
-        self.places = torch.cat(places)
-        """For each RNN of the batches, one batch after the other, its place in the order: `(N,)`."""
+        self.places = torch.cat([positions[number] for group in groups for number in group])
+        """Place in the order of each RNN of the batches, one batch after the other: `(N,)`."""
         self._order = self.places.argsort()
 
     def __len__(self) -> int:
         return len(self._order)
 
     def map(self, function: Callable[[RNNs], Shaped[Tensor, "M *row"]]) -> Shaped[Tensor, "N *row"]:
-        """What a function makes of each batch, a row for each RNN, in the RNNs' order."""
+        """Apply a function to each batch; return its rows, one for each RNN, in the RNNs' order."""
         rows = torch.cat([function(batch) for batch in self.batches])
         return rows[self._order.to(rows.device)]
 
@@ -60,19 +55,25 @@ class RNNCollection:
 
 
 def count_rnns(rnns: RNNs) -> int:
-    """How many RNNs there are in a stack or behind a black box."""
+    """Return the number of RNNs in a stack or behind a black box."""
     return len(rnns) if isinstance(rnns, RNNStack) else rnns.num_rnns
 
 
 def _grouped(members: Sequence[RNNs]) -> list[list[int]]:
-    """The numbers of the members that make up each batch."""
+    """Return the numbers of the members of each batch."""
     groups: dict[RNNSpec | int, list[int]] = {}
     for number, member in enumerate(members):
         groups.setdefault(member.spec if isinstance(member, RNNStack) else number, []).append(number)
     return list(groups.values())
 
 
+def _batch(members: Sequence[RNNs]) -> RNNs:
+    """Return one stack of all members, or the only member where it is a black box."""
+    stacks = [member for member in members if isinstance(member, RNNStack)]
+    return RNNStack.concatenate(stacks) if stacks else members[0]
+
+
 def _positions(members: Sequence[RNNs]) -> tuple[Tensor, ...]:
-    """The places of each member's RNNs in the collection."""
+    """Return the places of each member's RNNs in the collection."""
     counts = [count_rnns(member) for member in members]
     return torch.arange(sum(counts)).split(counts)

@@ -268,5 +268,5 @@ def read_frames(
     n, b, _ = images.shape
     known = values[images.int()]
     outside, blank = values[0].expand(n, b, 1), values.new_zeros(n, b, 1)
-    feeds = pixel_map.flatten(1)[:, None].expand(-1, b, -1).long()
+    feeds = pixel_map.flatten(1).long()[:, None].expand(-1, b, -1)  # converted once, not once for each image
     return torch.cat([known, outside, blank], dim=-1).gather(-1, feeds).unflatten(-1, pixel_map.shape[1:])

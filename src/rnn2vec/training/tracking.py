@@ -114,6 +114,18 @@ def _is_metrics(line: dict[str, Any]) -> bool:
     return type(line.get("step")) is int and all(type(value) in {int, float} for value in line.values())
 
 
+def best_line(folder: Path, metric: str) -> dict[str, Any]:
+    """Return the line of a run's `metrics.jsonl` at which a metric was lowest: that of the model that was kept.
+
+    Raises:
+        DataError: the file holds something else, or no line.
+    """
+    lines = read_metrics(folder)
+    if not lines:
+        raise DataError(f"{folder / METRICS} holds no validation", remedy="resume the run up to its first validation.")
+    return min(lines, key=lambda line: line[metric])
+
+
 def seconds_spent(folder: Path) -> float | None:
     """Return the seconds that a run took, summed over all starts of an interrupted one; None if it has no log."""
     entries = seconds_in(folder / LOG)

@@ -19,7 +19,6 @@ import torch
 
 from rnn2vec._conditions import matching
 from rnn2vec._errors import UsageError
-from rnn2vec._files import canonical_json, sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._seeding import numpy_generator
@@ -221,10 +220,9 @@ def _rnns_per_shard(zoo: ReadableZoo) -> int:
 
 
 def _source(zoo: Zoo, *, first_run: int) -> Source:
-    checksums = [entry.checksums for entry in zoo.manifest.shards]
     return Source(
         name=zoo.folder.resolve().name,
-        fingerprint=sha256_of(canonical_json(checksums).encode()),
+        fingerprint=zoo.manifest.weights_checksum,
         num_rnns=len(zoo),
         first_run=first_run,
         end_run=first_run + int(zoo.column("run").max()) + 1,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_sealed, write_sealed
+from rnn2vec._files import canonical_json, read_sealed, sha256_of
 from rnn2vec._typed import typed, typed_fields
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.config import ZooConfig
@@ -86,6 +87,18 @@ class Manifest:
             return self.made.num_shards
         return -(-self.config.num_runs // self.config.runs_per_shard)
 
+    @property
+    def weights_checksum(self) -> str:
+        """SHA-256 over the checksums of the shards: equal for zoos of equal weights, rollouts and properties."""
+        checksums = [entry.checksums for entry in self.shards]
+        return sha256_of(canonical_json(checksums).encode())
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the zoo: its config or origin, architecture and shards; equal whatever version built it."""
+        content = {name: value for name, value in self._content().items() if name != "provenance"}
+        return sha256_of(canonical_json(content).encode())
+
     def with_shard(self, entry: ShardEntry) -> Manifest:
         """Return the manifest with one more finished shard."""
         others = [shard for shard in self.shards if shard.number != entry.number]
@@ -94,7 +107,10 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write `zoo.json`, atomically."""
-        content = {
+        write_sealed(folder / MANIFEST, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "format_version": FORMAT_VERSION,
             **made_to_dict(self.made),
             **({} if isinstance(self.made, Origin) else {"snapshot_steps": list(self.made.snapshot_steps)}),
@@ -103,7 +119,6 @@ class Manifest:
             "provenance": self.provenance,
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
         }
-        write_sealed(folder / MANIFEST, content)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -48,34 +48,42 @@ class Zoo(ReadableZoo):
         folder: folder of the zoo.
         manifest: its manifest, if it was read before.
         mapped_megabytes: the limit; the shard in use may exceed it.
+        is_verified: whether the checksums of all shards have just been verified, by `verify_checksums`.
     """
 
     def __init__(
-        self, folder: str | Path, manifest: Manifest | None = None, *, mapped_megabytes: float = MAPPED_MEGABYTES
+        self,
+        folder: str | Path,
+        manifest: Manifest | None = None,
+        *,
+        mapped_megabytes: float = MAPPED_MEGABYTES,
+        is_verified: bool = False,
     ) -> None:
         self.folder = Path(folder)
         manifest = Manifest.read(self.folder) if manifest is None else manifest
         self.manifest = manifest
         self.spec = manifest.spec
         self.family: TaskFamily = tasks.build(manifest.made.family, manifest.made.family_options)
+        self._is_verified = is_verified
         self._mapped_bytes = mapped_megabytes * 1e6
         self._tensors: dict[int, dict[str, Tensor]] = {}  # the one read longest ago first
         self._tables: dict[int, pa.Table] = {}  # of every shard that was read: it is verified
         self._starts = np.cumsum([0, *(entry.num_rnns for entry in manifest.shards)])
 
     @classmethod
-    def open(cls, folder: str | Path, *, mapped_megabytes: float = MAPPED_MEGABYTES) -> Zoo:
+    def open(cls, folder: str | Path, *, mapped_megabytes: float = MAPPED_MEGABYTES, is_verified: bool = False) -> Zoo:
         """Open a zoo; finished shards of a growing one are there.
 
         Args:
             folder: where it is.
             mapped_megabytes: see the class; matters only under a limit of address space (`ulimit -v`).
+            is_verified: see the class; else a shard's checksum is verified when the shard is first read.
 
         Raises:
             UsageError: the folder is not a zoo.
             DataError: the manifest is damaged or newer than this library.
         """
-        return cls(folder, mapped_megabytes=mapped_megabytes)
+        return cls(folder, mapped_megabytes=mapped_megabytes, is_verified=is_verified)
 
     @classmethod
     def merge(cls, zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
@@ -137,6 +145,10 @@ class Zoo(ReadableZoo):
         """Whether every shard is there."""
         return len(self.manifest.shards) == self.manifest.num_shards
 
+    def identity(self) -> dict[str, str]:
+        """Return what results say of this zoo: `folder`, a name for people, and `checksum`, of config and weights."""
+        return {"folder": self.folder.name, "checksum": self.manifest.checksum}
+
     @functools.cached_property
     def properties(self) -> pa.Table:
         """One row a snapshot: run, step, task columns, performance, losses, weight decay, seed, split.
@@ -197,18 +209,18 @@ class Zoo(ReadableZoo):
 
     def _gather(self, indices: Sequence[int] | np.ndarray, name: str) -> Tensor:
         rows = self._rows(indices)
+        if not len(rows):
+            raise UsageError("no snapshot was chosen", remedy="choose at least one.")
         places = np.searchsorted(self._starts, rows, side="right") - 1
-        parts: list[Tensor] = []
-        order: list[np.ndarray] = []
+        gathered: Tensor | None = None
         for place in np.unique(places):
             mine = np.flatnonzero(places == place)
             source = cast("Tensor", getattr(self.shard(int(place)), name))
-            parts.append(source[torch.from_numpy(rows[mine] - self._starts[place])])
-            order.append(mine)
-        if not parts:
-            raise UsageError("no snapshot was chosen", remedy="choose at least one.")
-        back = np.argsort(np.concatenate(order), kind="stable")
-        return torch.cat(parts)[torch.from_numpy(back)]
+            if gathered is None:
+                gathered = source.new_empty(len(rows), *source.shape[1:])
+            gathered[torch.from_numpy(mine)] = source[torch.from_numpy(rows[mine] - self._starts[place])]
+        assert gathered is not None
+        return gathered
 
     def _rows(self, indices: Sequence[int] | np.ndarray) -> Int64[np.ndarray, " M"]:
         """Numbers of snapshots as an array, checked."""
@@ -229,9 +241,8 @@ class Zoo(ReadableZoo):
         """
         entry = self.manifest.shards[place]
         if place not in self._tables:
-            wrong = damage(self.folder, entry)
-            if wrong is not None:
-                raise DataError(wrong, remedy=self._to_mend())
+            if not self._is_verified:
+                self._verify(entry)
             self._tables[place] = self._read_table(entry)
         if place not in self._tensors:
             self._tensors[place] = self._map(entry)
@@ -239,6 +250,21 @@ class Zoo(ReadableZoo):
         while len(self._tensors) > 1 and sum(map(_num_bytes, self._tensors.values())) > self._mapped_bytes:
             self._tensors.pop(next(iter(self._tensors)))
         return Shard(**self._tensors[place], properties=self._tables[place])
+
+    def verify_checksums(self) -> None:
+        """Verify the checksums of all shards that have not been read, so that other processes need not.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        for entry in self.manifest.shards if not self._is_verified else ():
+            self._verify(entry)
+        self._is_verified = True
+
+    def _verify(self, entry: ShardEntry) -> None:
+        wrong = damage(self.folder, entry)
+        if wrong is not None:
+            raise DataError(wrong, remedy=self._to_mend())
 
     def _to_mend(self) -> str:
         """What a person can do about a damaged shard."""

@@ -47,7 +47,7 @@ def _made_up_row(name: str, losses: list[float], **changes: Any) -> Row:
         "variant": "default",
         "seed": 0,
         "config": {"loss": "total-variation", "num_steps": 300},
-        "zoo": {"config": {"family": "formal-languages", "num_runs": 16, "num_steps": 200}},
+        "zoo": {"weights": "0" * 64, "config": {"family": "formal-languages", "num_runs": 16, "num_steps": 200}},
         "provenance": {"commit": "abc"},
         "hardware": {"processor": "an abacus", "device": "cpu"},
         "seconds": 60.0,

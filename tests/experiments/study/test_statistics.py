@@ -109,6 +109,12 @@ def test_pairs_are_compared_on_the_seeds_that_both_have() -> None:
     assert paired({0: 1.0}, {1: 1.0}) is None
 
 
+def test_seeds_are_paired_only_within_one_build_of_the_zoo() -> None:
+    comparison = paired({("a", 0): 1.0, ("b", 1): 2.0}, {("a", 0): 3.0, ("c", 1): 9.0})
+    assert comparison is not None
+    assert comparison.difference.points == (-2.0,)
+
+
 def test_pairing_takes_out_what_a_seed_does_to_both() -> None:
     generator = numpy_generator(0, "pairs")
     luck = generator.standard_normal(15)

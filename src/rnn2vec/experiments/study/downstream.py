@@ -86,8 +86,8 @@ def _of_setting(rows: Sequence[Row]) -> Iterator[Prediction]:
         )
 
 
-def _losses(rows: Iterable[Row], part: str) -> dict[int, float]:
-    return {row.seed: row.best[f"{part}/loss"] for row in rows if f"{part}/loss" in row.best}
+def _losses(rows: Iterable[Row], part: str) -> dict[tuple[str, int], float]:
+    return {row.pair: row.best[f"{part}/loss"] for row in rows if f"{part}/loss" in row.best}
 
 
 def _baselines(rows: Sequence[Row]) -> Iterator[Prediction]:

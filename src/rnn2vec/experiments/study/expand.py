@@ -159,10 +159,7 @@ def _as_variant(sweep: Sweep, value: float) -> Variant:
 
 
 def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed: int) -> StudyPiece:
-    family = study.zoo.task_family
-    base = emulation_config.preset(
-        study.preset, encoder, output_kind=family.interface.output_kind, probing_length=family.probing_length
-    )
+    base = emulation_config.preset_for(study.zoo.task_family, study.preset, encoder)
     options = {**base.encoder_options, **study.encoder_options.get(encoder, {}), **variant.encoder_options}
     fields: dict[str, Any] = {
         **base.to_dict(),

@@ -1,4 +1,7 @@
-"""What a worker does with one piece, from the zoo to its row; everything here runs in a process of its own."""
+"""Work of one piece, from the zoo to its row. Everything here runs in a process of its own.
+
+`run_study` verifies the zoo's checksums once; the pieces do not hash it again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import numpy as np
 import torch
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import hardware, provenance
 from rnn2vec.emulation import checkpoints
@@ -24,8 +26,7 @@ from rnn2vec.experiments.study.expand import StudyPiece
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, path_of, write_row
 from rnn2vec.properties.config import PredictConfig
 from rnn2vec.properties.predict import Scores, predict_property, property_baselines
-from rnn2vec.training.tracking import read_metrics, seconds_spent
-from rnn2vec.zoo.manifest import MANIFEST
+from rnn2vec.training.tracking import best_line, read_metrics, seconds_spent
 from rnn2vec.zoo.store import Zoo
 
 RUNS = "runs"
@@ -46,7 +47,7 @@ def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu"
     assert isinstance(config, PretrainConfig)
     if device == "cpu":
         torch.set_num_threads(1)
-    opened = Zoo.open(zoo)
+    opened = Zoo.open(zoo, is_verified=True)
     run = out / RUNS / piece.name
     model = pretrain(opened, config, run, device=device, progress=progress)
     unseen = SplitData(opened, "validation")
@@ -54,7 +55,6 @@ def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu"
     model.encoder.eval()
     distances = emulation_fidelity(model.encoder, model.emulator, behaviour)
     curve = read_metrics(run)
-    best = min(curve, key=lambda line: line[f"validation/{config.loss}"])
     row = _row(
         piece,
         opened,
@@ -62,7 +62,7 @@ def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu"
         provenance=checkpoints.read_run(run)["provenance"],
         seconds=seconds_spent(run),
         curve={name: [line[name] for line in curve] for name in curve[0]},
-        best=best,
+        best=best_line(run, f"validation/{config.loss}"),
         unseen=_by_task(unseen, distances),
     )
     write_row(out, row)
@@ -86,7 +86,7 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
     if device == "cpu":
         torch.set_num_threads(1)
     start = time.monotonic()
-    opened = Zoo.open(zoo)
+    opened = Zoo.open(zoo, is_verified=True)
     run = out / RUNS / piece.pretraining
     is_frozen = piece.setting == "frozen"
     if is_frozen and not (path_of(out, piece.pretraining).exists() and run.is_dir()):
@@ -131,7 +131,7 @@ def run_baselines(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = 
     assert piece.property_name is not None
     torch.set_num_threads(1)
     start = time.monotonic()
-    opened = Zoo.open(zoo)
+    opened = Zoo.open(zoo, is_verified=True)
     baselines = property_baselines(opened, piece.property_name, seed=piece.seed)
     row = _row(
         piece,
@@ -187,7 +187,7 @@ def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = sile
         progress: told when it is done.
     """
     assert isinstance(piece.config, PretrainConfig)
-    opened = Zoo.open(zoo)
+    opened = Zoo.open(zoo, is_verified=True)
     unseen = SplitData(opened, "validation")
     distances = closed_form_floor(unseen, piece.config.validation_rollouts)
     row = Row(
@@ -210,8 +210,8 @@ def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = sile
 
 def zoo_facts(zoo: Zoo) -> dict[str, Any]:
     """What a row says of its zoo."""
-    checksum = sha256_of((zoo.folder / MANIFEST).read_bytes())
-    return {"folder": zoo.folder.name, "manifest": checksum, "config": zoo.manifest.config.to_dict()}
+    weights = zoo.manifest.weights_checksum
+    return {"folder": zoo.folder.name, "weights": weights, "config": zoo.manifest.config.to_dict()}
 
 
 def _means(unseen: SplitData, distances: Fidelity) -> dict[str, float]:

@@ -43,7 +43,7 @@ class Row:
     config: dict[str, Any]
     """The whole config of the training; empty for baselines, which have no options."""
     zoo: dict[str, Any]
-    """The zoo's config, folder, and the checksum of its manifest."""
+    """Config and folder of the zoo, and `weights`, the checksum of its shards."""
     provenance: dict[str, Any]
     """Versions and commit when the training began."""
     hardware: dict[str, Any]
@@ -59,6 +59,20 @@ class Row:
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """The same metrics of simple predictors, by name: in rows of baselines, and for the linear reading of a frozen
     representation in that of the prediction from it. Older rows have all of them beside each prediction."""
+
+    @property
+    def build(self) -> str:
+        """Name of the zoo's build: builds of one config on different processors differ by rounding.
+
+        It consists of the first digits of the weights' checksum; in rows written before that was recorded, of the
+        manifest's.
+        """
+        return str(self.zoo.get("weights") or self.zoo["manifest"])[:8]
+
+    @property
+    def pair(self) -> tuple[str, int]:
+        """Build and seed: only rows that agree in both are compared as a pair."""
+        return self.build, self.seed
 
     @property
     def loss(self) -> str:

@@ -113,6 +113,7 @@ def _run(study: Study, folder: Path, devices: Sequence[str], progress: ManyProgr
     for name in study.properties:
         find_property(zoo.family, name)
     _require_same_zoo(zoo, rows)
+    zoo.verify_checksums()
     common = {"zoo": zoo.folder, "out": folder}
     jobs = [Piece(CLOSED_FORM, run_floor, {**common, "piece": pieces[0]})] if needs_floor else []
     jobs += [_job(piece, common) for piece in left]

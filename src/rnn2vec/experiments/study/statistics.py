@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,8 @@ from rnn2vec._seeding import numpy_generator
 
 FEWEST = 8
 """Numbers from which on an interval is claimed."""
+Pair = TypeVar("Pair", int, tuple[str, int])
+"""A seed, or a build of a zoo and a seed."""
 CONFIDENCE = 0.95
 _RESAMPLES = 10_000
 _ROUNDING = 1e-9
@@ -114,11 +116,11 @@ class Comparison:
     """In how many of these seeds the first is lower."""
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float], *, seed: int = 0) -> Comparison | None:
-    """Compare two things on the seeds that both have: what a seed does to both then cancels.
+def paired(first: Mapping[Pair, float], second: Mapping[Pair, float], *, seed: int = 0) -> Comparison | None:
+    """Compare two things on the seeds that both have: the effect of a seed on both cancels.
 
     Args:
-        first: a number for each seed.
+        first: a number for each seed, or for each build of a zoo and seed (`Row.pair`).
         second: likewise.
         seed: where resamples come from.
 

@@ -222,7 +222,7 @@ def is_clearly_below(row: Row, floor: Floor) -> bool:
 
 
 def _comparisons(metric: str, groups: Sequence[Group]) -> dict[str, Comparison]:
-    by_seed = [{row.seed: row.best[f"validation/{metric}"] for row in group.rows} for group in groups]
+    by_seed = [{row.pair: row.best[f"validation/{metric}"] for row in group.rows} for group in groups]
     compared = {group.name: paired(losses, by_seed[0]) for group, losses in zip(groups[1:], by_seed[1:], strict=True)}
     return {name: comparison for name, comparison in compared.items() if comparison is not None}
 

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Bool, Float
 
 from rnn2vec._errors import UsageError
-from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
 from rnn2vec.emulation import checkpoints
@@ -29,7 +28,6 @@ from rnn2vec.inspection.dialogues import Transcript, transcribe
 from rnn2vec.inspection.maps import Projection, project
 from rnn2vec.inspection.performance import PerformanceComparison, act, compare_performance
 from rnn2vec.training import tracking
-from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.rollouts import Stepper
 from rnn2vec.zoo.store import Zoo
 
@@ -175,17 +173,6 @@ def load_run(name: str, folder: Path) -> Run:
     if not (folder / checkpoints.RUN).is_file() or model.encoder.name != name:
         raise UsageError(f"{folder} is not a run of {name}", remedy=f"pre-train {name} with this output folder.")
     return Run(name, folder, checkpoints.read_run(folder), tracking.read_metrics(folder), model)
-
-
-def _require_same_zoo(zoo: Zoo, runs: Mapping[str, Run]) -> None:
-    """Refuse runs on other zoos: they may have been trained on languages that are unseen in this one."""
-    manifest = sha256_of((zoo.folder / MANIFEST).read_bytes())
-    for run in runs.values():
-        if run.description["zoo"]["manifest"] != manifest:
-            raise UsageError(
-                f"{run.folder} was pre-trained on a zoo other than {zoo.folder}",
-                remedy="give the zoo that the run was pre-trained on, or pre-train again on this one.",
-            )
 
 
 def _floors(unseen: SplitData, behaviour: Behaviour, blind: Run | None) -> dict[str, Float[np.ndarray, " N"]]:
