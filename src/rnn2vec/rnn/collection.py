@@ -26,6 +26,12 @@ RNNs = RNNStack | BlackBox
 class RNNCollection:
     """RNNs in one order, whatever their architectures.
 
+    >>> collection = RNNCollection([gru_stack, lstm_stack, gru_stack])
+    >>> len(collection), len(collection.batches)
+    (9, 2)
+    >>> collection.map(count_parameters).shape
+    torch.Size([9])
+
     Args:
         members: stacks and black boxes, the RNNs of each one after another.
 
