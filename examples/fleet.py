@@ -1,8 +1,8 @@
 """A fleet of forecasting GRUs, a few of them broken: find the outliers.
 
 500 small GRUs forecast the next value of a series, each for a different customer: seasonal series of many periods, and
-autoregressive ones that return to their mean faster or slower. The training of ten of them (2 %) went wrong: some had
-targets with the wrong sign, some had targets in another unit, and some had a broken sensor with a constant signal.
+autoregressive ones that return to their mean faster or slower. The training of about ten of them (2 %) went wrong: some
+had targets with the wrong sign, some had targets in another unit, and some had a broken sensor with a constant signal.
 There are no labels. Which ones are they?
 
     python examples/fleet.py [SCALE [SEED]]
@@ -10,87 +10,88 @@ There are no labels. Which ones are they?
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+from dataclasses import dataclass
 
-import torch
+import numpy as np
 from sklearn.metrics import average_precision_score
-from torch import Tensor
 
-from rnn2vec import Rnn2Vec, RNNSpec, RNNStack
+from rnn2vec import Rnn2Vec
 from rnn2vec.index.outliers import judge_members
-from training import PerRNN, new_rnns, pretraining, train, vectors_and_baselines
+from rnn2vec.tasks.base import Task
+from rnn2vec.tasks.examples import SequenceExamples
+from rnn2vec.tasks.supervised import SupervisedFamily
+from rnn2vec.zoo.config import ZooConfig
+from training import pretraining, trained, vectors_and_baselines
 
-NUM_RNNS, NUM_ODD, STEPS, LENGTH, SERIES = 500, 10, 200, 20, 6
-SPEC = RNNSpec(cell="gru", input_size=1, hidden_size=8, num_layers=1, output_size=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Customers:
-    """Parameters of the series of N customers, `(N,)` each."""
-
-    is_seasonal: Tensor
-    period: Tensor
-    memory: Tensor
-
-    @classmethod
-    def draw(cls, number: int, generator: torch.Generator) -> Customers:
-        """Draw customers: seasonal ones with a period of 5 to 12, and others with a memory of 0.5 to 0.95."""
-        uniform = torch.rand(3, number, generator=generator)
-        return cls(uniform[0] < 0.5, 5 + 7 * uniform[1], 0.5 + 0.45 * uniform[2])
-
-    def series(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw `count` series per customer, `(N, count, LENGTH + 1)`, with mean 0 and standard deviation 1."""
-        number = len(self.period)
-        noise = torch.randn(number, count, LENGTH + 1, generator=generator)
-        phase = 2 * torch.pi * torch.rand(number, count, 1, generator=generator)
-        angle = 2 * torch.pi * torch.arange(LENGTH + 1) / self.period[:, None, None] + phase
-        seasonal = 1.4 * angle.sin() + 0.2 * noise
-        values = [noise[..., 0]]
-        for step in range(1, LENGTH + 1):
-            fresh = (1 - self.memory**2).sqrt()[:, None] * noise[..., step]
-            values.append(self.memory[:, None] * values[-1] + fresh)
-        return torch.where(self.is_seasonal[:, None, None], seasonal, torch.stack(values, dim=-1))
+NUM_RNNS, SHARE_ODD, STEPS, LENGTH = 500, 0.02, 200, 20
+FAULTS = 3  # of training: a wrong sign, another unit, a constant signal
 
 
-def forecasting_loss(customers: Customers, odd: Tensor) -> PerRNN:
-    """Build the squared error of each GRU; `odd` is 0 for intact ones, else the kind of fault: 1, 2 or 3."""
+@dataclass(frozen=True)
+class Customers(SupervisedFamily):
+    """Forecasts for customers: seasonal ones with a period of 5 to 12, and others with a memory of 0.5 to 0.95."""
 
-    def loss(stack: RNNStack, generator: torch.Generator) -> Tensor:
-        series = customers.series(SERIES, generator)
-        target, wrong = series[..., 1:], odd[:, None, None]
-        target = torch.where(wrong == 1, -target, target)
-        target = torch.where(wrong == 2, 3 * target, target)
-        target = torch.where(wrong == 3, torch.ones(()), target)
-        outputs, _ = stack(series[..., :-1, None])
-        return (outputs[..., 0] - target).square().mean(dim=(1, 2))
+    name = "customers"
+    task_columns = ("is_seasonal", "period", "memory", "fault")
+    input_size = 1
+    output_size = 1
 
-    return loss
+    def draw_task(self, generator: np.random.Generator) -> Task:
+        """Draw a customer; of the trainings, 2 in 100 go wrong."""
+        fault = generator.integers(1, FAULTS + 1) if generator.random() < SHARE_ODD else 0
+        return generator.random() < 0.5, generator.uniform(5, 12), generator.uniform(0.5, 0.95), fault
+
+    def draw_examples(self, task: Task, count: int, generator: np.random.Generator) -> SequenceExamples:
+        """Draw series, and the next values as the training saw them."""
+        values = series(task, count, generator)
+        following = values[:, 1:]
+        targets = [following, -following, 3 * following, np.ones_like(following)][int(task[3])]
+        return SequenceExamples(values[:, :-1, None], targets[..., None], np.full(count, 1 / count))
+
+
+def series(task: Task, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw series of a customer, `(count, LENGTH + 1)`, with mean 0 and standard deviation 1."""
+    is_seasonal, period, memory, _ = task
+    noise = generator.normal(size=(count, LENGTH + 1))
+    if is_seasonal:
+        phase = generator.uniform(0, 2 * np.pi, (count, 1))
+        return (1.4 * np.sin(2 * np.pi * np.arange(LENGTH + 1) / period + phase) + 0.2 * noise).astype(np.float32)
+    values = [noise[:, 0]]
+    for fresh in noise[:, 1:].T:
+        values.append(memory * values[-1] + (1 - memory**2) ** 0.5 * fresh)
+    return np.stack(values, axis=1).astype(np.float32)
 
 
 def main(scale: float = 1.0, seed: int = 0) -> dict[str, float]:
     """Train the fleet, fit, and rank the GRUs; return the average precision by method."""
-    generator = torch.Generator().manual_seed(seed)
-    customers = Customers.draw(NUM_RNNS, generator)
-    odd = torch.zeros(NUM_RNNS, dtype=torch.long)
-    odd[torch.randperm(NUM_RNNS, generator=generator)[:NUM_ODD]] = torch.arange(NUM_ODD) % 3 + 1
-    print(f"training {NUM_RNNS} GRUs, {NUM_ODD} of them wrongly")
-    fleet = new_rnns(SPEC, NUM_RNNS, generator)
-    loss = forecasting_loss(customers, odd)
-    fleet = train(fleet, loss, steps=round(scale * STEPS), learning_rate=0.02, generator=generator)
+    print(f"training {NUM_RNNS} GRUs, some of them wrongly")
+    config = ZooConfig(
+        family=Customers.name,
+        cell="gru",
+        num_runs=NUM_RNNS,
+        num_steps=max(1, round(scale * STEPS)),
+        hidden_size=8,
+        num_layers=1,
+        batch_size=6,
+        learning_rates=(0.02, 0.01, 0.0),
+        seed=seed,
+    )
+    fleet, customers = trained(config, Customers)
+    odd = customers["fault"] > 0
 
     print("pre-training on the fleet and series of its customers")
-    series = customers.series(1, generator)[:100, 0, :-1, None].numpy()
-    config = pretraining(steps=round(scale * 600), sequence_length=16, seed=seed)
-    rnn2vec = Rnn2Vec.fit(fleet, series, config=config)
+    tasks = zip(*(customers[name][:100] for name in Customers.task_columns), strict=True)
+    inputs = np.stack([series(task, 1, np.random.default_rng(seed))[0, :-1, None] for task in tasks])
+    rnn2vec = Rnn2Vec.fit(fleet, inputs, config=pretraining(steps=round(scale * 600), sequence_length=16, seed=seed))
     print(rnn2vec.report)
 
     found = {
-        name: float(average_precision_score(odd > 0, judge_members(vectors).distances))
-        for name, vectors in vectors_and_baselines(rnn2vec, fleet, series).items()
+        name: float(average_precision_score(odd, judge_members(vectors).distances))
+        for name, vectors in vectors_and_baselines(rnn2vec, fleet, inputs).items()
     }
     for name, precision in found.items():
-        print(f"{name}: average precision {precision:.2f} (at random: {NUM_ODD / NUM_RNNS:.2f})")
+        print(f"{name}: average precision {precision:.2f} (at random: {odd.mean():.2f})")
     return found
 
 

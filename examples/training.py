@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rnn2vec import PretrainConfig, Rnn2Vec, RNNSpec, RNNStack
+from rnn2vec import PretrainConfig, Rnn2Vec, RNNSpec, RNNStack, build_zoo
 from rnn2vec.rnn.interface import Kind
+from rnn2vec.tasks import FAMILIES
+from rnn2vec.tasks.supervised import SupervisedFamily
+from rnn2vec.zoo.config import ZooConfig
 
 PerRNN = Callable[[RNNStack, torch.Generator], Tensor]
 """A function that draws examples and returns the loss of each RNN of a stack, `(N,)`."""
@@ -35,6 +42,17 @@ def train(stack: RNNStack, loss: PerRNN, *, steps: int, learning_rate: float, ge
         if step % 100 == 0 or step == steps - 1:
             print(f"  step {step}: median loss {losses.median():.4f}", flush=True)
     return RNNStack(stack.spec, {name: weight.detach() for name, weight in weights.items()})
+
+
+def trained(config: ZooConfig, family: type[SupervisedFamily]) -> tuple[RNNStack, dict[str, np.ndarray]]:
+    """Build a zoo of a family that no package registers; return the RNNs after their last step, with properties."""
+    FAMILIES.register(family.name, family)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="backend 'numba' does not train")
+        zoo = build_zoo(dataclasses.replace(config, num_rollouts=1, num_episodes=100), Path(folder) / "zoo")
+        last = zoo.where(step=config.num_steps)
+        columns = {name: zoo.column(name)[last] for name in zoo.properties.column_names}
+        return zoo[last], columns
 
 
 def pretraining(*, steps: int, sequence_length: int, seed: int) -> PretrainConfig:

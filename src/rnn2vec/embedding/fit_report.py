@@ -1,9 +1,9 @@
 """The report on pre-training on the user's RNNs: has the encoder failed, or are the RNNs alike?
 
 An emulator that imitates an RNN from its own vector hardly better than from another's can mean two things. Either the
-vectors carry no information, or the RNNs do nearly the same, so that any of their vectors suffices. Two measurements without
-the emulator tell these cases apart: how far the RNNs' own answers differ, and whether distances of vectors follow
-distances of behaviour.
+vectors carry no information, or the RNNs do nearly the same, so that any of their vectors suffices. Two measurements
+without the emulator distinguish these cases: how far the RNNs' own answers differ, and whether distances of vectors
+follow distances of behaviour.
 """
 
 from __future__ import annotations

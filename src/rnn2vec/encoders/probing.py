@@ -41,6 +41,7 @@ from rnn2vec.rnn.blackbox import BlackBox, StackBlackBox
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
+from rnn2vec.rnn.stack import RNNStack
 
 ProbeStart = Literal["learned", "self-feeding"]
 """What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""

@@ -141,7 +141,13 @@ class Environment(ABC):
 
 @dataclass(frozen=True)
 class TaskFamily(ABC):
-    """A family of tasks. Subclasses are frozen dataclasses whose fields are the family's options."""
+    """A family of tasks. Subclasses are frozen dataclasses whose fields are the family's options.
+
+    >>> family = tasks.build("formal-languages", {"alphabet_size": 3})
+    >>> task = family.deal(num_runs=1, seed=0)[0].task
+    >>> family.examples(task).kind.inputs
+    'tokens'
+    """
 
     name: ClassVar[str]
     """The name in the registry, and in zoos."""

@@ -27,6 +27,12 @@ _LIMITS = {
 class ZooConfig:
     """How a zoo is built. The defaults are the paper's (Section 5, Appendix D, and our rulings).
 
+    >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, backend="torch")
+    >>> config.snapshot_steps
+    (0, 3)
+    >>> config.num_rnns
+    4
+
     Raises:
         UsageError: a number out of range.
     """
