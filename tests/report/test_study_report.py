@@ -79,7 +79,7 @@ def test_the_report_answers_the_question_beside_the_paper(reported: Path) -> Non
     assert "Task-blind floor: **0.0600** (closed form 0.0600, an emulator that sees no RNN 0.0650)" in text
     row = next(line for line in text.splitlines() if line.startswith("| interactive-probing | default"))
     assert "| 0.0200 0.0210 0.0220 |" in row
-    assert "| 3 of 3 | 300 | 3 of 3 | 0.015 (0.008, 0.022) |" in row
+    assert "| 3 of 3 | 300 | 3 of 3 |  | 0.015 (0.008, 0.022) |" in row
     assert "| noninteractive-probing, default | 0.0200 0.0200 0.0200 | +0.0200 | 0 of 3 |" in text
     assert "| length (`encoder_options.sequence_length`) | 4 | 8 |" in text
     assert "| RNNs trained | 16 | 1,000 |" in text

@@ -12,13 +12,14 @@ import tyro
 from rnn2vec._errors import UsageError
 from rnn2vec.cli.encoder_studies import EncoderTable, Invariance
 from rnn2vec.cli.imitation import ImitationStudy
+from rnn2vec.cli.reproduce import Reproduce
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Verb):
-    """Train everything that a study file asks for; given again, it goes on where it was.
+    """Train everything that a study file asks for. If interrupted, rerun the command to resume.
 
     Each finished piece is a small file in OUT/rows, which can be committed: it is never trained again.
     """
@@ -26,7 +27,9 @@ class Run(Verb):
     study: tyro.conf.Positional[Path]
     """A study file, such as studies/tiny.yaml."""
     out: Path
-    """Folder of the zoo, the runs and the rows."""
+    """Folder of the runs and the rows."""
+    zoo: Path | None = None
+    """Folder where the zoo is built, or is already, so that studies can share it; OUT/zoo by default."""
     workers: int | None = None
     """Pieces trained at the same time; by default one for each usable core, or for each GPU."""
     device: str = "cpu"
@@ -44,6 +47,7 @@ class Run(Verb):
             outcome = run_study(
                 study,
                 self.out,
+                zoo_folder=self.zoo,
                 workers=self.workers,
                 device=self.device,
                 progress=lambda which, *done: report(f"{study.name}, {which}", *done),
@@ -95,4 +99,5 @@ class StudyVerbs:
         | Annotated[ImitationStudy, tyro.conf.subcommand("imitation")]
         | Annotated[Run, tyro.conf.subcommand("run")]
         | Annotated[Report, tyro.conf.subcommand("report")]
+        | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     )

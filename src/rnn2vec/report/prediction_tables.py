@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnn2vec.experiments.paper import CORRELATIONS
 from rnn2vec.experiments.study.downstream import PARTS, Prediction
 from rnn2vec.experiments.study.summary import Summary
 from rnn2vec.report.markdown import markdown_table
 from rnn2vec.report.study_tables import estimate_text
 
-PAPER_CORRELATIONS: dict[tuple[str, str], dict[str, float]] = {
-    ("formal-languages", "performance"): {"validation": 0.509, "ood": 0.505},
-    ("formal-languages", "task"): {"validation": 0.985, "ood": 0.987},
-    ("tiled-mnist", "performance"): {"validation": 0.883, "ood": 0.872},
-    ("tiled-mnist", "task"): {"validation": 0.864, "ood": 0.521},
-    ("tiled-mnist", "generalization-gap"): {"validation": 0.776, "ood": 0.642},
-    ("tiled-mnist", "step"): {"validation": 0.762, "ood": 0.486},
-}
-"""Table 11 of the paper: Pearson's r of pre-training and downstream loss, by family and property, then by part."""
 PART_TITLES = {"validation": "unseen tasks", "ood": "OOD test"}
 _SCORES = {
     "accuracy": "right",
@@ -70,14 +62,14 @@ def correlations_markdown(summary: Summary) -> str:
     """
     if not summary.correlations:
         return ""
-    family = next(iter(summary.rows.values())).zoo["config"]["family"]
+    family = summary.study.zoo.family
     rows: list[list[str]] = []
     for one in summary.correlations:
         pearson = one.correlation
         low, high = pearson.interval
-        paper = PAPER_CORRELATIONS.get((family, one.property_name), {}).get(one.part)
+        value = CORRELATIONS.get((family, one.property_name), {}).get(one.part)
         text = f"{pearson.r:.3f} ({low:.3f}, {high:.3f})"
-        paper_text = "" if paper is None else f"{paper:.3f}"
+        paper_text = "" if value is None else f"{value:.3f}"
         rows.append([one.property_name, PART_TITLES[one.part], text, f"{pearson.num_points}", paper_text])
     head = ["pre-training loss and loss of predicting", "", "Pearson's r", "trainings", "paper"]
     return markdown_table(head, rows, numbers_right=True)

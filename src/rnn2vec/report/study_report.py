@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnn2vec._files import write_atomically, write_json
 from rnn2vec._text import markdown
-from rnn2vec.experiments.study.statistics import FEWEST
+from rnn2vec.experiments.study.statistics import FEWEST, FEWEST_FOR_BOOTSTRAP
 from rnn2vec.experiments.study.summary import Summary, summarize, to_json
 from rnn2vec.experiments.study.table import write_table
 from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
@@ -46,8 +46,8 @@ def study_markdown(summary: Summary, figures: Mapping[str, str]) -> str:
         figures: file names by title.
     """
     note = (
-        f"Where there are at least {FEWEST} seeds: mean and 95 % interval (studentized bootstrap over seeds). "
-        "With fewer, every seed's number is shown and no interval is claimed."
+        f"From {FEWEST} seeds on: mean and 95 % interval (Student's t over seeds; from {FEWEST_FOR_BOOTSTRAP} on the "
+        "studentized bootstrap). With fewer, every seed's number is shown and no interval is claimed."
     )
     pictures = [f"![{title}]({file})" for title, file in figures.items()]
     predicted = predictions_markdown(summary)

@@ -2,74 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from rnn2vec.experiments import paper
 from rnn2vec.experiments.study.config import PRETRAIN
 from rnn2vec.experiments.study.statistics import Estimate
 from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
 from rnn2vec.report.markdown import markdown_table
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
-PAPER_SEEDS = 15
-PAPER_LOSSES: dict[str, dict[str, str]] = {
-    "formal-languages": {
-        "layerwise-statistics": "0.048 (0.048, 0.049)",
-        "flattened-weights": "0.045 (0.045, 0.046)",
-        "parameter-transformer": "0.043 (0.042, 0.044)",
-        "dwsnet": "0.046 (0.046, 0.046)",
-        "noninteractive-probing": "0.023 (0.019, 0.029)",
-        "interactive-probing": "0.015 (0.008, 0.022)",
-    },
-    "tiled-mnist": {
-        "layerwise-statistics": "0.041 (0.040, 0.042)",
-        "flattened-weights": "0.024 (0.024, 0.024)",
-        "parameter-transformer": "0.067 (0.067, 0.067)",
-        "dwsnet": "0.024 (0.023, 0.025)",
-        "noninteractive-probing": "0.017 (0.016, 0.017)",
-        "interactive-probing": "0.017 (0.017, 0.018)",
-    },
-}
-"""Table 2 of the paper: validation loss after self-supervised pre-training, 15 seeds, by family and encoder."""
-
 
 def losses_markdown(summary: Summary) -> str:
-    """How low each group gets, beside the task-blind floor and the paper's numbers.
+    """Return the losses of each group, beside floor, ceiling and the paper's numbers, in both measures.
 
     Args:
         summary: of a study.
     """
-    metric = summary.metric.replace("-", " ")
-    family = next(iter(summary.rows.values())).zoo["config"]["family"]
-    paper = PAPER_LOSSES.get(family, {})
+    published = paper.LOSSES.get(summary.study.zoo.family, {})
     head = [
         "encoder",
         "variant",
         "seeds",
-        f"{metric}, unseen tasks",
+        f"{summary.metric.replace('-', ' ')}, unseen tasks",
         "their last snapshots",
         "left the plateau",
         "at step (median)",
         "clearly below the floor",
+        f"reverse KL / {summary.num_outputs} outputs",
         "paper",
     ]
-    rows = [[*_group_cells(group), paper.get(group.encoder, "")] for group in summary.groups]
+    rows = [[*_group_cells(group), *_in_papers_measure(group, published)] for group in summary.groups]
     return f"{floor_in_words(summary)}\n\n{markdown_table(head, rows, numbers_right=True)}"
 
 
+def _in_papers_measure(group: Group, published: Mapping[str, paper.Published]) -> list[str]:
+    cells = "" if group.in_papers_measure is None else estimate_text(group.in_papers_measure)
+    return [cells, str(published.get(group.encoder, ""))]
+
+
 def floor_in_words(summary: Summary) -> str:
-    """The floor, and what counts as below it."""
+    """Return a paragraph on the floor, the ceiling, and what counts as below the floor."""
     floor = summary.floor
     if floor.value is None or floor.plateau is None:
         return "The task-blind floor was not measured."
     parts = {"closed form": floor.closed_form, "an emulator that sees no RNN": floor.trained}
     known = ", ".join(f"{name} {value:.4f}" for name, value in parts.items() if value is not None)
     return (
-        f"Task-blind floor: **{floor.value:.4f}** ({known}). A training has left the plateau once its validation is "
-        f"below {floor.plateau:.4f}, 10 % under the floor; *clearly below* asks the same of the kept model with a "
-        "bootstrap over the unseen tasks."
+        f"Task-blind floor: **{floor.value:.4f}** ({known}{_papers(summary.floor_in_papers_measure)}). A training "
+        f"has left the plateau once its validation is below {floor.plateau:.4f}, 10 % under the floor; *clearly below* "
+        f"asks the same of the kept model, with a bootstrap over the unseen tasks.{_ceiling_in_words(summary)}"
     )
+
+
+def _ceiling_in_words(summary: Summary) -> str:
+    if summary.ceiling is None:
+        return ""
+    return (
+        f" Ceiling, an emulator that is given the true task and step: **{summary.ceiling:.4f}**"
+        f"{_papers(summary.ceiling_in_papers_measure)}."
+    )
+
+
+def _papers(value: float | None) -> str:
+    return "" if value is None else f"; in the paper's measure {value:.4f}"
 
 
 def _group_cells(group: Group) -> list[str]:
@@ -88,7 +85,7 @@ def _group_cells(group: Group) -> list[str]:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """Mean and interval; below 8 numbers the numbers themselves, as nothing is claimed of them."""
+    """Return mean and interval; where there is no interval, the numbers themselves."""
     if estimate.interval is not None:
         low, high = estimate.interval
         return f"{estimate.mean:.4f} ({low:.4f}, {high:.4f})"
@@ -141,15 +138,15 @@ def origin_markdown(summary: Summary) -> str:
         summary: of a study.
     """
     rows = list(summary.rows.values())
-    zoo, paper = rows[0].zoo["config"], ZOO_PRESETS["paper"]
+    zoo, original = rows[0].zoo["config"], ZOO_PRESETS["paper"]
     trained = [row for row in rows if row.seconds is not None]
     hours = sum(row.seconds or 0.0 for row in trained) / 3600
     steps = {row.config["num_steps"] for row in trained if row.setting == PRETRAIN}
     facts = [
-        ("RNNs trained", f"{zoo['num_runs']:,}", f"{paper.num_runs:,}"),
-        ("updates of each", f"{zoo['num_steps']:,}", f"{paper.num_steps:,}"),
+        ("RNNs trained", f"{zoo['num_runs']:,}", f"{original.num_runs:,}"),
+        ("updates of each", f"{zoo['num_steps']:,}", f"{original.num_steps:,}"),
         ("updates in pre-training", _one_or_range(sorted(steps)), "100,000"),
-        ("seeds", f"{len(summary.study.seeds)}", f"{PAPER_SEEDS}"),
+        ("seeds", f"{len(summary.study.seeds)}", f"{paper.SEEDS}"),
         ("pieces done", f"{len(trained)} of {len(trained) + len(summary.missing)}", ""),
         ("hours of all pieces", f"{hours:.1f}", ""),
         ("commits", _values(row.provenance.get("commit") for row in rows), ""),

@@ -9,7 +9,14 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
-from rnn2vec.experiments.study.statistics import FEWEST, correlation, estimate, paired, studentized_intervals
+from rnn2vec.experiments.study.statistics import (
+    FEWEST,
+    correlation,
+    estimate,
+    paired,
+    student_interval,
+    studentized_intervals,
+)
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -37,6 +44,25 @@ def _coverage(draw: Draw, mean: float, *, rounds: int, seed: int) -> float:
 )
 def test_intervals_cover_the_truth_as_often_as_they_say(draw: Draw, mean: float, least: float) -> None:
     assert least <= _coverage(draw, mean, rounds=10, seed=0) <= 0.97
+
+
+@pytest.mark.parametrize("number", [5, 7])
+@pytest.mark.parametrize(
+    ("draw", "mean", "least", "most"),
+    [(_normal, 5.0, 0.93, 0.97), (_exponential, 1.0, 0.86, 0.92)],
+    ids=["normal", "exponential"],
+)
+def test_students_intervals_cover_the_truth_as_often_as_they_say(
+    draw: Draw, mean: float, least: float, most: float, number: int
+) -> None:
+    samples = draw(numpy_generator(0, "student"), (4000, number))
+    intervals = np.array([student_interval(sample) for sample in samples])
+    assert least <= np.mean((intervals[:, 0] <= mean) & (mean <= intervals[:, 1])) <= most
+    assert estimate(list(samples[0])).interval == student_interval(samples[0])
+
+
+def test_students_interval_is_the_textbooks() -> None:
+    assert student_interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx((1.03676, 4.96324), abs=1e-5)
 
 
 @pytest.mark.slow

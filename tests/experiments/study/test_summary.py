@@ -12,11 +12,12 @@ import pytest
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.experiments.study.config import Study
-from rnn2vec.experiments.study.expand import StudyPiece
+from rnn2vec.experiments.study.expand import StudyPiece, pieces_of
 from rnn2vec.experiments.study.marker import write_marker
-from rnn2vec.experiments.study.rows import Row
+from rnn2vec.experiments.study.rows import Row, write_row
 from rnn2vec.experiments.study.summary import Floor, is_clearly_below, left_plateau_at, summarize, to_json
 from rnn2vec.experiments.study.table import tidy_table, write_table
+from rnn2vec.report.study_tables import losses_markdown
 
 MadeUp = Callable[[Study, Callable[[StudyPiece], list[float]]], Path]
 TASKS = [(float(offset), 0.0, 0.0) for offset in range(10)]
@@ -74,11 +75,37 @@ def test_a_sweep_has_the_default_among_its_points(made_up: MadeUp, study_of: Cal
     assert all(len(one.points) == 3 for one in curve.estimates.values())
 
 
-def test_intervals_from_eight_seeds_on(made_up: MadeUp, study_of: Callable[..., Study]) -> None:
-    study = study_of(seeds=list(range(8)), encoders=["interactive-probing"])
+def test_both_measures_stand_side_by_side_and_bounds_are_no_groups(
+    made_up: MadeUp, study_of: Callable[..., Study], made_up_row: Callable[..., Row]
+) -> None:
+    study = study_of(encoders=["interactive-probing"], seeds=[0], ceiling=True)
+    folder = made_up(study, _losses)
+    kl = {"interactive-probing": 0.12, "task-blind": 0.3, "oracle": 0.06}
+    for piece in pieces_of(study):
+        numbers = {"validation/total-variation": 0.05, "last/total-variation": 0.05}
+        best = {"step": 100, **numbers, "validation/reverse-kl": kl[piece.encoder]}
+        names = {"encoder": piece.encoder, "variant": piece.variant, "config": {"loss": "total-variation"}}
+        unseen = {"task": [list(task) for task in TASKS], "total-variation": [0.05] * 10, "reverse-kl": [0.3] * 10}
+        write_row(folder, made_up_row(piece.name, [0.05], best=best, unseen=unseen, **names))
+    summary = summarize(folder)
+    assert [group.encoder for group in summary.groups] == ["interactive-probing"]
+    assert summary.num_outputs == 6
+    assert summary.groups[0].in_papers_measure is not None
+    assert summary.groups[0].in_papers_measure.mean == pytest.approx(0.02)
+    assert summary.floor_in_papers_measure == pytest.approx(0.05)
+    assert (summary.ceiling, summary.ceiling_in_papers_measure) == pytest.approx((0.05, 0.01))
+    text = losses_markdown(summary)
+    assert "| 0.0200 | 0.015 (0.008, 0.022) |" in text
+    assert "in the paper's measure 0.0500" in text
+    assert "given the true task and step: **0.0500**; in the paper's measure 0.0100" in text
+
+
+@pytest.mark.parametrize("number", [5, 7, 8])
+def test_intervals_from_five_seeds_on(made_up: MadeUp, study_of: Callable[..., Study], number: int) -> None:
+    study = study_of(seeds=list(range(number)), encoders=["interactive-probing"])
     group = summarize(made_up(study, lambda piece: [0.03 + 0.001 * piece.seed])).groups[0]
     assert group.loss.interval is not None
-    assert group.loss.interval[0] < 0.0335 < group.loss.interval[1]
+    assert group.loss.interval[0] < 0.03 + 0.0005 * (number - 1) < group.loss.interval[1]
 
 
 def test_what_is_not_done_is_named(made_up: MadeUp, study_of: Callable[..., Study]) -> None:
@@ -124,8 +151,6 @@ def test_clearly_below_is_not_the_luck_of_the_tasks(
 def test_continuous_outputs_are_told_by_their_loss(
     made_up: MadeUp, study_of: Callable[..., Study], made_up_row: Callable[..., Row]
 ) -> None:
-    from rnn2vec.experiments.study.rows import write_row
-
     study = study_of(encoders=["interactive-probing"], seeds=[0], floor=False, pretrain={"loss": "mse"})
     folder = made_up(study, lambda _: [0.5])
     name = "pretrain.interactive-probing.default.seed-0"
@@ -169,7 +194,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path, study_of: Callable[
     with pytest.raises(UsageError, match="holds no study"):
         summarize(tmp_path)
     write_marker(tmp_path, study_of())
-    with pytest.raises(UsageError, match="has no finished pre-training yet"):
+    with pytest.raises(UsageError, match="has no finished piece yet"):
         summarize(tmp_path)
 
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, get_args
 from rnn2vec import tasks
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.emulation import config as emulation_config
+from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import Setting
@@ -152,12 +153,14 @@ class Study:
     """Fields of `PretrainConfig`, for all encoders."""
     encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Hyperparameters by encoder."""
+    budgets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of `PretrainConfig` by encoder, on top of `pretrain`: encoders that overfit soon need fewer updates."""
     variants: dict[str, Variant] = field(default_factory=dict)
     """Ways to train that are compared; without any there is one, `default`."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
     """Numbers that are varied, on top of `default`."""
     settings: tuple[str, ...] = (PRETRAIN,)
-    """What is done with each encoder: `pretrain` always; `frozen` and `supervised` predict properties besides."""
+    """What is done with each encoder: `pretrain`, `frozen` (which needs `pretrain`) and `supervised` predictions."""
     properties: tuple[str, ...] = ()
     """What is predicted in the settings besides `pretrain`: names that the zoo's family knows, such as `task`."""
     predict: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -165,6 +168,8 @@ class Study:
     floor: bool = True
     """Whether the task-blind floor of the zoo is measured: the closed form, and an emulator that sees no RNN, trained
     with the study's own budget and first seed."""
+    ceiling: bool = False
+    """Whether an emulator that is given the true tasks and steps (`emulation.oracle`) is trained likewise."""
 
     def __post_init__(self) -> None:
         if not self.encoders or not self.seeds:
@@ -174,17 +179,20 @@ class Study:
         for name in (self.name, *self.variants, *self.sweeps):
             if not _NAME.fullmatch(name):
                 raise UsageError(f"name {name!r}", remedy="take small letters, digits and hyphens: it names files.")
-        _require_encoders((*self.encoders, *self.encoder_options))
+        _require_encoders((*self.encoders, *self.encoder_options, *self.budgets))
         self._require_settings()
         if self.preset not in emulation_config.PRESETS:
             raise unknown_name("preset", self.preset, emulation_config.PRESETS)
-        require_pretrain_options(self.pretrain)
+        for options in (self.pretrain, *self.budgets.values()):
+            require_pretrain_options(options)
         self.zoo.to_build()
 
     def _require_settings(self) -> None:
         _require_names("setting", self.settings, SETTINGS)
-        if PRETRAIN not in self.settings:
-            raise UsageError(f"settings {list(self.settings)}", remedy=f"give {PRETRAIN} too: a study begins with it.")
+        if not self.settings or ("frozen" in self.settings and PRETRAIN not in self.settings):
+            raise UsageError(
+                f"settings {list(self.settings)}", remedy=f"give {PRETRAIN} too: frozen predictions need its encoders."
+            )
         predicts = any(setting in DOWNSTREAM for setting in self.settings)
         if predicts != bool(self.properties):
             given = "without properties" if predicts else f"with properties {list(self.properties)}"
@@ -225,7 +233,7 @@ def _require_fields(kind: str, options: Mapping[str, Any], config: type[Any], el
 
 
 def _require_encoders(names: Iterable[str]) -> None:
-    _require_names("encoder", names, ENCODERS)
+    _require_names("encoder", names, (*ENCODERS, Oracle.name))
 
 
 def _require_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

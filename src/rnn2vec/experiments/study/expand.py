@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from rnn2vec import encoders
 from rnn2vec._errors import UsageError
 from rnn2vec.emulation import config as emulation_config
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.oracle import Oracle, build_encoder
 from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study, Sweep, Variant
 from rnn2vec.experiments.study.files import checked
 from rnn2vec.properties import config as properties_config
@@ -25,6 +25,10 @@ DEFAULT = "default"
 """The variant that has no changes."""
 FLOOR = "task-blind"
 """The encoder that sees no RNN."""
+CEILING = Oracle.name
+"""The encoder that is given tasks and steps."""
+BOUNDS = {"floor": FLOOR, "ceiling": CEILING}
+"""Encoders that bound all others, by the variant that their pieces go by."""
 STATISTICS = "statistics"
 """Stands where others name their encoder: what baselines read."""
 
@@ -90,14 +94,16 @@ def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
     """
     found: dict[str, StudyPiece] = {}
     for seed in study.seeds:
-        if study.floor and seed == study.seeds[0]:
-            floor = _piece(study, FLOOR, "floor", Variant(), seed)
-            found[floor.name] = floor
+        if seed == study.seeds[0]:
+            wanted = {FLOOR: study.floor and PRETRAIN in study.settings, CEILING: study.ceiling}
+            bounds = [_piece(study, name, bound, Variant(), seed) for bound, name in BOUNDS.items() if wanted[name]]
+            found |= {piece.name: piece for piece in bounds}
         found |= {piece.name: piece for piece in _baselines(study, seed)}
-        for piece in _variants(study, seed):
-            found |= {one.name: one for one in (piece, *_frozen(study, piece))}
-        for point in points_of(study, seed):
-            found.setdefault(point.piece.name, point.piece)
+        if PRETRAIN in study.settings:
+            for piece in _variants(study, seed):
+                found |= {one.name: one for one in (piece, *_frozen(study, piece))}
+            for point in points_of(study, seed):
+                found.setdefault(point.piece.name, point.piece)
         found |= {piece.name: piece for piece in _supervised(study, seed)}
     return tuple(found.values())
 
@@ -164,6 +170,7 @@ def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed
     fields: dict[str, Any] = {
         **base.to_dict(),
         **study.pretrain,
+        **study.budgets.get(encoder, {}),
         **variant.pretrain,
         "encoder_options": options,
         "seed": seed,
@@ -188,7 +195,9 @@ def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: 
             continue  # all seeds train the same; frozen encoders are those of pre-training, and baselines have none
         try:
             with torch.device("meta"):  # shapes alone: no memory, no time
-                encoders.build(piece.encoder, spec, interface=interface, **piece.config.encoder_options)
+                labels = {"num_labels": 1} if piece.encoder == CEILING else {}
+                options = piece.config.encoder_options | labels
+                build_encoder(piece.encoder, spec, interface=interface, seed=piece.seed, **options)
             if isinstance(piece.config, PretrainConfig):
                 losses.distance(piece.config.loss, interface.output_kind)
         except UsageError as error:

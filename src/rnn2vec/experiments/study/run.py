@@ -68,6 +68,7 @@ def run_study(
     study: Study,
     out: str | Path,
     *,
+    zoo_folder: Path | None = None,
     workers: int | None = None,
     device: str = "cpu",
     progress: ManyProgress = lambda *_: None,
@@ -77,6 +78,7 @@ def run_study(
     Args:
         study: what to train.
         out: the study's folder: new, empty, or one of the same study. It may have grown by seeds, variants or sweeps.
+        zoo_folder: where the zoo is built, or is already, so that studies can share it; `out/zoo` by default.
         workers: pieces at a time; by default one for each usable core, or for each GPU.
         device: where to train: `cpu`, `cuda` for every GPU that torch sees, or one of them, such as `cuda:1`.
         progress: told of the updates made: for the zoo, and over all pieces that are left.
@@ -92,10 +94,10 @@ def run_study(
     folder = Path(out)
     devices = spread(device, workers)
     with claim(folder, marker=MARKER, kind="study"):
-        return _run(study, folder, devices, progress)
+        return _run(study, folder, zoo_folder or folder / ZOO, devices, progress)
 
 
-def _run(study: Study, folder: Path, devices: Sequence[str], progress: ManyProgress) -> Outcome:
+def _run(study: Study, folder: Path, zoo_folder: Path, devices: Sequence[str], progress: ManyProgress) -> Outcome:
     """Run what is left in the claimed folder."""
     pieces = pieces_of(study)
     rows = read_rows(folder)
@@ -105,10 +107,10 @@ def _run(study: Study, folder: Path, devices: Sequence[str], progress: ManyProgr
         write_marker(folder, study)
     skipped = tuple(piece.name for piece in pieces if piece.name in rows)
     left = [piece for piece in pieces if piece.name not in rows]
-    needs_floor = study.floor and CLOSED_FORM not in rows
+    needs_floor = study.floor and PRETRAIN in study.settings and CLOSED_FORM not in rows
     if not left and not needs_floor:
         return Outcome(skipped, (), {})
-    zoo = _zoo(study, folder, progress)
+    zoo = _zoo(study, zoo_folder, progress)
     require_trainable(pieces, zoo.spec, zoo.family.interface)
     for name in study.properties:
         find_property(zoo.family, name)
@@ -173,10 +175,10 @@ def _require_same_zoo(zoo: Zoo, rows: dict[str, Row]) -> None:
 
 
 def _zoo(study: Study, folder: Path, progress: ManyProgress) -> Zoo:
-    """The study's zoo, built if it has to be."""
+    """Return the study's zoo, built in a folder if need be."""
     config = study.zoo.to_build()
     if config is not None:
-        return build_zoo(config, folder / ZOO, progress=lambda done, total, what: progress("zoo", done, total, what))
+        return build_zoo(config, folder, progress=lambda done, total, what: progress("zoo", done, total, what))
     zoo = Zoo.open(study.zoo.folder or "")
     if zoo.family.name != study.zoo.family:
         raise UsageError(

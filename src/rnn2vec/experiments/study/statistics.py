@@ -8,7 +8,11 @@ draw n of the n numbers with replacement, again and again, take each draw's
 and read the interval off the quantiles of t*: mean - t*[97.5 %] se  ..  mean - t*[2.5 %] se. Of 15 numbers it covers
 the mean of a normal distribution in 95 % of cases and that of an exponential one in 94 % (4000 simulated samples each;
 a test does it again). `scipy.stats.bootstrap` has no studentized intervals; its percentile and BCa ones covered 91 and
-92 %, and 88 and 91 %. Below `FEWEST` numbers no interval is claimed at all.
+92 %, and 88 and 91 %.
+
+Of 5 to 7 numbers the bootstrap has too few different draws; there the interval is Student's t. Of 5 numbers it covers
+the mean of a normal distribution in 95 % of cases and that of an exponential one in 88 % (the same simulation). Below
+`FEWEST` numbers no interval is claimed.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ from jaxtyping import Float
 from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 
-FEWEST = 8
+FEWEST = 5
 """Numbers from which on an interval is claimed."""
+FEWEST_FOR_BOOTSTRAP = 8
+"""Numbers from which on it is the studentized bootstrap's instead of Student's."""
 Pair = TypeVar("Pair", int, tuple[str, int])
 """A seed, or a build of a zoo and a seed."""
 CONFIDENCE = 0.95
@@ -42,7 +48,7 @@ class Estimate:
     mean: float
     """Their mean."""
     interval: tuple[float, float] | None
-    """The 95 % interval of the mean; None below 8 numbers, and where so many are equal that it has no end."""
+    """The 95 % interval of the mean; None below 5 numbers, and where so many are equal that it has no end."""
 
 
 def estimate(points: Sequence[float], *, seed: int = 0) -> Estimate:
@@ -59,10 +65,25 @@ def estimate(points: Sequence[float], *, seed: int = 0) -> Estimate:
         raise UsageError("the mean of no numbers", remedy="give at least one.")
     numbers = np.asarray(points, dtype=np.float64)
     interval = None
-    if len(numbers) >= FEWEST:
+    if FEWEST <= len(numbers) < FEWEST_FOR_BOOTSTRAP:
+        interval = student_interval(numbers)
+    elif len(numbers) >= FEWEST_FOR_BOOTSTRAP:
         low, high = studentized_intervals(numbers[None], numpy_generator(seed, "bootstrap"))[0]
         interval = (float(low), float(high)) if np.isfinite([low, high]).all() else None
     return Estimate(tuple(numbers.tolist()), float(numbers.mean()), interval)
+
+
+def student_interval(numbers: Float[np.ndarray, " n"], *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Student's interval of the mean of n numbers.
+
+    Args:
+        numbers: at least two.
+        confidence: the share of cases in which the interval is to hold the truth.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    half = float(stdtrit(len(numbers) - 1, (1 + confidence) / 2) * numbers.std(ddof=1) / np.sqrt(len(numbers)))
+    return float(numbers.mean()) - half, float(numbers.mean()) + half
 
 
 def studentized_intervals(

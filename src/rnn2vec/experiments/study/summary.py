@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from rnn2vec._errors import UsageError
-from rnn2vec._seeding import numpy_generator
+from rnn2vec.experiments import paper
+from rnn2vec.experiments.floor_comparison import CLEARLY_BELOW, compare_with_floor
 from rnn2vec.experiments.study import downstream
 from rnn2vec.experiments.study.config import PRETRAIN, Study
 from rnn2vec.experiments.study.downstream import LossCorrelation, Prediction, loss_correlations, predictions_of
-from rnn2vec.experiments.study.expand import FLOOR, pieces_of, points_of
+from rnn2vec.experiments.study.expand import BOUNDS, FLOOR, pieces_of, points_of
 from rnn2vec.experiments.study.marker import read_study_of
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, read_rows
-from rnn2vec.experiments.study.statistics import FEWEST, Comparison, Estimate, estimate, paired, studentized_intervals
+from rnn2vec.experiments.study.statistics import Comparison, Estimate, estimate, paired
 
-CLEARLY_BELOW = 0.9
-"""Below the task-blind floor means below this share of it."""
+_FEWEST_TASKS = 8
+"""Unseen tasks from which on a training can be clearly below the floor."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Group:
     """For each seed, at which step the validation left the plateau; None: never, or there is no floor."""
     clearly_below: dict[int, bool]
     """For each seed, whether the kept model is below the floor by 10 %, with a bootstrap over the unseen tasks."""
+    in_papers_measure: Estimate | None
+    """The loss as reverse KL divided by the number of outputs; None for continuous outputs."""
 
     @property
     def name(self) -> str:
@@ -95,9 +98,17 @@ class Summary:
     study: Study
     """What was asked for."""
     metric: str
-    """The distance that is told: total variation, or the loss where outputs are continuous."""
+    """The distance shown: total variation, or the loss where outputs are continuous."""
+    num_outputs: int
+    """Outputs of the RNNs, by which the paper's measure is divided."""
     floor: Floor
     """The task-blind floor."""
+    floor_in_papers_measure: float | None
+    """The floor as reverse KL divided by the number of outputs."""
+    ceiling: float | None
+    """The distance of an emulator that is given tasks and steps; None where it was not trained."""
+    ceiling_in_papers_measure: float | None
+    """The same as reverse KL divided by the number of outputs."""
     groups: tuple[Group, ...]
     """In the study's order; sweeps are apart."""
     comparisons: dict[str, Comparison]
@@ -129,19 +140,27 @@ def summarize(folder: str | Path) -> Summary:
     rows = read_rows(folder)
     pieces = pieces_of(study)
     done = [rows[piece.name] for piece in pieces if piece.setting == PRETRAIN and piece.name in rows]
-    if not done:
-        raise UsageError(f"{folder} has no finished pre-training yet", remedy="let `rnn2vec study run` go on.")
-    metric = _metric(done[0])
+    if not rows:
+        raise UsageError(f"{folder} has no finished piece yet", remedy="let `rnn2vec study run` go on.")
+    metric = _metric(done[0]) if done else "total-variation"
     floor = _floor(metric, rows.values())
+    outputs = study.zoo.task_family.output_size
+    ceiling = [row for row in done if row.variant == "ceiling"]
     swept = {point.piece.name for seed in study.seeds for point in points_of(study, seed)}
     shown = [
-        row for row in done if row.encoder != FLOOR and (row.piece not in swept or row.variant in _variants(study))
+        row for row in done if row.variant not in BOUNDS and (row.piece not in swept or row.variant in _variants(study))
     ]
-    groups = tuple(_group(metric, floor, rows) for rows in _grouped(shown))
+    groups = tuple(_group(metric, floor, outputs, rows) for rows in _grouped(shown))
     return Summary(
         study=study,
         metric=metric,
+        num_outputs=outputs,
         floor=floor,
+        floor_in_papers_measure=_in_papers_measure(_floor(paper.MEASURE, rows.values()).value, outputs),
+        ceiling=ceiling[0].best[f"validation/{metric}"] if ceiling else None,
+        ceiling_in_papers_measure=_in_papers_measure(
+            ceiling[0].best.get(f"validation/{paper.MEASURE}") if ceiling else None, outputs
+        ),
         groups=groups,
         comparisons=_comparisons(metric, groups),
         sweeps=tuple(_sweeps(study, metric, rows)),
@@ -165,6 +184,7 @@ def _floor(metric: str, rows: Iterable[Row]) -> Floor:
     closed = [row for row in rows if row.encoder == CLOSED_FORM and row.best]
     trained = [row for row in rows if row.encoder == FLOOR]
     name = f"validation/{metric}"
+    closed, trained = ([row for row in part if name in row.best] for part in (closed, trained))
     sources = [*closed, *trained]
     lowest = min(sources, key=lambda row: row.best[name], default=None)
     return Floor(
@@ -188,7 +208,14 @@ def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _group(metric: str, floor: Floor, rows: Sequence[Row]) -> Group:
+def _in_papers_measure(value: float | None, outputs: int) -> float | None:
+    return None if value is None else value / outputs
+
+
+def _group(metric: str, floor: Floor, outputs: int, rows: Sequence[Row]) -> Group:
+    in_kl = [
+        row.best[f"validation/{paper.MEASURE}"] / outputs for row in rows if f"validation/{paper.MEASURE}" in row.best
+    ]
     return Group(
         encoder=rows[0].encoder,
         variant=rows[0].variant,
@@ -197,6 +224,7 @@ def _group(metric: str, floor: Floor, rows: Sequence[Row]) -> Group:
         last=estimate([row.best[f"last/{metric}"] for row in rows]),
         left_at={row.seed: left_plateau_at(row, floor) for row in rows},
         clearly_below={row.seed: is_clearly_below(row, floor) for row in rows},
+        in_papers_measure=estimate(in_kl) if in_kl else None,
     )
 
 
@@ -209,16 +237,16 @@ def left_plateau_at(row: Row, floor: Floor) -> int | None:
 
 
 def is_clearly_below(row: Row, floor: Floor) -> bool:
-    """Whether the kept model is 10 % below the floor on unseen tasks, and not by the luck of which tasks these are.
+    """Tell whether the kept model is 10 % below the floor, and not by the luck of which unseen tasks there are.
 
-    With too few tasks for an interval, never.
+    With fewer than 8 tasks, never.
     """
     losses = _by_task(floor.metric, row)
-    margins = [CLEARLY_BELOW * floor.by_task[task] - loss for task, loss in losses.items() if task in floor.by_task]
-    if len(margins) < FEWEST:
+    shared = [task for task in losses if task in floor.by_task]
+    if len(shared) < _FEWEST_TASKS:
         return False
-    interval = studentized_intervals(np.array([margins]), numpy_generator(0, "tasks"))[0]
-    return bool(interval[0] > 0)
+    own, blind = (np.array([values[task] for task in shared]) for values in (losses, floor.by_task))
+    return compare_with_floor(own, {"floor": blind}, shared).is_below_floor
 
 
 def _comparisons(metric: str, groups: Sequence[Group]) -> dict[str, Comparison]:
@@ -247,7 +275,9 @@ def to_json(summary: Summary) -> dict[str, Any]:
             "closed_form": summary.floor.closed_form,
             "trained": summary.floor.trained,
             "plateau": summary.floor.plateau,
+            "in_papers_measure": summary.floor_in_papers_measure,
         },
+        "ceiling": {"trained": summary.ceiling, "in_papers_measure": summary.ceiling_in_papers_measure},
         "groups": [_group_to_json(group) for group in summary.groups],
         "comparisons": {name: dataclasses.asdict(one) for name, one in summary.comparisons.items()},
         "sweeps": [_sweep_to_json(curve) for curve in summary.sweeps],
@@ -263,6 +293,7 @@ def _group_to_json(group: Group) -> dict[str, Any]:
         "seeds": [row.seed for row in group.rows],
         "loss": dataclasses.asdict(group.loss),
         "last": dataclasses.asdict(group.last),
+        "in_papers_measure": None if group.in_papers_measure is None else dataclasses.asdict(group.in_papers_measure),
         "left_plateau_at": {str(seed): step for seed, step in group.left_at.items()},
         "clearly_below_floor": {str(seed): below for seed, below in group.clearly_below.items()},
         "seconds": [row.seconds for row in group.rows],

@@ -10,13 +10,10 @@ from typing import Any
 from rnn2vec._files import canonical_json
 from rnn2vec._provenance import processor, provenance
 from rnn2vec.emulation.config import PRESETS as PRETRAIN_PRESETS
+from rnn2vec.experiments import paper
 from rnn2vec.experiments.tour.measure import TourResults
 from rnn2vec.training.tracking import seconds_in, seconds_spent
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
-
-_PAPER_SEEDS = 15
-_PAPER_LOSSES = {"interactive-probing": 0.015, "noninteractive-probing": 0.023}
-"""Losses on formal languages in Table 2 of the paper."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def paper_comparison(results: TourResults) -> list[tuple[str, str, str]]:
     zoo, paper_zoo = results.zoo.manifest.config, ZOO_PRESETS["paper"]
     run, paper_run = results.interactive.run.description["config"], PRETRAIN_PRESETS["paper"]
     losses = {
-        probing.run.name: (float(probing.distances.mean()), _PAPER_LOSSES[probing.run.name])
+        probing.run.name: (float(probing.distances.mean()), paper.LOSSES["formal-languages"][probing.run.name].mean)
         for probing in (results.interactive, results.static)
     }
     return [
@@ -101,7 +98,7 @@ def paper_comparison(results: TourResults) -> list[tuple[str, str, str]]:
             _layers(2, paper_run.emulator_hidden_size),
         ),
         ("learning rate", f"{run['learning_rate']:g}", f"{paper_run.learning_rate:g}"),
-        ("seeds", "1", f"{_PAPER_SEEDS}"),
+        ("seeds", "1", f"{paper.SEEDS}"),
         *(
             (f"loss of {name}, unseen languages", f"{here:.3f}", f"{paper:.3f}")
             for name, (here, paper) in losses.items()

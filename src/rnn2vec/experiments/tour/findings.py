@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnn2vec.experiments.tour.floor_comparison import FloorComparison
+from rnn2vec.experiments.floor_comparison import FloorComparison
 
 
 @dataclass(frozen=True)

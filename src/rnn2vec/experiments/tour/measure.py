@@ -22,8 +22,8 @@ from rnn2vec.emulation.data import Behaviour, SplitData
 from rnn2vec.emulation.emulator import Emulation
 from rnn2vec.emulation.fidelity import emulation_fidelity
 from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.experiments.floor_comparison import FloorComparison, compare_with_floor
 from rnn2vec.experiments.tour.findings import Headline, TourFindings
-from rnn2vec.experiments.tour.floor_comparison import FloorComparison, compare_with_floor
 from rnn2vec.inspection.dialogues import Transcript, transcribe
 from rnn2vec.inspection.maps import Projection, project
 from rnn2vec.inspection.performance import PerformanceComparison, act, compare_performance

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnn2vec._errors import UsageError
-from rnn2vec.experiments.tour.floor_comparison import FloorComparison, compare_with_floor
+from rnn2vec.experiments.floor_comparison import FloorComparison, compare_with_floor
 
 
 def _draw(
