@@ -28,7 +28,7 @@ READS = {
     "leaky_shared": {"layerwise-statistics", "flattened-weights"},
     "mingru": {"layerwise-statistics", "flattened-weights", "parameter-transformer"},
 }
-PROBING = {"noninteractive-probing", "interactive-probing", "task-blind"}
+PROBING = {"noninteractive-probing", "interactive-probing", "random-probing", "task-blind"}
 SMALL: dict[str, Any] = {
     "encoder_options": {"hidden_size": 8, "mlp_size": 8, "num_sequences": 2, "sequence_length": 3},
     "representation_size": 4,

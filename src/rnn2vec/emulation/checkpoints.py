@@ -173,6 +173,8 @@ def _require_moderate(config: dict[str, Any]) -> None:
     """
     for group in ("encoder_options", "emulator_options"):
         options = config[group]
+        if options is None and group == "emulator_options":
+            continue  # an encoder that was not trained has no emulator
         if not isinstance(options, dict):
             raise ValueError(f"{group} is {options!r}, expected an object")  # noqa: TRY004 (a file's fault, not a type's)
         for name, value in options.items():
