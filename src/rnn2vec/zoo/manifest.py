@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import canonical_json, read_sealed, sha256_of
+from rnn2vec._files import canonical_json, read_sealed, sha256_of, write_sealed
 from rnn2vec._typed import typed, typed_fields
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.zoo.config import ZooConfig
