@@ -147,7 +147,7 @@ WRITERS = [
     Writer("pretrain", _verb("pretrain", "ZOO", *_LAYERWISE, *PRETRAIN, *_OUT)),
     Writer("embed", _verb("embed", "CHECKPOINTS", "--model", "MODEL_SEED", "--out", "OUT"), is_file=True),
     Writer("index build", _verb("index", "build", "CHECKPOINTS", "--model", "MODEL_SEED", "--out", "OUT")),
-    Writer("properties", _verb("properties", "ZOO", "--encoder", "MODEL", *_FROZEN, *_OUT)),
+    Writer("properties", _verb("properties", "ZOO", "--model", "MODEL", *_FROZEN, *_OUT)),
     Writer("save", _save),
     Writer("fit", _fit),
     Writer("study invariance", _verb("study", "invariance", "ZOO", *_INVARIANCE, *_OUT)),
