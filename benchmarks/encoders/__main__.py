@@ -42,6 +42,8 @@ class BenchEncoders(Verb):
     """Base name of the result files OUT.json and OUT.md."""
     seed: int = 0
     """Seed of weights and rollouts."""
+    kernels: bool = True
+    """Whether to use compiled kernels where they fit, as trainings of 1000 updates and more do."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show a table for each workload."""
@@ -64,12 +66,14 @@ class BenchEncoders(Verb):
                         rounds=self.rounds,
                         device=self.device,
                         seed=self.seed,
+                        kernels=self.kernels,
                         progress=progress,
                     )
         text = speed_markdown(tables)
         terminal.say(text)
         findings = {workload: dataclasses.asdict(table) for workload, table in tables.items()}
-        result = {"provenance": provenance(), "preset": self.preset, "device": self.device, "speed": findings}
+        options = {"preset": self.preset, "device": self.device, "kernels": self.kernels}
+        result = {"provenance": provenance(), **options, "speed": findings}
         if self.out is not None:
             write_atomically(self.out.with_suffix(".md"), text.encode())
             write_json(self.out.with_suffix(".json"), result)

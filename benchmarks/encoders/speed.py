@@ -4,7 +4,8 @@ The time that matters to a user is that of a pre-training step: outputs of a bat
 representations, emulation, loss, gradients, clipping, AdamW. It is measured on RNNs with random weights (the arithmetic
 is the same) of the paper's two kinds, and compared with
 
-- the *floor*: the time of the step's matrix products at the machine's peak, measured in the same round. The peak is
+- the *floor*: the time of the step's matrix products at the machine's peak, measured in the same round. The products
+  are those of PyTorch's path, so that kernels that need fewer do not lower their own floor. The peak is
   that of one large product or of one wide fused LSTM layer, whichever is faster (PyTorch computes the two with
   different libraries, and on some processors one is twice as fast as the other). No implementation of the same
   products can be faster;
@@ -38,6 +39,7 @@ from rnn2vec.emulation import losses
 from rnn2vec.emulation.config import PRESETS, preset
 from rnn2vec.emulation.emulator import Emulator
 from rnn2vec.encoders.base import WeightEncoder, count_parameters
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.collection import RNNs
 from rnn2vec.rnn.interface import Interface, Kind
 from rnn2vec.rnn.spec import RNNSpec
@@ -129,6 +131,7 @@ def measure_speed(
     rounds: int = 7,
     device: str = "cpu",
     seed: int = 0,
+    kernels: bool = False,
     progress: Progress = silent,
 ) -> SpeedTable:
     """Time pre-training steps and embedding.
@@ -141,6 +144,7 @@ def measure_speed(
         rounds: number of measurements of each candidate, after a warm-up.
         device: device to compute on.
         seed: seed of weights and rollouts.
+        kernels: whether to use compiled kernels where they fit, as long trainings do.
         progress: callback that receives the number of measurements done.
 
     Raises:
@@ -150,7 +154,7 @@ def measure_speed(
         raise unknown_name("workload", workload, WORKLOADS)
     if min(rnns, rounds) < 1:
         raise UsageError(f"{rnns} RNNs, {rounds} rounds", remedy="give at least 1 of each.")
-    bench = _Bench(WORKLOADS[workload], size, rnns, torch.device(device), seed)
+    bench = _Bench(WORKLOADS[workload], size, rnns, torch.device(device), seed, kernels=kernels)
     candidates = {"emulator alone": bench.candidate("task-blind", timed_embedding=False)}
     for name in names:
         candidates[name] = bench.candidate(name)
@@ -174,7 +178,10 @@ def _in_turns(bench: _Bench, candidates: dict[str, _Candidate], rounds: int, pro
 class _Bench:
     """A batch of RNNs with rollouts, from which candidates are built."""
 
-    def __init__(self, workload: Workload, size: str, num_rnns: int, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, workload: Workload, size: str, num_rnns: int, device: torch.device, seed: int, *, kernels: bool
+    ) -> None:
+        self.kernels = kernels
         self.workload, self.size, self.num_rnns, self.device, self.seed = workload, size, num_rnns, device, seed
         spec, generator = workload.spec, torch_generator(seed, "speed")
         flat = 0.4 * torch.randn(num_rnns, spec.num_parameters, generator=generator)
@@ -234,6 +241,8 @@ class _Candidate:
             with FlopCounterMode(display=False, custom_mapping=_FUSED_LSTM) as counter:
                 self._step()
             self._operations = counter.get_total_flops()
+            self._encoder.accelerated = self._emulator.accelerated = self._bench.kernels and not self._per_module
+            self._step()
             self._embed()
             return
         self._steps.append(_seconds(self._step))
@@ -258,7 +267,8 @@ class _Candidate:
 
     def _step(self) -> None:
         with torch.no_grad():
-            outputs, _ = self._bench.stack(self._bench.inputs)
+            run = fused.run if self._emulator.accelerated and fused.suits(self._bench.stack) else RNNStack.__call__
+            outputs, _ = run(self._bench.stack, self._bench.inputs)
         emulated = self._emulator(self._encoder(self._rnns()), self._bench.inputs)
         loss = self._loss(outputs, emulated).mean()
         self._optimizer.zero_grad()

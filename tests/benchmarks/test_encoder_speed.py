@@ -28,7 +28,9 @@ def test_modules_under_vmap_do_what_the_stack_does(random_rnns: Callable[..., RN
 def test_every_candidate_is_measured_in_every_round() -> None:
     names = ("flattened-weights", "interactive-probing")
     heard: list[str] = []
-    table = measure_speed("FL", names, size="tiny", rnns=2, rounds=2, progress=lambda *said: heard.append(said[2]))
+    table = measure_speed(
+        "FL", names, size="tiny", rnns=2, rounds=2, kernels=True, progress=lambda *said: heard.append(said[2])
+    )
     probing = f"interactive-probing, {PER_MODULE}"
     assert list(table.rows) == ["emulator alone", "flattened-weights", "interactive-probing", probing]
     assert heard == list(table.rows) * 3  # the first round warms up

@@ -16,6 +16,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
 from rnn2vec.emulation import checkpoints
 from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.blackbox import FunctionBlackBox, StackBlackBox
 from rnn2vec.rnn.budget import BudgetedBlackBox, BudgetError
 from rnn2vec.rnn.spec import RNNSpec
@@ -286,3 +287,16 @@ def test_embedding_twice_gives_the_same_and_keeps_the_weights(rnn2vec: Rnn2Vec, 
 def test_a_run_and_its_spec_are_described(rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
     assert rnn2vec.spec == tiny_zoo.spec
     assert repr(rnn2vec) == "Rnn2Vec(interactive-probing: lstm 2x32, 6 inputs, 6 outputs -> 16 numbers)"
+
+
+def test_many_rnns_are_embedded_by_kernels_to_the_same_vectors(
+    rnn2vec: Rnn2Vec, tiny_zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = rnn2vec.embed(tiny_zoo.rnns(range(5)))
+    assert not rnn2vec.encoder.accelerated
+
+    monkeypatch.setattr(fused, "WORTH_RNNS", 5)
+    many = rnn2vec.embed(tiny_zoo.rnns(range(5)))
+
+    assert rnn2vec.encoder.accelerated
+    np.testing.assert_allclose(many, few, rtol=0, atol=1e-6)

@@ -26,6 +26,7 @@ from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.emulator import Emulator
 from rnn2vec.emulation.sequences import Inputs
 from rnn2vec.execution.devices import require_device
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.blackbox import BlackBox
 from rnn2vec.rnn.collection import RNNCollection, RNNs
 from rnn2vec.rnn.interface import Kind
@@ -277,6 +278,7 @@ class Rnn2Vec:
         if not isinstance(rnns, RNNStack):
             return self.encoder(rnns).cpu().float()
         reference = next(itertools.chain(self.encoder.parameters(), self.encoder.buffers()))
+        self.encoder.accelerated = len(rnns) >= fused.WORTH_RNNS
         starts = range(0, max(1, len(rnns)), _RNNS_AT_ONCE)  # the encoder refuses an empty stack
         parts = [self.encoder(rnns.select(slice(at, at + _RNNS_AT_ONCE)).to(reference)) for at in starts]
         return torch.cat(parts).cpu().float()

@@ -23,6 +23,7 @@ from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.properties.config import PredictConfig
 from rnn2vec.properties.data import TRAIN, VALIDATION, PropertyData
 from rnn2vec.properties.scores import Outputs, loss_function
+from rnn2vec.rnn import fused
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.training.loop import Learner, Loop
 from rnn2vec.training.tracking import Metrics
@@ -161,6 +162,8 @@ class PredictionLearner(Learner[Predictor, _Batch]):
     def __init__(
         self, predictor: Predictor, given: Mapping[str, Given], data: PropertyData, config: PredictConfig, seed: int
     ) -> None:
+        if predictor.encoder is not None:  # the number of updates decides: a training can be repeated to the byte
+            predictor.encoder.accelerated = config.num_steps >= fused.WORTH_UPDATES
         self.module, self._best = predictor, copy.deepcopy(predictor)
         self._given, self._config, self.seed = given, config, seed
         self._scale = Scale.of(data)

@@ -14,7 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_MOST_KEPT = 4
+_MOST_KEPT = 16
+"""Pieces of memory in the pool: both ways of encoder and emulator with a batch of 64 RNNs borrow ten."""
+_MOST_NUMBERS = 1 << 27
+"""Numbers in all of them together: half a gigabyte."""
 _pool: list[Tensor] = []
 _lock = threading.Lock()
 
@@ -37,7 +40,8 @@ class Lease:
 
     def __del__(self) -> None:
         with _lock:
-            if len(_pool) < _MOST_KEPT:
+            is_room = sum(map(len, _pool)) + len(self._memory) <= _MOST_NUMBERS
+            if len(_pool) < _MOST_KEPT and len(self._memory) and is_room:
                 _pool.append(self._memory)
 
 
