@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from tests.seals import rewrite, rewrite_weights
-from torch import nn
+from torch import Tensor, nn
 
 from rnn2vec._errors import DataError, StorageError, UsageError
 from rnn2vec.emulation import checkpoints

@@ -127,7 +127,8 @@ def measure(zoo: Zoo, runs: Mapping[str, Path], progress: Progress = silent) -> 
         DataError: if the files of a run are damaged.
     """
     loaded = {name: load_run(name, Path(folder)) for name, folder in runs.items()}
-    _require_same_zoo(zoo, loaded)
+    for run in loaded.values():
+        checkpoints.require_pretrained_on(zoo, run.folder)
     missing = {INTERACTIVE, STATIC} - loaded.keys()
     if missing:
         raise UsageError(f"no run of {' and '.join(sorted(missing))}", remedy="pre-train both probing encoders first.")
