@@ -14,11 +14,14 @@ from typing import Any, ClassVar
 
 from rnn2vec._text import visible
 
+_CODE = "\n     "
+"""What a line of code in a remedy begins with."""
+
 
 class Rnn2VecError(Exception):
     """Base of every error that rnn2vec raises on purpose.
 
-    Both texts are one line: control characters in names from files are written out.
+    Control characters in names from files are written out. Only a remedy may have further lines: code, indented.
 
     Args:
         problem: what was given and what was expected instead.
@@ -30,7 +33,7 @@ class Rnn2VecError(Exception):
     def __init__(self, problem: str, *, remedy: str) -> None:
         super().__init__(problem)
         self.problem = visible(problem)
-        self.remedy = visible(remedy)
+        self.remedy = _CODE.join(map(visible, remedy.split(_CODE)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An error must survive the way back from a worker process; the default forgets the keyword.

@@ -99,10 +99,10 @@ def _fit(world: World, out: Path, seed: int) -> Callable[[], None]:
 
         import numpy as np
 
-        from rnn2vec.embedding.fit import CONFIG
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
+        from rnn2vec.emulation.config import preset
 
-        config = dataclasses.replace(CONFIG, num_steps=4, validate_every=2, batch_size=4, seed=seed)
+        config = dataclasses.replace(preset("tiny"), num_steps=4, validate_every=2, batch_size=4, seed=seed)
         inputs = np.random.default_rng(0).integers(0, 6, (4, 5))
         Rnn2Vec.fit(sorted(world.checkpoints.glob("*.safetensors")), inputs, out=out, config=config)
 

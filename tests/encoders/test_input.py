@@ -19,7 +19,8 @@ from rnn2vec.rnn.stack import RNNStack
 
 EVERY = [name for name in ENCODERS if name != "task-blind"]
 PROBING = ["noninteractive-probing", "interactive-probing"]
-MIXING = ["layerwise-statistics", *PROBING]
+LEARNS_FROM_MIXTURES = ["layerwise-statistics", *PROBING]
+MIXING = [*LEARNS_FROM_MIXTURES, "random-probing"]
 SPEC = RNNSpec(cell="gru", input_size=4, hidden_size=5, num_layers=2, output_size=4)
 MakeEncoder = Callable[..., WeightEncoder]
 MakeRNNs = Callable[..., RNNStack]
@@ -71,7 +72,7 @@ def test_a_list_of_one_architecture_suits_every_encoder(
     torch.testing.assert_close(encoder([stack.select([0]), stack.select([1, 2, 3])]), encoder(stack))
 
 
-@pytest.mark.parametrize("name", MIXING)
+@pytest.mark.parametrize("name", LEARNS_FROM_MIXTURES)
 def test_gradients_pass_through_a_mixture(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
     encoder = small_encoder(name, SPEC)
     encoder([random_rnns(SPEC, 2), random_rnns(_like("lstm", 3), 2)])[:, 0].sum().backward()
@@ -107,9 +108,13 @@ def test_no_rnns_are_refused(small_encoder: MakeEncoder, random_rnns: MakeRNNs, 
 @pytest.mark.parametrize("name", EVERY)
 def test_another_float_type_is_refused(small_encoder: MakeEncoder, random_rnns: MakeRNNs, name: str) -> None:
     encoder, stack = small_encoder(name, SPEC), random_rnns(SPEC, 2, torch.float64)
-    with pytest.raises(UsageError, match=rf"weights are float64 on cpu, the {name} encoder's are float32 on cpu"):
+    with pytest.raises(
+        UsageError, match=rf"weights are float64 on cpu, the {name} encoder's are float32 on cpu"
+    ) as refused:
         encoder(stack)
-    assert encoder(stack.to(next(encoder.parameters()))).shape == (2, 16)  # as the remedy says
+    own = encoder.buffers() if name == "random-probing" else encoder.parameters()
+    assert f"rnns.to(next(encoder.{'buffers' if name == 'random-probing' else 'parameters'}()))" in str(refused.value)
+    assert encoder(stack.to(next(own))).shape == (2, 16)  # as the remedy says
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -16,6 +16,7 @@ import pytest
 
 from rnn2vec._files import write_json
 from rnn2vec.experiments import paper
+from rnn2vec.experiments.reproduction.claims import CLAIMS
 from rnn2vec.experiments.reproduction.hyperparameters import hyperparameters
 from rnn2vec.experiments.reproduction.measure import RAW_WEIGHTS
 from rnn2vec.experiments.reproduction.rows import write_tables
@@ -198,7 +199,10 @@ def test_the_same_data_give_the_same_bytes(folder: Path, data: dict[str, pa.Tabl
 
 def test_claims_get_the_verdict_that_the_data_ask_for(folder: Path) -> None:
     text = (folder / "reproduction.md").read_text()
-    verdicts = {line.split(" | ")[1]: line.split(" | ")[4] for line in text.splitlines() if line.startswith("| ")}
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    begin = next(place for place, row in enumerate(rows) if row[0] == "| where")
+    verdicts = {row[1]: row[4] for row in rows[begin + 2 : begin + 2 + len(CLAIMS)]}
+    assert verdicts.keys() == {claim.text for claim in CLAIMS}
     assert (
         verdicts[
             "On formal languages interactive probing is best, static probing next, every mechanistic encoder worse."

@@ -234,7 +234,7 @@ def test_an_output_path_that_is_a_file(tmp_path: Path, run: Run, below: str, wor
         (["zoo", "build", "formal-langages"], ["unknown task family 'formal-langages'", "mean 'formal-languages'?"]),
         (["zoo", "build", "formal-languages", "--preset", "labtop"], ["unknown preset 'labtop'", "mean 'laptop'?"]),
         (["zoo", "build", "formal-languages", "--backend", "nunba"], ["unknown backend 'nunba'", "mean 'numba'?"]),
-        (["zoo", "build", "formal-languages", "--cell", "gruu"], ["'gruu'", "--cell", "'gru'", "'lstm'"]),
+        (["zoo", "build", "formal-languages", "--cell", "gruu"], ["unknown cell 'gruu'", "'gru'", "lstm"]),
         (
             ["zoo", "build", "formal-languages", "--backend", "numba", "--hidden-size", "512"],
             ["backend 'numba' does not train lstm 2x512", "at most 3 layers of 128 units", "torch"],

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.zoo import store
 from rnn2vec.zoo.config import ZooConfig
-from rnn2vec.zoo.manifest import Manifest, ShardEntry
+from rnn2vec.zoo.manifest import FORMAT_VERSION, Manifest, ShardEntry
 from rnn2vec.zoo.shards import Shard, damage, write_shard
 from rnn2vec.zoo.store import Zoo
 
@@ -146,7 +146,7 @@ def test_the_folder_has_the_stated_files_and_no_others(built: Path) -> None:
 
 def test_other_tools_can_read_them(built: Path, config: ZooConfig) -> None:
     manifest = json.loads((built / "zoo.json").read_text())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == FORMAT_VERSION == 2
     assert manifest["snapshot_steps"] == [0, 100, 120]
     assert manifest["config"]["family"] == config.family
     assert [shard["num_rnns"] for shard in manifest["shards"]] == [6, 6, 3]
@@ -154,7 +154,7 @@ def test_other_tools_can_read_them(built: Path, config: ZooConfig) -> None:
         assert file.get_slice("weights").get_shape() == [3, 1142]
         assert (file.get_slice("weights").get_dtype(), file.get_slice("rollouts").get_dtype()) == ("F32", "U8")
         assert file.get_slice("rollouts").get_shape() == [3, 20, 42]
-        assert json.loads(file.metadata()["rnn2vec"]) == {"family": "formal-languages", "format_version": 1, "shard": 2}
+        assert json.loads(file.metadata()["rnn2vec"]) == {"family": "formal-languages", "format_version": 2, "shard": 2}
 
 
 def test_a_manifest_comes_back_as_it_was(built: Path, tmp_path: Path) -> None:
@@ -169,10 +169,12 @@ def test_a_manifest_comes_back_as_it_was(built: Path, tmp_path: Path) -> None:
 def test_a_shard_comes_back_as_it_was(built: Path, tmp_path: Path, seed: int, rnns: int, episodes: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     manifest = Manifest.read(built)
+    columns: dict[str, Any] = {name: np.arange(rnns) for name in ("run", "step", "offset_b", "offset_c", "offset_d")}
+    columns |= {"split": ["train"] * rnns, "loss": np.random.default_rng(seed).random(rnns)}
     shard = Shard(
         torch.randn(rnns, manifest.spec.num_parameters, generator=generator),
         torch.randint(0, 6, (rnns, episodes, 42), generator=generator, dtype=torch.uint8),
-        pa.table({"run": np.arange(rnns), "split": ["train"] * rnns, "loss": np.random.default_rng(seed).random(rnns)}),
+        pa.table(columns),
     )
     entry = write_shard(tmp_path, 7, shard, "formal-languages")
     again = write_shard(tmp_path, 7, shard, "formal-languages")

@@ -34,8 +34,9 @@ class Agreement:
 
     typical_difference: float
     """Median difference of the answers of two RNNs, in the unit of the loss."""
-    rank_correlation: float
-    """Spearman correlation of the distances of pairs, in behaviour and in vectors."""
+    rank_correlation: float | None
+    """Spearman correlation of the distances of pairs, in behaviour and in vectors; None where all pairs of either are
+    equally far apart."""
     num_unusual: int
     """RNNs that stand out in behaviour: 5 times as far from their neighbours as the median."""
     num_unusual_found: int
@@ -96,9 +97,10 @@ class FitReport:
     @staticmethod
     def _described(agreement: Agreement) -> list[str]:
         differ = f"answers of two RNNs differ by {agreement.typical_difference:.3f} (median)"
-        lines = [
-            f"{differ}; distances of vectors follow them with a rank correlation of {agreement.rank_correlation:.2f}"
-        ]
+        follow = "distances of vectors cannot be compared with them, because all pairs are equally far apart"
+        if agreement.rank_correlation is not None:
+            follow = f"distances of vectors follow them with a rank correlation of {agreement.rank_correlation:.2f}"
+        lines = [f"{differ}; {follow}"]
         if agreement.num_unusual:
             found = f"{agreement.num_unusual_found} of the {agreement.num_unusual} RNNs that stand out in behaviour"
             lines.append(f"{found} stand out in the vectors as well: `rnn2vec index outliers` ranks them")
@@ -143,7 +145,7 @@ def agreement(model: Model, behaviours: Sequence[Behaviour], name: str) -> Agree
     stands_out = _stands_out(np.sqrt(in_behaviour) if name == "mse" else in_behaviour)
     return Agreement(
         float(np.median(in_behaviour[rows, columns])),
-        float(np.corrcoef(_ranks(in_behaviour[rows, columns]), _ranks(in_vectors[rows, columns]))[0, 1]),
+        _rank_correlation(in_behaviour[rows, columns], in_vectors[rows, columns]),
         int(stands_out.sum()),
         int((stands_out & _stands_out(in_vectors)).sum()),
     )
@@ -157,6 +159,12 @@ def _stands_out(distances: Float[np.ndarray, "N N"]) -> np.ndarray:
     count = max(1, min(_NEIGHBOURS, (len(distances) - 1) // 2))
     scores = np.sort(distances, axis=1)[:, count]
     return scores > _STANDS_OUT * np.median(scores)
+
+
+def _rank_correlation(first: Float[np.ndarray, " P"], second: Float[np.ndarray, " P"]) -> float | None:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 def _ranks(values: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:

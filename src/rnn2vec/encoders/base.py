@@ -111,10 +111,14 @@ class WeightEncoder(nn.Module, ABC):
         if all(parameter.isfinite().all() for parameter in self.parameters()):
             first = int((~representation.isfinite().all(dim=1)).nonzero()[0])
             raise DataError(
-                f"RNN {first} of this {type(rnns).__name__} has a representation with NaN or infinite numbers",
+                f"RNN {first} of this {type(rnns).__name__} {self._fault(rnns, first)} with NaN or infinite numbers",
                 remedy="its training has diverged, or its file is damaged: take an earlier checkpoint of it.",
             )
         return representation
+
+    def _fault(self, rnns: RNNs, place: int) -> str:  # noqa: ARG002
+        """Return what an RNN does whose representation is not finite, for a message; encoders that ask say more."""
+        return "has a representation"
 
     def scaled(self, representation: Float[Tensor, "*any Z"]) -> Float[Tensor, "*any Z"]:
         """What leaves the encoder: of length 1 with `unit_norm`, else as it is."""
@@ -131,9 +135,10 @@ class WeightEncoder(nn.Module, ABC):
             return
         given, own = ground_of(rnns.weights["readout.bias"]), ground_of(reference)
         if given != own:
+            kind = "parameters" if any(True for _ in self.parameters()) else "buffers"
             raise UsageError(
                 f"the RNNs' weights are {given}, the {self.name} encoder's are {own}",
-                remedy="bring them together: rnns.to(next(encoder.parameters())), or encoder.to(...).",
+                remedy=f"bring them together: rnns.to(next(encoder.{kind}())), or encoder.to(...).",
             )
 
     def check(self, rnns: RNNs) -> None:

@@ -212,6 +212,13 @@ class ProbingEncoder(WeightEncoder):
         """The representation if the dialogue ended after an exchange."""
         return self._finite(self.scaled(self._read_out(exchange)), rnns)
 
+    @torch.no_grad()
+    def _fault(self, rnns: RNNs, place: int) -> str:
+        """See `WeightEncoder._fault`; asks again without kernels, which keep no answers."""
+        if all(exchange.responses[place].isfinite().all() for exchange in self.dialogue(rnns)):
+            return super()._fault(rnns, place)
+        return "answers"
+
     def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
         """Ask and read, step by step: the one loop that all else here is made of.
 

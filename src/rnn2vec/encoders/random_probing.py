@@ -114,6 +114,12 @@ class RandomProbing(WeightEncoder):
             answers.shape[1] * self.step_signs.shape[1]
         )
 
+    def _fault(self, rnns: RNNs, place: int) -> str:
+        """See `WeightEncoder._fault`."""
+        with torch.no_grad():
+            is_finite = bool(self.answers(rnns)[place].isfinite().all())
+        return super()._fault(rnns, place) if is_finite else "answers"
+
     def answers(self, rnns: RNNs) -> Float[Tensor, "N M L O"]:
         """Return what the RNNs answer to the probes."""
         if isinstance(rnns, RNNStack):

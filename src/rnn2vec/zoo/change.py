@@ -33,7 +33,7 @@ _MOST_RNNS_PER_SHARD = 512
 
 
 def filter_zoo(
-    zoo: Zoo,
+    zoo: ReadableZoo,
     out: str | Path,
     *,
     where: Sequence[str] = (),
@@ -72,7 +72,9 @@ def filter_zoo(
     return _rows_as_zoo(zoo, rows, out, "filter", options, progress)
 
 
-def subset_zoo(zoo: Zoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent) -> Manifest:
+def subset_zoo(
+    zoo: ReadableZoo, out: str | Path, *, num_runs: int, seed: int = 0, progress: Progress = silent
+) -> Manifest:
     """Write all snapshots of some runs, drawn at random, as a new zoo.
 
     Args:
@@ -167,7 +169,7 @@ def _require_fit(zoos: Sequence[ReadableZoo]) -> None:
         earlier |= rows
 
 
-def _identities(zoo: Zoo, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+def _identities(zoo: ReadableZoo, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """Collect all measured properties of each snapshot; snapshots with equal ones count as the same RNN."""
     measured = [name for name in columns if name not in {"run", "split"}]
     return list(zip(*(map(str, zoo.properties.column(name).to_pylist()) for name in measured), strict=True))
@@ -182,13 +184,13 @@ def _common_splits(zoos: Sequence[ReadableZoo]) -> dict[Task, str]:
     return splits
 
 
-def _num_moved(zoo: Zoo, splits: dict[Task, str]) -> int:
+def _num_moved(zoo: ReadableZoo, splits: dict[Task, str]) -> int:
     """Count the snapshots whose split changes in the merged zoo."""
     own = zoo.column("split").tolist()
     return sum(splits[task] != split for task, split in zip(zoo.tasks(range(len(zoo))), own, strict=True))
 
 
-def _merged_shard(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str], schema: pa.Schema) -> Shard:
+def _merged_shard(zoo: ReadableZoo, rows: range, source: Source, splits: dict[Task, str], schema: pa.Schema) -> Shard:
     shard = zoo.snapshots(rows)
     table = shard.properties.select(schema.names).cast(schema)
     run = np.asarray(table.column("run")) + source.first_run
@@ -199,7 +201,7 @@ def _merged_shard(zoo: Zoo, rows: range, source: Source, splits: dict[Task, str]
 
 
 def _rows_as_zoo(
-    zoo: Zoo, rows: np.ndarray, out: str | Path, verb: MadeBy, options: dict[str, Any], progress: Progress
+    zoo: ReadableZoo, rows: np.ndarray, out: str | Path, verb: MadeBy, options: dict[str, Any], progress: Progress
 ) -> Manifest:
     """Write some snapshots of one zoo as a new zoo."""
     size = _rnns_per_shard(zoo)
@@ -219,7 +221,7 @@ def _rnns_per_shard(zoo: ReadableZoo) -> int:
     return max(1, min(_MOST_RNNS_PER_SHARD, _BYTES_PER_SHARD // (4 * zoo.spec.num_parameters + one.nbytes)))
 
 
-def _source(zoo: Zoo, *, first_run: int) -> Source:
+def _source(zoo: ReadableZoo, *, first_run: int) -> Source:
     return Source(
         name=zoo.folder.resolve().name,
         fingerprint=zoo.manifest.weights_checksum,
@@ -230,7 +232,9 @@ def _source(zoo: Zoo, *, first_run: int) -> Source:
     )
 
 
-def _origin(zoo: Zoo, verb: MadeBy, options: dict[str, Any], sources: Sequence[Source], num_shards: int) -> Origin:
+def _origin(
+    zoo: ReadableZoo, verb: MadeBy, options: dict[str, Any], sources: Sequence[Source], num_shards: int
+) -> Origin:
     return Origin(
         made_by=verb,
         family=zoo.family.name,
@@ -241,5 +245,5 @@ def _origin(zoo: Zoo, verb: MadeBy, options: dict[str, Any], sources: Sequence[S
     )
 
 
-def _manifest(zoo: Zoo, origin: Origin) -> Manifest:
+def _manifest(zoo: ReadableZoo, origin: Origin) -> Manifest:
     return Manifest(origin, zoo.spec, zoo.manifest.ood_rule, dict(provenance()))

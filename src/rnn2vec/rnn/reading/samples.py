@@ -27,18 +27,24 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             untrusted.check_archive(archive, path.stat().st_size)
-            missing = {"inputs.npy", "outputs.npy"} - set(archive.namelist())
-            if missing:
-                raise UsageError(
-                    f"{path} has no {' and no '.join(sorted(missing))}",
-                    remedy="write it with numpy.savez(path, inputs=..., outputs=...).",
-                )
+            _require_both(archive, path)
             inputs, outputs = (_array(archive, f"{name}.npy") for name in ("inputs", "outputs"))
+    except UsageError:
+        raise
     except (untrusted.Refused, zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
         raise DataError(
             f"{path}: cannot be read as samples: {error}", remedy="write it with numpy.savez, not savez_compressed."
         ) from error
     return inputs, outputs
+
+
+def _require_both(archive: zipfile.ZipFile, path: Path) -> None:
+    missing = {"inputs.npy", "outputs.npy"} - set(archive.namelist())
+    if missing:
+        raise UsageError(
+            f"{path} has no {' and no '.join(sorted(missing))}",
+            remedy="write it with numpy.savez(path, inputs=..., outputs=...).",
+        )
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -6,18 +6,20 @@ A training checkpoint has more in it than a state dict: an optimizer, options, n
 
 from __future__ import annotations
 
+import collections
 import io
 import re
 import threading
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._text import visible
 from rnn2vec.rnn.reading import untrusted
 
 POLICY = "policy.pth"
@@ -111,7 +113,7 @@ def _require_torch_archive(path: Path) -> None:
         raise damaged("a checkpoint", error) from error
     for kind, (mark, loaded) in _OTHER_ARCHIVES.items():
         if mark in names:
-            weights = loaded.format(path=path.name)
+            weights = loaded.format(path=visible(path.name))
             raise UsageError(
                 f"{kind}, which holds code beside the weights",
                 remedy=f"save the weights alone:\n     weights = {weights}\n"
@@ -119,12 +121,12 @@ def _require_torch_archive(path: Path) -> None:
             )
 
 
-def _loaded(file: BinaryIO, size: int) -> Any:
+def _loaded(file: io.BufferedReader | io.BytesIO, size: int) -> Any:
     try:
         extras = untrusted.check_torch_file(file, size)
         file.seek(0)
-        inert = [(_Inert, name) for name in sorted(extras)]
-        with _LOADING, torch.serialization.safe_globals(inert):  # type: ignore[arg-type]  # pairs are allowed
+        known = [dict, collections.defaultdict, *((_Inert, name) for name in sorted(extras))]
+        with _LOADING, torch.serialization.safe_globals(known):  # type: ignore[arg-type]  # pairs are allowed
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Rnn2VecError:
         raise

@@ -22,7 +22,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 LARGEST_FILE = 4 * 2**30
 """Bytes of a checkpoint: an LSTM of 4 layers of 4096 units has 2 GiB."""
@@ -151,7 +151,7 @@ def json_entry(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
 # -- PyTorch files ---------------------------------------------------------------------------------
 
 
-def check_torch_file(file: BinaryIO, size: int) -> set[str]:
+def check_torch_file(file: io.BufferedReader | io.BytesIO, size: int) -> set[str]:
     """Check a file that `torch.save` may have written, in its format of today or that before 1.6.
 
     Args:

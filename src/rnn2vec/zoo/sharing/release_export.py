@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from rnn2vec._errors import DataError, UsageError
+from rnn2vec._errors import DataError, StorageError, UsageError
 from rnn2vec._files import refused, write_json
 from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
@@ -97,6 +97,8 @@ def _writing(
                 os.fsync(file.fileno())
         for name, path in parts.items():
             path.replace(folder / f"{name}.npy")
+    except StorageError:
+        raise
     except OSError as error:
         raise refused(f"the arrays in {folder} could not be written", error) from error
     finally:
