@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dwsnet-complete": {"channels": 4, "num_layers": 2, "mlp_size": 8},
     "noninteractive-probing": {"hidden_size": 10, "mlp_size": 8, "num_sequences": 3, "sequence_length": 5},
     "interactive-probing": {"hidden_size": 10, "mlp_size": 8, "num_sequences": 3, "sequence_length": 5},
+    "random-probing": {"num_sequences": 3, "sequence_length": 5},
     "task-blind": {},
 }
 

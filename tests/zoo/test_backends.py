@@ -122,7 +122,7 @@ class Problem:
         """Inputs (R, T, I) and targets (R, T) of a run, in float64, slowly."""
         examples = self.examples
         if isinstance(examples, RunSequences):
-            tokens, targets = (torch.from_numpy(part[run, rows]).long() for part in vars(examples).values())
+            tokens, targets = (torch.from_numpy(part[run, rows]).long() for part in (examples.inputs, examples.targets))
             return nn.functional.one_hot(tokens, self.spec.input_size).double(), targets
         inputs = np.zeros((len(rows), *examples.pixel_map.shape[1:]))
         for row, image in enumerate(examples.images[rows]):
