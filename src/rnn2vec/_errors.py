@@ -14,11 +14,15 @@ from typing import Any, ClassVar
 
 from rnn2vec._text import visible
 
+CODE = "\n     "
+"""What comes before a line of code in a remedy."""
+
 
 class Rnn2VecError(Exception):
     """Base of every error that rnn2vec raises on purpose.
 
-    Both texts are one line: control characters in names from files are written out.
+    Control characters in names from files are written out, line breaks among them. Only a remedy may go on with lines
+    of code, each after `CODE`: so far indented, no name can pass for a message of its own.
 
     Args:
         problem: what was given and what was expected instead.
@@ -30,7 +34,7 @@ class Rnn2VecError(Exception):
     def __init__(self, problem: str, *, remedy: str) -> None:
         super().__init__(problem)
         self.problem = visible(problem)
-        self.remedy = visible(remedy)
+        self.remedy = CODE.join(map(visible, remedy.split(CODE)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An error must survive the way back from a worker process; the default forgets the keyword.
