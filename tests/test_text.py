@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import unicodedata
 
 import pytest
@@ -48,3 +49,9 @@ def test_markdown_is_shown_literally() -> None:
 def test_errors_are_one_line_each() -> None:
     error = DataError("no tensor 'a\nrnn2vec: all is well\x1b[1A'", remedy="give\nanother.")
     assert str(error) == "no tensor 'a\\nrnn2vec: all is well\\x1b[1A'\n  -> give\\nanother."
+
+
+def test_lines_of_code_in_a_remedy_stay_lines() -> None:
+    error = DataError("a pickle", remedy="save it anew:\n     save('a\x1b\n')\n     done()")
+    assert error.remedy == "save it anew:\n     save('a\\x1b\\n')\n     done()"
+    assert pickle.loads(pickle.dumps(error)).remedy == error.remedy

@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 
 from rnn2vec._text import visible
 
-_CODE = "\n     "
-"""What a line of code in a remedy begins with."""
+CODE = "\n     "
+"""What comes before a line of code in a remedy."""
 
 
 class Rnn2VecError(Exception):
     """Base of every error that rnn2vec raises on purpose.
 
-    Control characters in names from files are written out. Only a remedy may have further lines: code, indented.
+    Control characters in names from files are written out, line breaks too. Only a remedy may have
+    further lines: code, each after `CODE`, whose indentation no name from a file can imitate.
 
     Args:
         problem: what was given and what was expected instead.
@@ -33,7 +34,7 @@ class Rnn2VecError(Exception):
     def __init__(self, problem: str, *, remedy: str) -> None:
         super().__init__(problem)
         self.problem = visible(problem)
-        self.remedy = _CODE.join(map(visible, remedy.split(_CODE)))
+        self.remedy = CODE.join(map(visible, remedy.split(CODE)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An error must survive the way back from a worker process; the default forgets the keyword.

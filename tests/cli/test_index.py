@@ -54,7 +54,7 @@ def test_an_index_is_built_added_to_and_goes_on(folder: Path, tiny_run: Path, tm
     assert said([*build, *options], capsys) == f"{out}: 1 RNNs added, 1 in all\n"
     assert said([*build, *options], capsys) == f"{out}: 0 RNNs added, 1 in all\n"
     error = refused(["index", "add", str(out), str(folder), *options], capsys, code=1)
-    assert f"left out: {folder / 'torn.pt'} cannot be read" in error
+    assert f"left out: {folder / 'torn.pt'}: cannot be read as a checkpoint: " in error
     assert "1 of 4 checkpoints could not be added (see above); the others were" in error
     index = Index.open(out)
     assert [Path(name).name for name in index.names] == ["step_0.pt", "step_10.pt", "step_9.pt"]

@@ -62,7 +62,7 @@ def test_a_user_defined_function_set(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("name,x\nf,1\nf,2\n", "2 functions with 1 identities"),
         ("name,x\nf,1\ng,1\n", "two functions give the same answers to all inputs"),
         (b"\xff\xfe\x00", "is not a CSV file"),
-        (None, "does not exist"),
+        (None, "functions.csv cannot be read: No such file or directory"),
     ],
 )
 def test_a_bad_table_is_named(
