@@ -442,7 +442,7 @@ def test_another_device_is_for_torch() -> None:
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
-    with pytest.raises(UsageError, match=rf"torch cannot use device '{device}' here: .*\n.*take cpu"):
+    with pytest.raises(UsageError, match=rf"torch cannot use device '{device}' here: .*\n.*use cpu"):
         backends.pick("auto", _spec("lstm"), device=device)
 
 
