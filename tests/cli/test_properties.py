@@ -85,7 +85,7 @@ def test_an_interruption_goes_on_with_the_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr("rnn2vec.properties.training.PredictionLearner.best_outputs", interrupt)
         assert main([*command, str(tmp_path / "p")]) == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "interrupted; rerun the command to resume" in capsys.readouterr().err
     assert [path.suffix for path in sorted((tmp_path / "p").iterdir())] == [".json", ".safetensors"]
     assert main([*command, str(tmp_path / "p")]) == 0
     assert main([*command, str(tmp_path / "whole")]) == 0
