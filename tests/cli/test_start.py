@@ -95,8 +95,10 @@ def test_help_names_every_verb_and_ends_with_0(capsys: Captured) -> None:
         (
             OSError(errno.EIO, "Input/output error", "zoo.json"),
             1,
-            "rnn2vec: zoo.json: the system refused: Input/output error\n"
-            "  -> check the path and the disk, and rerun the command; what was finished is kept.\n",
+            (
+                "rnn2vec: zoo.json: the system refused: Input/output error\n"
+                "  -> check the path and the disk, and rerun the command; what was finished is kept.\n"
+            ),
         ),
         (KeyboardInterrupt(), 130, "rnn2vec: interrupted; rerun the command to resume\n"),
     ],
