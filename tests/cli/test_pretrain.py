@@ -152,7 +152,7 @@ def test_an_interruption_says_how_to_go_on_and_the_same_command_does(
     with monkeypatch.context() as patch:
         patch.setattr("rnn2vec.training.loop.save_state", interrupt)
         assert main(command) == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "interrupted; rerun the command to resume" in capsys.readouterr().err
     assert main(command) == 0
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2]
     capsys.readouterr()

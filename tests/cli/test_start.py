@@ -92,8 +92,15 @@ def test_help_names_every_verb_and_ends_with_0(capsys: Captured) -> None:
     [
         (UsageError("the problem", remedy="the remedy."), 2, "rnn2vec: the problem\n  -> the remedy.\n"),
         (DataError("the problem", remedy="the remedy."), 1, "rnn2vec: the problem\n  -> the remedy.\n"),
-        (OSError(errno.EIO, "Input/output error", "zoo.json"), 1, "[Errno 5] Input/output error: 'zoo.json'\n"),
-        (KeyboardInterrupt(), 130, "rnn2vec: interrupted; the same command goes on from here\n"),
+        (
+            OSError(errno.EIO, "Input/output error", "zoo.json"),
+            1,
+            (
+                "rnn2vec: zoo.json: the system refused: Input/output error\n"
+                "  -> check the path and the disk, and rerun the command; what was finished is kept.\n"
+            ),
+        ),
+        (KeyboardInterrupt(), 130, "rnn2vec: interrupted; rerun the command to resume\n"),
     ],
 )
 def test_an_error_is_told_on_stderr_with_its_exit_code(

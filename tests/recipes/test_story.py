@@ -8,6 +8,7 @@ the page promises.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -58,9 +59,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         patch.syspath_prepend(str(ROOT / "examples"))
         first, *rest = commands()
         assert first == "python examples/forecasters.py"
-        import forecasters
-
-        forecasters.main(400 if IS_FULL else 250)
+        importlib.import_module("forecasters").main(400 if IS_FULL else 250)
         for command in rest:
             given = command if IS_FULL else command.replace(" --time-budget 4", "")
             started = time.perf_counter()

@@ -60,6 +60,7 @@ class Properties(Verb):
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Predict each property, and show the tables."""
         from rnn2vec.properties.data import find_property
+        from rnn2vec.properties.predict import identify
         from rnn2vec.report.property_tables import property_markdown
         from rnn2vec.zoo.store import Zoo
 
@@ -69,8 +70,12 @@ class Properties(Verb):
             find_property(zoo.family, name)
         chosen = self._chosen()
         config = with_options(preset(self.preset, self.setting, self.encoder, family=zoo.family), self)
+        common: dict[str, Any] = {
+            "encoder": chosen, "setting": self.setting, "config": config, "seed": self.seed
+        }  # fmt: skip
+        identities = {name: identify(zoo, name, **common) for name in names}  # a wrong call makes no folder
         with claim(self.out, marker=MARKER, kind="result of `rnn2vec properties`"):
-            results = self._results(zoo, names, config, chosen, terminal)
+            results = self._results(zoo, identities, common, terminal)
             text = property_markdown(results)
             write_atomically(self.out / "properties.md", text.encode())
         terminal.say(f"{text}\ntables: {self.out}")
@@ -98,16 +103,12 @@ class Properties(Verb):
         return str(self.model)
 
     def _results(
-        self, zoo: Zoo, names: tuple[str, ...], config: PredictConfig, chosen: str, terminal: Terminal
+        self, zoo: Zoo, identities: dict[str, dict[str, Any]], common: dict[str, Any], terminal: Terminal
     ) -> list[PropertyScores]:
-        from rnn2vec.properties.predict import identify, predict_property
+        from rnn2vec.properties.predict import predict_property
 
-        common: dict[str, Any] = {
-            "encoder": chosen, "setting": self.setting, "config": config, "seed": self.seed
-        }  # fmt: skip
-        identities = {name: identify(zoo, name, **common) for name in names}
         done = self._finished(identities)
-        for name in names:
+        for name in identities:
             if name in done:
                 continue
             self._write(done)  # marks the folder as ours before a checkpoint is in it
@@ -123,7 +124,7 @@ class Properties(Verb):
                     progress=progress,
                 )
             self._write(done)
-        return [done[name] for name in names]
+        return [done[name] for name in identities]
 
     def _finished(self, identities: dict[str, dict[str, Any]]) -> dict[str, PropertyScores]:
         """What the folder holds already, by property.
