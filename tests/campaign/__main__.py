@@ -20,7 +20,7 @@ from tests.campaign.material import World, make_world
 from tests.campaign.process import remember_memory
 from tests.campaign.rounds import PARTS, Campaign
 
-SHARE = {"kills": 26, "disks": 1, "files": 14, "manifests": 36, "races": 1, "mutations": 110}
+SHARE = {"kills": 26, "disks": 1, "files": 14, "manifests": 36, "races": 1, "mutations": 80}
 """Rounds in CI; of `disks` the sizes, of `races` the pauses of each verb."""
 LONG = {"kills": 60, "disks": 4, "files": 150, "manifests": 300, "races": 2, "mutations": 2000}
 
