@@ -96,7 +96,7 @@ def test_a_study_may_grow_and_a_failing_piece_does_not_stop_the_others(
     assert "UsageError" in (copy / "errors" / f"{broken}.txt").read_text()
     with pytest.raises(StudyError) as caught:
         outcome.require_success(copy)
-    assert caught.value.problem.startswith(f"1 of 4 pieces failed:\n  {broken}: ")
+    assert caught.value.problem.startswith(f"1 of 4 pieces failed: {broken}: ")
     assert "is not a run" in caught.value.problem
     assert "the same command tries these again" in caught.value.remedy
     assert caught.value.exit_code == 1
