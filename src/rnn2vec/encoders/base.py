@@ -108,13 +108,23 @@ class WeightEncoder(nn.Module, ABC):
             return representation
         if isinstance(rnns, RNNStack):
             rnns.require_finite()
-        if all(parameter.isfinite().all() for parameter in self.parameters()):
+        if not self._has_diverged(rnns):
             first = int((~representation.isfinite().all(dim=1)).nonzero()[0])
             raise DataError(
                 f"RNN {first} of this {type(rnns).__name__} {self._fault(rnns, first)} with NaN or infinite numbers",
                 remedy="its training has diverged, or its file is damaged: take an earlier checkpoint of it.",
             )
         return representation
+
+    @torch.no_grad()
+    def _has_diverged(self, rnns: RNNs) -> bool:
+        """Return whether the encoder is at fault: its parameters are not finite, or an RNN of zeros overflows it."""
+        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+            return True
+        if not isinstance(rnns, RNNStack):
+            return False
+        silent = RNNStack.from_flat(rnns.spec, torch.zeros_like(rnns.flatten()[:1]))
+        return not bool(self.scaled(self.encode(silent)).isfinite().all())
 
     def _fault(self, rnns: RNNs, place: int) -> str:  # noqa: ARG002
         """Return what an RNN does whose representation is not finite, for a message; encoders that ask say more."""

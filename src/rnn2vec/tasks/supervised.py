@@ -103,12 +103,12 @@ class SupervisedFamily(TaskFamily):
         dealt: list[DealtTask] = []
         num_usual = 0
         for run in range(num_runs):
-            task = self.draw_task(numpy_generator(seed, self.name, "task", run))
+            task = tuple(map(float, self.draw_task(numpy_generator(seed, self.name, "task", run))))
             split: Split = "ood"
             if not self.is_ood(task):
                 split = "validation" if num_usual % _VALIDATION_EVERY == 1 else "train"
                 num_usual += 1
-            dealt.append(DealtTask(tuple(map(float, task)), split))
+            dealt.append(DealtTask(task, split))
         return dealt
 
     @property

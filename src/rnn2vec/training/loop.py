@@ -201,7 +201,8 @@ class Loop(Generic[Module, Batch]):
         self._optimizer.zero_grad()
         objective.backward()  # with several processes, gradients are those of the whole batch from here on
         for part in learner.module.children():
-            nn.utils.clip_grad_norm_(part.parameters(), recipe.gradient_clip)
+            if parameters := list(part.parameters()):  # random probing has none
+                nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
         for group in self._optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(step)
         self._optimizer.step()
