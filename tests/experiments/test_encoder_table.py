@@ -83,7 +83,7 @@ def test_each_encoder_distinguishes_the_constructions_that_it_should(random_rnns
     unmoved = {name for name, row in rows.items() if row.permuted.is_unmoved}
 
     assert blind_to_behaviour == {"layerwise-statistics"}
-    assert blind_to_weights == {"RNN", "noninteractive-probing", "interactive-probing"}
+    assert blind_to_weights == {"RNN", "noninteractive-probing", "interactive-probing", "random-probing"}
     assert set(rows) - unmoved == {"flattened-weights", "parameter-transformer"}
     assert rows["RNN"].growth is None
     assert rows["RNN"].to_dict()["exponent"] is None
