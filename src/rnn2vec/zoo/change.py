@@ -159,7 +159,8 @@ def _require_fit(zoos: Sequence[ReadableZoo]) -> None:
             if one != two:
                 raise UsageError(
                     f"{first.folder} and {other.folder} differ in {name}: {one} and {two}",
-                    remedy="merge zoos of one family and architecture; `rnn2vec zoo filter --rollouts N` drops some rollouts.",
+                    remedy="merge zoos of one family and architecture; `rnn2vec zoo filter --rollouts N` "
+                    "drops some rollouts.",
                 )
     earlier: set[tuple[Any, ...]] = set()
     for zoo in zoos:
