@@ -111,7 +111,7 @@ def test_one_builder_at_a_time_and_readers_beside_it(
             captured = capsys.readouterr()
             assert captured.out == ""
             assert f"{out} is being written to by another process (pid {os.getpid()} on " in captured.err
-            assert "-> wait until it is done, or end it and give the same command again" in captured.err
+            assert "-> wait until it is done, or end it and rerun the command" in captured.err
 
 
 @pytest.mark.parametrize(
