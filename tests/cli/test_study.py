@@ -61,7 +61,7 @@ def test_a_failed_piece_is_shown_and_the_exit_code_says_so(
     assert main(["study", "run", str(written), "--out", str(out), "--workers", "1"]) == 1
     shown = capsys.readouterr()
     assert "0 pieces done, 0 were done before, 1 failed" in shown.out
-    assert f"1 of 1 pieces failed:\n  {piece}: {checkpoint} is damaged" in shown.err
+    assert f"1 of 1 pieces failed: {piece}: {checkpoint} is damaged" in shown.err
     assert "Traceback (most recent call last)" not in shown.err
     assert "Traceback" in (out / "errors" / f"{piece}.txt").read_text()
 
