@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from rnn2vec.cli.table import table
@@ -31,8 +33,8 @@ def test_a_column_wider_than_the_terminal_still_gets_its_own_block() -> None:
     assert table(["a", "b", "c"], [["1", "x" * 50, "3"]], width=20).count("\n\n") == 1
 
 
-def test_the_terminal_decides_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    assert "\n\n" not in table(HEAD, ROWS * 2)
+def test_only_a_terminal_limits_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
+    assert "\n\n" not in table(HEAD, ROWS)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "\n\n" in table(HEAD, ROWS)

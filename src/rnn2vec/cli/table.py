@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | No
     Args:
         head: names of the columns; the first one names the rows.
         rows: a value for each column.
-        width: characters of a line; by default those of the terminal, and without limit where there is none.
+        width: characters of a line; by default those of the terminal, and without limit in a pipe or a file.
     """
     cells = [[visible(name) for name in head], *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
@@ -46,5 +45,5 @@ def _cell(value: Any) -> str:
 
 
 def _terminal_width() -> int:
-    is_limited = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())  # pyright: ignore[reportUnnecessaryComparison]
-    return shutil.get_terminal_size().columns if is_limited else sys.maxsize
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+    return shutil.get_terminal_size().columns if is_terminal else sys.maxsize
