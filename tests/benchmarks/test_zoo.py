@@ -142,7 +142,7 @@ def test_no_turns_are_a_wrong_call(wrong: tuple[str, str], capsys: pytest.Captur
     ("asked", "said"),
     [
         (("--device", "cuda:99"), "torch cannot use device 'cuda:99' here"),
-        (("--device", "cuda", "--scale"), "--scale --device cuda\n  -> leave out one: it is numba that is scaled."),
+        (("--device", "cuda", "--scale"), "--scale --device cuda\n  -> omit one: --scale measures numba."),
     ],
 )
 def test_a_gpu_that_is_not_there_and_scaling_on_one_are_refused(

@@ -40,7 +40,7 @@ def reduced(small_config: PretrainConfig) -> PretrainConfig:
 def test_every_encoder_trains_to_nearly_the_same_loss(
     small_zoo: Zoo, small_config: PretrainConfig, tmp_path: Path, encoder: str
 ) -> None:
-    options = small_config.encoder_options if "probing" in encoder else {}
+    options = small_config.encoder_options if encoder in {"interactive-probing", "noninteractive-probing"} else {}
     lines: list[dict[str, float]] = []
     for precision in ("float32", "bfloat16"):
         config = dataclasses.replace(small_config, encoder=encoder, encoder_options=options, precision=precision)

@@ -17,7 +17,7 @@ TOKENS = Interface(input_kind="categorical", output_kind="categorical", first_in
 
 SMALL: dict[str, dict[str, Any]] = {
     "layerwise-statistics": {"hidden_size": 8},
-    "flattened-weights": {"hidden_size": 8},
+    "flattened-weights": {"hidden_size": 32},
     "parameter-transformer": {"hidden_size": 8, "mlp_size": 8, "num_layers": 2},
     "dwsnet": {"channels": 6, "num_layers": 2, "mlp_size": 8},
     "dwsnet-complete": {"channels": 4, "num_layers": 2, "mlp_size": 8},

@@ -13,6 +13,7 @@ from torch import Tensor
 from rnn2vec.encoders import ENCODERS
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.encoders.random_probing import RandomProbing
 from rnn2vec.experiments.invariance import PARTS, permuted
 from rnn2vec.rnn.spec import TORCH_CELLS, CellName, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -53,6 +54,8 @@ def test_only_a_complete_renumbering_goes_unnoticed(
     unnoticed = {part for part in (None, *PARTS) if _distance(encoder(change(part)), encoder(stack)) < UNMOVED}
     if isinstance(encoder, ProbingEncoder):
         assert unnoticed == _leave_the_answers(stack, change, encoder.probing_transcript(stack).probes)
+    elif isinstance(encoder, RandomProbing):
+        assert unnoticed == _leave_the_answers(stack, change, encoder.probes.expand(len(stack), -1, -1, -1))
     elif name == "layerwise-statistics":
         assert unnoticed == {None, *PARTS}
     else:

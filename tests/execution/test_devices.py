@@ -33,7 +33,7 @@ def test_a_piece_for_each_gpu() -> None:
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu9", "xla"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
-    with pytest.raises(UsageError, match=rf"torch cannot use device '{device}' here: .*\n  -> take cpu"):
+    with pytest.raises(UsageError, match=rf"torch cannot use device '{device}' here: .*\n  -> use cpu"):
         require_device(device)
     with pytest.raises(UsageError, match="torch cannot use device"):
         spread(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,6 @@ def test_a_run_of_another_encoder_is_named(tiny_tour: Any) -> None:
 
 def test_a_run_on_another_zoo_is_named(tiny_tour: Any, tmp_path: Path) -> None:
     shutil.copytree(tiny_tour.zoo.folder, tmp_path / "zoo")
-    manifest = tmp_path / "zoo" / "zoo.json"
-    manifest.write_text(manifest.read_text().replace('"ood_rule": "', '"ood_rule": "other: '))
+    other = dataclasses.replace(tiny_tour.zoo.manifest, ood_rule="another")
     with pytest.raises(UsageError, match="was pre-trained on a zoo other than"):
-        measure(Zoo(tmp_path / "zoo", tiny_tour.zoo.manifest), tiny_tour.runs)
+        measure(Zoo(tmp_path / "zoo", other), tiny_tour.runs)

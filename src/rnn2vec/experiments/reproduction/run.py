@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from rnn2vec._errors import DataError, UsageError
+from rnn2vec._errors import UsageError
 from rnn2vec._files import read_json, write_json
+from rnn2vec._parquet import read_table
 from rnn2vec._progress import Progress
 from rnn2vec._provenance import provenance
 from rnn2vec.emulation import checkpoints
@@ -158,9 +158,4 @@ def read_data(folder: Path) -> dict[str, pa.Table]:
         raise UsageError(
             f"{folder} holds no data of a reproduction", remedy="run `rnn2vec study reproduce` to its end."
         )
-    try:
-        return {path.stem: pq.read_table(path) for path in paths}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"{folder / DATA} is damaged: {error}", remedy="run `rnn2vec study reproduce` again."
-        ) from error
+    return {path.stem: read_table(path) for path in paths}
