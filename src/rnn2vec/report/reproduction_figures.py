@@ -16,6 +16,7 @@ import pyarrow as pa
 from matplotlib import colormaps, rc_context
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rnn2vec.experiments import paper
 from rnn2vec.experiments.invariance import Movement
@@ -44,7 +45,7 @@ _PARTS = {"validation": "unseen tasks", "ood": "OOD test"}
 _TOKENS = ("a", "b", "c", "d", "BOS", "EOS")
 _SETTINGS = {"frozen": ("pre-trained", "o"), "supervised": ("supervised", "s"), BASELINE: ("baseline", "D")}
 _UNITS = {
-    "task": {"formal-languages": "binary cross-entropy (nats)", "tiled-mnist": "squared error (degrees²)"},
+    "task": {"formal-languages": "cross-entropy (nats)", "tiled-mnist": "squared error (degrees²)"},
     "step": {"tiled-mnist": "cross-entropy (nats)"},
 }
 
@@ -135,7 +136,7 @@ COLOURINGS: dict[str, Colouring] = {
 def maps(colourings: Sequence[str], only: Sequence[str] | None = None) -> Draw:
     """Return a function that draws maps: a column for each encoder, a row for each colouring.
 
-    Dots are RNNs of unseen tasks, crosses those of OOD tasks.
+    Dots are RNNs of unseen tasks, crosses those of OOD tasks; a line below the panels says so.
 
     Args:
         colourings: keys of `COLOURINGS`.
@@ -156,6 +157,7 @@ def maps(colourings: Sequence[str], only: Sequence[str] | None = None) -> Draw:
                     bar = figure.colorbar(drawn, ax=list(panels[row]), shrink=0.9, pad=0.01)
                     bar.set_label(COLOURINGS[key][0], fontsize=7.5)
                     bar.ax.tick_params(labelsize=7)
+            figure.supxlabel("dots: unseen tasks; crosses: OOD tasks", fontsize=8)
             save_svg(figure, path)
 
     return draw
@@ -224,7 +226,8 @@ def _predictions(panel: Any, table: pa.Table) -> None:
         panel.plot([], [], marker, color=LOOK.ink, markerfacecolor=face, markersize=4, label=label)
     panel.set_yticks(range(len(names)), [SHORT.get(name, name).replace("\n", " ") for name in names], fontsize=7.5)
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set_xlim(left=0)
+    panel.set_xlim(0, 1.06 * panel.dataLim.x1)
+    panel.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _point(panel: Any, found: Estimate, place: float, colour: str, marker: str, *, filled: bool = True) -> None:
@@ -255,9 +258,9 @@ def losses(table: pa.Table, path: Path) -> None:
         panels = figure.subplots(len(families), 2, sharey="row", squeeze=False)
         for (row, family), (column, measure) in itertools.product(enumerate(families), enumerate(measures)):
             panel, own = panels[row, column], select(table, family=family)
-            _losses(panel, own, measure)
             if measure == "papers_measure":
                 _published(panel, family)
+            _losses(panel, own, measure)
             panel.set_title(TITLES[family], fontsize=8.5, loc="left")
             panel.set_xlabel(measures[measure], fontsize=8)
         panels[0, 1].legend(fontsize=7, frameon=False, loc="best")
@@ -276,7 +279,8 @@ def _losses(panel: Any, table: pa.Table, measure: str) -> None:
             panel.axvline(_array(bound, measure).min(), color=LOOK.faint, linewidth=1, linestyle=style, label=label)
     panel.set_yticks(range(len(names)), [SHORT[name].replace("\n", " ") for name in names], fontsize=7.5)
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set_xlim(left=0)
+    panel.set_xlim(0, 1.06 * panel.dataLim.x1)
+    panel.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _published(panel: Any, family: str) -> None:
@@ -308,7 +312,7 @@ def sweep(name: str) -> Draw:
                 panel.set_xscale("log", base=2)
                 panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
                 panel.minorticks_off()
-                panel.set_ylim(bottom=0)
+                panel.set_ylim(0, 1.08 * panel.dataLim.y1)
                 panel.set_xlabel("probing sequences" if "number" in name else "probes in each sequence")
                 panel.set_ylabel(f"{title}, unseen tasks", fontsize=8)
             panels[-1].legend(fontsize=7.5, frameon=False, loc="best")
@@ -356,7 +360,9 @@ def _tokens(blocks: Sequence[pa.Table], path: Path) -> None:
             panel.set_title(
                 f"{block['encoder'][0].as_py()}, asked of {block['task'][0].as_py()}", fontsize=8, loc="left"
             )
-        panels[-1].set_xlabel("probe; shade: its weight on each letter; dot: the RNN's most probable next letter")
+        panels[-1].set_xlabel(
+            "probe\nshade: its weight on each letter\ndot: the RNN's most probable next letter", fontsize=8
+        )
         bar = figure.colorbar(panels[0].images[0], ax=list(panels), shrink=0.5, pad=0.01)
         bar.ax.tick_params(labelsize=7)
         save_svg(figure, path)
