@@ -1,9 +1,9 @@
 """The paper's claims, each put to the data of a reproduction.
 
 A verdict follows from a rule that was fixed before the numbers: *reproduced* and *not reproduced* when the data answer
-the claim, *differs* when its direction holds and its size does not, *not tested* when data are missing or come from fewer
-than 3 seeds. A difference between encoders counts when the intervals of both do not overlap; without intervals (3 or 4
-seeds), when every seed of one lies on the same side of every seed of the other.
+the claim, *differs* when its direction holds and its size does not, *not tested* when data are missing or come from
+fewer than 3 seeds. A difference between encoders counts when the intervals of both do not overlap; without intervals
+(3 or 4 seeds), when every seed of one lies on the same side of every seed of the other.
 """
 
 from __future__ import annotations
