@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import nn
 
 from rnn2vec._errors import UsageError, unknown_name
@@ -19,10 +19,12 @@ from rnn2vec._shapes import Representation
 from rnn2vec.embedding.collect import OneRNN, collected
 from rnn2vec.embedding.fit import by_architecture, fit
 from rnn2vec.embedding.fit_report import FitReport
+from rnn2vec.embedding.search import Found, Method, Objective, search
 from rnn2vec.embedding.untrained import SIZE, untrained, untrained_for_files
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
+from rnn2vec.emulation.decoding import decode, interpolate
 from rnn2vec.emulation.emulator import Emulator
 from rnn2vec.emulation.sequences import Inputs
 from rnn2vec.execution.devices import require_device
@@ -273,6 +275,97 @@ class Rnn2Vec:
             rnns = [rnns] if isinstance(rnns, (nn.Module, Mapping, str, Path, BlackBox)) else rnns
             rnns = collected(rnns, hints, verify=verify)
         return rnns.map(self._embed).numpy()
+
+    def decode(self, vectors: Float[np.ndarray, "N Z"]) -> RNNStack:
+        """Return RNNs that answer as the emulator does under these vectors, to 1e-5.
+
+        Args:
+            vectors: one representation for each RNN, `(N, Z)`.
+
+        Returns:
+            N LSTMs; `to_modules` makes `torch.nn` modules of them.
+
+        Raises:
+            UsageError: the vectors have another size, or the encoder was not trained and has no emulator.
+        """
+        with torch.no_grad():
+            return decode(self.emulator, self._as_representations(vectors)).to("cpu")
+
+    def interpolate(
+        self, start: Float[np.ndarray, " Z"], end: Float[np.ndarray, " Z"], steps: int = 10
+    ) -> Float32[np.ndarray, "steps Z"]:
+        """Return vectors from one to another, both included, on the arc between them where vectors have length 1.
+
+        Args:
+            start: the first vector.
+            end: the last vector.
+            steps: number of vectors, at least 2.
+
+        Raises:
+            UsageError: a vector has another size, or there are fewer than 2 steps.
+        """
+        if steps < 2:
+            raise UsageError(f"steps={steps}", remedy="give at least 2: both ends are included.")
+        ends = self._as_representations(np.stack([start, end])).cpu()
+        return interpolate(ends[0], ends[1], steps, on_sphere=self.encoder.unit_norm).numpy()
+
+    def search(
+        self,
+        objective: Objective,
+        start: Float[np.ndarray, " Z"],
+        *,
+        method: Method = "evolution",
+        evaluations: int = 2000,
+        population: int = 16,
+        spread: float = 0.3,
+        goal: float | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Found:
+        """Look for a vector whose RNN, by `decode`, has the lowest score.
+
+        Args:
+            objective: takes a stack of N RNNs, returns N scores; lower is better.
+            start: vector to begin at, such as that of a similar RNN.
+            method: `evolution` (CMA-ES), or `gradient` (Adam) where the objective returns a tensor with gradients.
+            evaluations: RNNs to score, at most.
+            population: RNNs of a generation, or gradient searches side by side.
+            spread: standard deviation of the first generation.
+            goal: score at which the search ends.
+            seed: everything random follows from it.
+            progress: callback that receives the number of RNNs scored.
+
+        Raises:
+            UsageError: an option is out of range, the objective has no gradient, or the encoder has no emulator.
+            DataError: a score is NaN.
+        """
+        self._as_representations(start[None])
+        return search(
+            lambda points: decode(self.emulator, points.to(self.emulator.readout.weight)).to("cpu"),
+            objective,
+            start,
+            on_sphere=self.encoder.unit_norm,
+            method=method,
+            evaluations=evaluations,
+            population=population,
+            spread=spread,
+            goal=goal,
+            seed=seed,
+            progress=progress,
+        )
+
+    def _as_representations(self, vectors: np.ndarray) -> Representation:
+        """Return vectors as a tensor beside the emulator.
+
+        Raises:
+            UsageError: they have another size.
+        """
+        size = self.encoder.representation_size
+        if vectors.ndim != 2 or vectors.shape[1] != size:
+            raise UsageError(
+                f"vectors of shape {vectors.shape}", remedy=f"give shape (N, {size}): the encoder's representations."
+            )
+        return torch.from_numpy(vectors).to(self.emulator.readout.weight)
 
     def _embed(self, rnns: RNNs) -> Representation:
         if not isinstance(rnns, RNNStack):
