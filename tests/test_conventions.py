@@ -92,7 +92,7 @@ def test_a_model_is_a_folder_and_moves(model: Rnn2Vec, random_rnns: Callable[...
         model.to("gpu")
     with pytest.raises(UsageError, match="torch cannot use device 'gpu'"):
         Rnn2Vec(tmp_path / "model", device="gpu")
-    with pytest.raises(UsageError, match="unknown pre-trained encoder or folder 'nothing'"):
+    with pytest.raises(UsageError, match="unknown model or folder 'nothing'"):
         Rnn2Vec("nothing")
 
 

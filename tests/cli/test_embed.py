@@ -242,7 +242,7 @@ def test_without_checkpoints_there_is_nothing_to_do(tiny_run: Path, capsys: Capt
 
 
 @pytest.mark.parametrize(
-    ("model", "words"), [("no-such", "unknown pre-trained encoder or folder 'no-such'"), (".", "is not a model")]
+    ("model", "words"), [("no-such", "unknown model or folder 'no-such'"), (".", "is not a model")]
 )
 def test_a_model_that_is_none_is_code_2(
     good: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, model: str, words: str

@@ -93,7 +93,7 @@ def test_what_an_index_says_about_its_rnns(built: Path, tiny_zoo: Zoo, capsys: C
     [
         (["index", "info", "nowhere"], "nowhere is not an index: it does not exist"),
         (["embed", "x.pt", "--model", "m", "--inputs", "x.npy"], "--inputs or --output-kind beside --model"),
-        (["track", "nowhere", "--model", "x"], "unknown pre-trained encoder or folder 'x'"),
+        (["track", "nowhere", "--model", "x"], "unknown model or folder 'x'"),
         (["fit", "nowhere", "--inputs", "x.npy", "--out", "x"], "nowhere"),
         (["track", ".", "--model", "x", "--fail-above", "-1"], "--fail-above -1.0"),
     ],

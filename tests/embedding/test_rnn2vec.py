@@ -12,8 +12,9 @@ import safetensors.torch
 import torch
 from tests.seals import rewrite
 
+from rnn2vec._assets import shipped_names
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import checkpoints
 from rnn2vec.encoders.probing import ProbingEncoder
 from rnn2vec.rnn import fused
@@ -235,30 +236,30 @@ class TestWhatIsNamed:
 
 
 class TestNames:
-    """Encoders that come with the package, by name."""
+    """Models that come with the package, by name."""
 
     @pytest.fixture
     def shipped(self, rnn2vec: Rnn2Vec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        rnn2vec.save(tmp_path / "languages-small")
-        monkeypatch.setattr("rnn2vec.embedding.rnn2vec._SHIPPED", tmp_path)
+        rnn2vec.save(tmp_path / "models" / "languages-small" / "model")
+        monkeypatch.setattr("rnn2vec._assets._ASSETS", tmp_path)
         return tmp_path
 
     @pytest.mark.usefixtures("shipped")
     def test_a_name_is_enough(self, rnn2vec: Rnn2Vec, tiny_zoo: Zoo) -> None:
-        assert shipped_names() == ["languages-small"]
+        assert shipped_names("models") == ["languages-small"]
         loaded = Rnn2Vec.from_pretrained("languages-small")
         np.testing.assert_array_equal(loaded.embed(tiny_zoo), rnn2vec.embed(tiny_zoo))
 
     @pytest.mark.usefixtures("shipped")
     def test_an_unknown_name_is_refused_with_the_nearest(self) -> None:
-        words = r"encoder or folder 'languages-smal'\n.*did you mean 'languages-small'\?.* Or give a folder that `rnn2v"
+        words = r"'languages-smal'\n.*did you mean 'languages-small'\?.* Or give a folder that `rnn2v"
         with pytest.raises(UsageError, match=words):
             Rnn2Vec.from_pretrained("languages-smal")
 
     def test_where_none_is_shipped_a_folder_is_asked_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("rnn2vec.embedding.rnn2vec._SHIPPED", tmp_path / "nowhere")
-        assert shipped_names() == []
-        with pytest.raises(UsageError, match=r"'anything'\n.*Known: none yet\. Or give a folder that"):
+        monkeypatch.setattr("rnn2vec._assets._ASSETS", tmp_path / "nowhere")
+        assert shipped_names("models") == []
+        with pytest.raises(UsageError, match=r"'anything'\n.*Known: none in this package\. Or give a folder that"):
             Rnn2Vec.from_pretrained("anything")
 
 

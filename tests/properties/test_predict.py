@@ -125,7 +125,7 @@ def test_unknown_names_are_refused(zoo: Zoo, run: Path) -> None:
         predict_property(zoo, "task", encoder=run, baselines="representations")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match=r"unknown property of formal-languages 'tusk'\n.*did you mean 'task'"):
         predict_property(zoo, "tusk", encoder=run)
-    with pytest.raises(UsageError, match="unknown pre-trained encoder or folder 'no-such-run'"):
+    with pytest.raises(UsageError, match="unknown model or folder 'no-such-run'"):
         predict_property(zoo, "task", encoder="no-such-run")
 
 

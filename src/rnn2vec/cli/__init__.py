@@ -14,6 +14,7 @@ from rnn2vec.cli.fit import Fit
 from rnn2vec.cli.index import IndexVerbs
 from rnn2vec.cli.inspect import Inspect
 from rnn2vec.cli.interrogate import Interrogate
+from rnn2vec.cli.models import Models, Pack
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.properties import Properties
 from rnn2vec.cli.study import StudyVerbs
@@ -38,6 +39,8 @@ class CommandLine:
         | Annotated[Inspect, tyro.conf.subcommand("inspect")]
         | Annotated[Diff, tyro.conf.subcommand("diff")]
         | Annotated[Track, tyro.conf.subcommand("track")]
+        | Annotated[Models, tyro.conf.subcommand("models")]
+        | Annotated[Pack, tyro.conf.subcommand("pack")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
     )

@@ -238,11 +238,10 @@ class Info(Verb):
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Show its size, model, properties and some names."""
-        from rnn2vec.index import store
         from rnn2vec.index.index import Index
 
         index = Index.open(self.index)
-        model = repr(index.model) if (index.folder / store.MODEL).is_dir() else "none: vectors from elsewhere"
+        model = repr(index.model) if index.has_model else "none: vectors from elsewhere"
         terminal.say(
             f"{index!r}\nmodel: {model}\nproperties: {', '.join(map(visible, index.property_names)) or 'none'}"
         )

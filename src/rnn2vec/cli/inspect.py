@@ -20,19 +20,20 @@ class Inspect(ModelVerb):
     """Checkpoint file."""
     index: Path | None = None
     """Index of known RNNs: neighbours, properties, and a warning when the RNN is unlike them; its model is the
-    default."""
+    default. A packed model has such an index itself."""
     sequences: int = 2
     """Probing sequences of the dialogue that are shown."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Make the card and show it."""
         from rnn2vec.index.index import Index
+        from rnn2vec.index.packing import reference_of
         from rnn2vec.inspection.card import inspect_rnn
         from rnn2vec.rnn.reading.files import load_rnn
 
         rnn = load_rnn(self.checkpoint, **self.hints)
-        index = None if self.index is None else Index.open(self.index)
-        if index is not None and self.model is None:
+        index = Index.open(self.index) if self.index is not None else reference_of(self.model or "")
+        if index is not None and self.index is not None and self.model is None:
             rnn2vec = index.model
         else:
             rnn2vec = self.rnn2vec([self.checkpoint])

@@ -135,10 +135,9 @@ class Duplicates(MembersVerb):
     def _judged(self, index: Index, groups: list[list[str]]) -> dict[str, Verdict]:
         """Compare the RNNs of each group with its first, where their checkpoints can be read."""
         from rnn2vec.embedding.untrained import probes_for
-        from rnn2vec.index import store
         from rnn2vec.inspection.twins import compare, read_member
 
-        if not (index.folder / store.MODEL).is_dir():
+        if not index.has_model:
             return {}
         judged: dict[str, Verdict] = {}
         encoder = index.model.encoder

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import nn
 
+from rnn2vec._assets import shipped_folder, shipped_names
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
@@ -37,7 +38,6 @@ from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.zoo.store import Zoo
 
-_SHIPPED = Path(__file__).parent / "pretrained"
 _RNNS_AT_ONCE = 256
 
 
@@ -90,8 +90,8 @@ class Rnn2Vec:
         """Load an encoder.
 
         Args:
-            name_or_folder: the name of one that comes with the package, or a folder that `save` or
-                `rnn2vec pretrain` wrote.
+            name_or_folder: name of a model in the package (`rnn2vec models` lists them), a folder that `save` or
+                `rnn2vec pretrain` wrote, or an index or packed model, which have their model inside.
             device: device of the encoder, such as `"cuda"`.
 
         Raises:
@@ -381,18 +381,18 @@ class Rnn2Vec:
 
 
 def _folder_of(name_or_folder: str | Path) -> Path:
-    """Return the folder of a model that comes with the package, or the folder that was given."""
+    """Return the folder of a model: that of a run, one inside an index, or that of a model in the package.
+
+    Raises:
+        UsageError: there is no such folder and no model of that name.
+    """
     folder = Path(name_or_folder)
-    if folder.is_dir():
-        return folder
-    shipped = shipped_names()
-    if str(name_or_folder) not in shipped:
-        error = unknown_name("pre-trained encoder or folder", str(name_or_folder), shipped or ["none yet"])
-        remedy = f"{error.remedy} Or give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made."
-        raise UsageError(error.problem, remedy=remedy)
-    return _SHIPPED / str(name_or_folder)
-
-
-def shipped_names() -> list[str]:
-    """The pre-trained encoders that come with the package."""
-    return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()) if _SHIPPED.is_dir() else []
+    if not folder.is_dir():
+        names = shipped_names("models")
+        if str(name_or_folder) not in names:
+            error = unknown_name("model or folder", str(name_or_folder), names or ["none in this package"])
+            remedy = f"{error.remedy} Or give a folder that `rnn2vec pretrain --out` or `Rnn2Vec.save` made."
+            raise UsageError(error.problem, remedy=remedy)
+        folder = shipped_folder("models", str(name_or_folder))
+    inside = folder / checkpoints.MODEL_FOLDER
+    return inside if (inside / checkpoints.CONFIG).is_file() and not (folder / checkpoints.CONFIG).exists() else folder

@@ -33,6 +33,8 @@ RUN = "run.json"
 CONFIG = "config.json"
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+MODEL_FOLDER = "model"
+"""Subfolder of an index, or of a packed model, that holds the model."""
 FORMAT_VERSION = 2
 """Version 1 had no checksums."""
 _LARGEST_OPTION = 4096  # steps of a probing sequence, hidden units

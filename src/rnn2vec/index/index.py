@@ -21,6 +21,7 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._lock import claim
 from rnn2vec._provenance import provenance
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
+from rnn2vec.emulation import checkpoints
 from rnn2vec.index import groups, store
 from rnn2vec.index.groups import Cluster
 from rnn2vec.index.outliers import Familiar, Outliers, judge_members
@@ -83,7 +84,7 @@ class Index:
         with claim(folder, marker=store.MANIFEST, kind="index"):
             if not (folder / store.MANIFEST).exists():
                 if isinstance(model, Rnn2Vec):
-                    model.save(folder / store.MODEL)
+                    model.save(folder / checkpoints.MODEL_FOLDER)
                 store.Manifest(size, provenance()).write(folder)
         index = cls.open(folder, search=search)
         if isinstance(model, Rnn2Vec):
@@ -105,6 +106,11 @@ class Index:
         """
         return cls(Path(folder), store.Manifest.read(Path(folder)), search=search)
 
+    @property
+    def has_model(self) -> bool:
+        """Whether the encoder that the vectors are from is in the index; False for vectors from elsewhere."""
+        return (self.folder / checkpoints.MODEL_FOLDER).is_dir()
+
     @functools.cached_property
     def model(self) -> Rnn2Vec:
         """The encoder that the vectors are from.
@@ -112,11 +118,11 @@ class Index:
         Raises:
             UsageError: the index was made from vectors alone.
         """
-        if not (self.folder / store.MODEL).is_dir():
+        if not self.has_model:
             raise UsageError(
                 f"{self.folder} has no model: it was made from vectors", remedy="give vectors instead of checkpoints."
             )
-        return Rnn2Vec.from_pretrained(self.folder / store.MODEL)
+        return Rnn2Vec.from_pretrained(self.folder / checkpoints.MODEL_FOLDER)
 
     def require_model(self, model: Rnn2Vec) -> None:
         """Check that vectors of a model can be compared with those of the index: that it is the index's own.

@@ -31,7 +31,6 @@ from rnn2vec._typed import typed
 FORMAT_VERSION = 2
 """Version 1 had no checksum of the manifest."""
 MANIFEST = "index.json"
-MODEL = "model"
 PARTS = "parts"
 NAME = "rnn"
 VECTOR = "vector"

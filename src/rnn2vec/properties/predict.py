@@ -15,12 +15,13 @@ import safetensors.torch
 import torch
 
 from rnn2vec import encoders
+from rnn2vec._assets import shipped_names
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import provenance
 from rnn2vec._shapes import Representation
-from rnn2vec.embedding.rnn2vec import Rnn2Vec, shipped_names
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import checkpoints
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.statistics import layer_statistics
@@ -230,7 +231,9 @@ class _Source:
     @classmethod
     def of(cls, zoo: Zoo, given: str | Path, setting: Setting) -> _Source:
         """What was named: an encoder, a run, or a pre-trained encoder that comes with the package."""
-        is_name = str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names()
+        is_name = (
+            str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names("models")
+        )
         if is_name and setting == "supervised":
             return cls(str(given), None, None, None, {})
         if is_name:

@@ -24,6 +24,7 @@ from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 
 from rnn2vec import tasks
+from rnn2vec._assets import shipped_folder
 from rnn2vec._conditions import matching
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._parquet import read_table
@@ -90,6 +91,18 @@ class Zoo(ReadableZoo):
             DataError: the manifest is damaged or newer than this library.
         """
         return cls(folder, mapped_megabytes=mapped_megabytes, is_verified=is_verified)
+
+    @classmethod
+    def sample(cls, name: str) -> Zoo:
+        """Open a sample zoo that comes with the package: a few snapshots for examples and tests.
+
+        Args:
+            name: `formal-languages`.
+
+        Raises:
+            UsageError: there is no sample of that name.
+        """
+        return cls.open(shipped_folder("zoos", name))
 
     @classmethod
     def merge(cls, zoos: Sequence[Zoo], out: str | Path, *, progress: Progress = silent) -> Zoo:
