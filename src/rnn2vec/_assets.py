@@ -1,4 +1,4 @@
-"""What comes with the package: models with their reference RNNs, and sample zoos; small folders beside the code."""
+"""Files that come with the package: models with their reference RNNs, and sample zoos."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from rnn2vec.cli.demo import Demo
 from rnn2vec.cli.diff import Diff
 from rnn2vec.cli.embed import Embed
 from rnn2vec.cli.fit import Fit
@@ -26,10 +27,11 @@ from rnn2vec.cli.zoo import ZooVerbs
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Turn recurrent neural networks into vectors that say what the networks do. Start with: rnn2vec tour."""
+    """Turn recurrent neural networks into vectors that say what the networks do. Start with: rnn2vec demo."""
 
     verb: (
-        Annotated[Tour, tyro.conf.subcommand("tour")]
+        Annotated[Demo, tyro.conf.subcommand("demo")]
+        | Annotated[Tour, tyro.conf.subcommand("tour")]
         | Annotated[ZooVerbs, tyro.conf.subcommand("zoo")]
         | Annotated[Pretrain, tyro.conf.subcommand("pretrain")]
         | Annotated[Properties, tyro.conf.subcommand("properties")]

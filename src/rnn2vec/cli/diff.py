@@ -110,33 +110,18 @@ class Diff(CheckpointVerb):
 
 
 def _shown(found: Disagreement | None, interface: Interface, margin: float, max_length: int) -> str:
+    from rnn2vec.inspection.words import answer_text, inputs_text
+
     if found is None:
         return f"no input of up to {max_length} steps was found on which their answers are more than {margin:g} apart"
     kind = "the shortest input" if found.is_shortest else "the shortest input that was found"
-    read = _sequence(found.inputs, interface)
+    answers = [answer_text(answer, interface) for answer in found.answers]
     lines = [
         f"{kind} on which they disagree ({len(found.inputs)} steps, distance {found.distance:.2f}):",
-        f"    {read}",
+        f"    {inputs_text(found.inputs, interface)}",
+        *(f"{name} answers  {answer}" for name, answer in zip("AB", answers, strict=True)),
     ]
-    lines += [f"{name} answers  {_answer(answer, interface)}" for name, answer in zip("AB", found.answers, strict=True)]
     return "\n".join(lines)
-
-
-def _sequence(inputs: Tensor, interface: Interface) -> str:
-    if interface.input_kind == "categorical":
-        tokens = inputs.argmax(dim=-1).tolist()
-        names = interface.input_names
-        return " ".join(names[token] if names else str(token) for token in tokens)
-    return "; ".join(" ".join(f"{number:+.2f}" for number in step) for step in inputs.tolist())
-
-
-def _answer(answer: Tensor, interface: Interface) -> str:
-    if interface.output_kind == "continuous":
-        return " ".join(f"{number:+.3g}" for number in answer.tolist())
-    best = answer.topk(min(3, len(answer)))
-    names = interface.output_names
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return ", ".join(f"{names[token] if names else token} {share:.0%}" for token, share in pairs if share >= 0.01)
 
 
 def _described(natural: NaturalDifference) -> str:
@@ -151,11 +136,13 @@ def _described(natural: NaturalDifference) -> str:
 
 
 def _found_dict(found: Disagreement | None, interface: Interface) -> dict[str, Any] | None:
+    from rnn2vec.inspection.words import inputs_text
+
     if found is None:
         return None
     return {
         "inputs": found.inputs.tolist(),
-        "text": _sequence(found.inputs, interface),
+        "text": inputs_text(found.inputs, interface),
         "answers": [answer.tolist() for answer in found.answers],
         "distance": found.distance,
         "is_shortest": found.is_shortest,

@@ -55,8 +55,10 @@ class Pack(Verb):
     """Folder of the packed model."""
     rnns: int = 3000
     """RNNs of the zoo to compare with, at most."""
+    leave_out: Path | None = None
+    """A sample of the zoo, whose runs are left out of the RNNs to compare with."""
     limits: tuple[str, ...] = ()
-    """What the model is not made for, a sentence each."""
+    """Uses that the model is not made for, a sentence each."""
     seed: int = 0
     """Seed of everything drawn at random."""
 
@@ -71,6 +73,7 @@ class Pack(Verb):
                 Zoo.open(self.zoo),
                 self.out,
                 most_rnns=self.rnns,
+                leave_out=None if self.leave_out is None else Zoo.open(self.leave_out),
                 limits=self.limits,
                 seed=self.seed,
                 progress=progress,

@@ -260,6 +260,12 @@ def _read_file(path: Path, hints: Hints) -> RNNStack:
     return read_rnn(path, **hints)
 
 
+def described_properties(zoo: Zoo, rows: Int64[np.ndarray, " M"]) -> pa.Table:
+    """Return the properties of snapshots of a zoo, with a column `task` that describes their tasks."""
+    described = [zoo.family.describe(task) for task in zoo.tasks(rows)]
+    return zoo.properties.take(rows).append_column("task", [described])
+
+
 def _read_zoo(portion: Portion, require_fit: Callable[[RNNStack], None]) -> Opened:
     zoo, rows = portion.zoo, portion.rows
     assert zoo is not None
@@ -267,8 +273,7 @@ def _read_zoo(portion: Portion, require_fit: Callable[[RNNStack], None]) -> Open
     try:
         stack = zoo.rnns(rows)
         stack.require_finite(portion.names)
-        described = [zoo.family.describe(task) for task in zoo.tasks(rows)]
-        properties = zoo.properties.take(rows).append_column("task", [described])
+        properties = described_properties(zoo, rows)
     except (Rnn2VecError, OSError) as error:
         return Opened(left_out=[LeftOut.of(portion.paths[0], error)])
     try:

@@ -32,11 +32,11 @@ class Found:
     """The best RNN that a search came upon."""
 
     representation: Float32[np.ndarray, " Z"]
-    """Its representation."""
+    """Representation of the best RNN."""
     rnn: RNNStack
     """The RNN, a stack of one."""
     score: float
-    """Its score."""
+    """Score of the best RNN."""
     evaluations: int
     """RNNs that were scored."""
     history: tuple[float, ...]

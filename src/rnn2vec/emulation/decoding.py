@@ -1,4 +1,4 @@
-"""From vectors back to RNNs: an emulator under a fixed representation is an LSTM.
+"""Decoding: from vectors back to RNNs: an emulator under a fixed representation is an LSTM.
 
 The input map multiplies into the input weights of the lower layer, and the representation adds to its bias. Where the
 representation enters in the first step alone, one more hidden unit tells the steps apart: it is 0 before the first step

@@ -26,6 +26,7 @@ from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import processor, provenance
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._typed import typed
+from rnn2vec.embedding.reading import described_properties
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.data import SplitData
@@ -62,7 +63,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What there is to know about a packed model."""
+    """Facts about a packed model."""
 
     family: str
     """Task family of its zoo."""
@@ -83,7 +84,7 @@ class ModelCard:
     reference_rnns: int
     """RNNs to compare with."""
     limits: tuple[str, ...]
-    """What the model is not made for."""
+    """Uses that the model is not made for, a sentence each."""
     processor: str
     """Processor on which losses were measured."""
     provenance: dict[str, str | None]
@@ -117,6 +118,7 @@ def pack(
     out: str | Path,
     *,
     most_rnns: int = _MOST_RNNS,
+    leave_out: Zoo | None = None,
     limits: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
@@ -128,7 +130,8 @@ def pack(
         zoo: zoo that it was pre-trained on.
         out: folder of the packed model, new or empty.
         most_rnns: RNNs to compare with; more are drawn from the zoo at random, those of unseen and OOD tasks first.
-        limits: what the model is not made for, a sentence each.
+        leave_out: sample of the zoo whose runs are left out of the RNNs to compare with.
+        limits: uses that the model is not made for, a sentence each.
         seed: seed of the draw and of the intervals.
         progress: callback that receives the number of parts measured.
 
@@ -153,9 +156,9 @@ def pack(
     progress(len(splits), len(splits) + 1, "embed RNNs to compare with")
     index = Index.build(out, rnn2vec)
     with index.claimed():
-        rows = _reference(zoo, most_rnns, seed)
+        rows = _reference(zoo, most_rnns, leave_out, seed)
         names = [f"{zoo.family.name}#{row}" for row in rows.tolist()]
-        index.add(names, rnn2vec.embed(zoo.rnns(rows)), zoo.properties.take(rows))
+        index.add(names, rnn2vec.embed(zoo.rnns(rows)), described_properties(zoo, rows))
         card = ModelCard(
             family=zoo.family.name,
             encoder=rnn2vec.encoder.name,
@@ -183,14 +186,15 @@ def reference_of(name_or_folder: str | Path) -> Index | None:
     return Index.open(folder) if (folder / store.MANIFEST).is_file() else None
 
 
-def _reference(zoo: Zoo, most: int, seed: int) -> Int[np.ndarray, " R"]:
-    """Return the rows of RNNs to compare with, sorted: held-out ones measure what is predicted, so they come first."""
+def _reference(zoo: Zoo, most: int, leave_out: Zoo | None, seed: int) -> Int[np.ndarray, " R"]:
+    """Return the rows of RNNs to compare with, sorted; up to half of them held-out ones, which measure predictions."""
     generator = numpy_generator(seed, "reference RNNs")
+    runs = [] if leave_out is None else leave_out.properties.column("run").to_pylist()
+    is_free = ~np.isin(zoo.column("run"), runs)
     held_out = np.concatenate([zoo.split("validation"), zoo.split("ood")])
-    chosen = [generator.permutation(rows) for rows in (held_out, zoo.split("train"))]
-    share = max(most // 2, most - len(chosen[1]))
-    kept = chosen[0][:share]
-    return np.sort(np.concatenate([kept, chosen[1][: most - len(kept)]]))
+    first, others = (generator.permutation(rows[is_free[rows]]) for rows in (held_out, zoo.split("train")))
+    kept = first[: max(most // 2, most - len(others))]
+    return np.sort(np.concatenate([kept, others[: most - len(kept)]]))
 
 
 def _losses(rnn2vec: Rnn2Vec, zoo: Zoo, split: Split, distance: str, seed: int) -> dict[str, Loss]:

@@ -46,6 +46,11 @@ def save_svg(figure: Figure, path: Path) -> None:
     Raises:
         StorageError: if the file cannot be written.
     """
+    write_atomically(path, svg_bytes(figure))
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """Return a figure as SVG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_atomically(path, b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n")
+    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"

@@ -150,7 +150,7 @@ def maps(colourings: Sequence[str], only: Sequence[str] | None = None) -> Draw:
             figure = Figure(figsize=size, layout="constrained")
             panels = figure.subplots(len(colourings), len(names), squeeze=False)
             for (row, key), (column, name) in itertools.product(enumerate(colourings), enumerate(names)):
-                drawn = _map(panels[row, column], select(table, encoder=name), COLOURINGS[key])
+                drawn = draw_map(panels[row, column], select(table, encoder=name), COLOURINGS[key])
                 if row == 0:
                     panels[row, column].set_title(SHORT.get(name, name), fontsize=8)
                 if column == len(names) - 1:
@@ -163,7 +163,8 @@ def maps(colourings: Sequence[str], only: Sequence[str] | None = None) -> Draw:
     return draw
 
 
-def _map(panel: Any, table: pa.Table, colouring: Colouring) -> Any:
+def draw_map(panel: Any, table: pa.Table, colouring: Colouring) -> Any:
+    """Draw RNNs of unseen tasks as dots and those of OOD tasks as crosses into a panel, and return the marks."""
     _, of, colours, limits = colouring
     numbers = of(table)
     norm = Normalize(*(limits or (float(np.nanmin(numbers)), float(np.nanmax(numbers)))))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.csv
 
@@ -19,6 +18,7 @@ from rnn2vec.experiments.reproduction.claims import CLAIMS
 from rnn2vec.experiments.reproduction.run import MARKER, read_data
 from rnn2vec.report.figures import PALETTES
 from rnn2vec.report.markdown import markdown_table
+from rnn2vec.report.pages import environment
 from rnn2vec.report.reproduction_figures import TITLES
 from rnn2vec.report.reproduction_items import ITEMS, Cells, Item, missing
 
@@ -167,13 +167,6 @@ def _page(
     machines: str,
     without: Sequence[str],
 ) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rnn2vec.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     items: list[dict[str, Any]] = [
         {
             "key": one.item.key,
@@ -184,15 +177,19 @@ def _page(
         }
         for one in shown
     ]
-    return environment.get_template("reproduction.html.jinja").render(
-        palettes=PALETTES,
-        introduction=_INTRODUCTION,
-        scale=scale,
-        machines=machines,
-        without=_without(without),
-        claims=claims,
-        claims_head=_CLAIMS_HEAD,
-        items=items,
+    return (
+        environment()
+        .get_template("reproduction.html.jinja")
+        .render(
+            palettes=PALETTES,
+            introduction=_INTRODUCTION,
+            scale=scale,
+            machines=machines,
+            without=_without(without),
+            claims=claims,
+            claims_head=_CLAIMS_HEAD,
+            items=items,
+        )
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import plotly.offline
 from markupsafe import Markup
 
@@ -20,6 +19,7 @@ from rnn2vec.experiments.tour.findings import TourFindings
 from rnn2vec.experiments.tour.measure import TourResults, measure
 from rnn2vec.report import figures
 from rnn2vec.report import tour_panels as panels
+from rnn2vec.report.pages import environment
 from rnn2vec.report.text import language_html, number_text
 from rnn2vec.zoo.store import Zoo
 
@@ -63,16 +63,10 @@ def render(results: TourResults, *, command: str) -> str:
         results: measurements to show.
         command: command line that made the tour.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rnn2vec.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"language": language_html, "number": number_text}
+    templates = environment()
+    templates.filters |= {"language": language_html, "number": number_text}
     themes = {scheme: figures.template(scheme).to_plotly_json() for scheme in figures.PALETTES}
-    return environment.get_template("tour.html.jinja").render(
+    return templates.get_template("tour.html.jinja").render(
         plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 (the library itself)
         palettes=figures.PALETTES,
         themes=panels.as_script(themes),
