@@ -4,7 +4,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test recipes campaign lint
+.PHONY: help install tour test recipes campaign lint docs
 # The tests are many small computations: they run in a process per core, each with one thread. The tests of a file run
 # in the same process, because they share zoos and runs.
 test recipes campaign: export OMP_NUM_THREADS := 1
@@ -26,6 +26,9 @@ recipes: $(STAMP)  ## run small end-to-end runs, presets and kill tests
 
 campaign: $(STAMP)  ## run the long campaign of kills, full disks, hostile files, races and mutations
 	$(PY) -m tests.campaign --long
+
+docs: $(STAMP)  ## build the documentation site into site/, which opens from the file system
+	.venv/bin/zensical build --clean --strict
 
 lint: $(STAMP)  ## check style, format and types
 	$(PY) -m ruff check .
