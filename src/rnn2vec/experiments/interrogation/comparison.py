@@ -7,12 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnn2vec.experiments.interrogation.decision_trees import (
-    Strategy,
-    TreeInterrogator,
-    fastest_strategy,
-    greedy_strategy,
-)
+from rnn2vec.experiments.interrogation.decision_trees import Strategy, fastest_strategy, greedy_strategy
 from rnn2vec.experiments.interrogation.fixed_probes import FixedProbes, fewest_probes
 from rnn2vec.experiments.interrogation.functions import FunctionSet
 
@@ -36,11 +31,6 @@ class CallsNeeded:
         """Ratio of calls without interaction to calls with it; 1 for a set with a single member."""
         return len(self.noninteractive.probes) / self.interactive.calls if self.interactive.calls else 1.0
 
-    @property
-    def is_exact(self) -> bool:
-        """True if both numbers are proven optima."""
-        return self.interactive.is_optimal and self.noninteractive.is_optimal
-
 
 def calls_needed(functions: FunctionSet) -> CallsNeeded:
     """Compute the calls needed with and without interaction.
@@ -60,15 +50,6 @@ def calls_needed(functions: FunctionSet) -> CallsNeeded:
     solve = fastest_strategy if len(functions) <= LARGEST_EXACT_TREE else greedy_strategy
     fixed = fewest_probes(table)  # refuses equal members
     return CallsNeeded(solve(table), fixed, tuple(everything[column] for column in useful))
-
-
-def best_interrogator(functions: FunctionSet, needed: CallsNeeded) -> TreeInterrogator:
-    """Build the interactive interrogator that makes at most `needed.interactive.calls` calls."""
-    codes: dict[Hashable, int] = {}
-    for function in functions.functions:  # numbered in the order in which `FunctionSet.table` meets them
-        for x in functions.enumerate_inputs():
-            codes.setdefault(function(x), len(codes))
-    return TreeInterrogator(needed.interactive.tree, needed.inputs, functions.identities, codes)
 
 
 def _useful_columns(table: np.ndarray) -> list[int]:

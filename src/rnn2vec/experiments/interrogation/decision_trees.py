@@ -8,13 +8,10 @@ refuted depth gives the lower bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
-
-from rnn2vec.experiments.interrogation.examination import Ask
 
 
 @dataclass(frozen=True)
@@ -42,30 +39,6 @@ class Strategy:
     def is_optimal(self) -> bool:
         """True if no strategy is faster in the worst case."""
         return self.calls == self.at_least
-
-
-@dataclass(frozen=True)
-class TreeInterrogator:
-    """An interactive interrogator that follows a decision tree."""
-
-    tree: Question | int
-    """Decision tree over the rows and columns of a table of answers."""
-    inputs: Sequence[Hashable]
-    """Inputs that the table's columns stand for."""
-    identities: Sequence[Hashable]
-    """Identities of the table's rows."""
-    codes: dict[Hashable, int]
-    """Number of each answer in the table."""
-
-    def interrogate(self, ask: Ask) -> Hashable:
-        """Descend the tree and return the member's identity; None after an answer that no remaining member gives."""
-        node = self.tree
-        while isinstance(node, Question):
-            code = self.codes.get(ask(self.inputs[node.probe]), -1)
-            if code not in node.branches:
-                return None
-            node = node.branches[code]
-        return self.identities[node]
 
 
 def fastest_strategy(table: Int[np.ndarray, "D X"], *, max_nodes: int = 20_000) -> Strategy:

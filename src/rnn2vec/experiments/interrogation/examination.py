@@ -12,15 +12,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rnn2vec._errors import Rnn2VecError, UsageError
 from rnn2vec.experiments.interrogation.functions import TotalFunction
 
 Ask = Callable[[Hashable], Hashable]
 """A single interaction: an input goes in, the function's answer comes out."""
-
-
-class BudgetSpentError(Rnn2VecError):
-    """Raised when an interrogator exceeds its budget of calls."""
 
 
 @runtime_checkable
@@ -68,31 +63,20 @@ class Record:
     """Number of functions that were not identified correctly."""
 
 
-def examine(
-    interrogator: Interactive | NonInteractive, function: TotalFunction, *, budget: int | None = None
-) -> Examination:
+def examine(interrogator: Interactive | NonInteractive, function: TotalFunction) -> Examination:
     """Run an interrogator on one function and count its calls.
 
     Args:
         interrogator: interrogator built for a set that contains the function.
         function: function to identify.
-        budget: maximum number of calls; None for no limit.
-
-    Raises:
-        BudgetSpentError: if the interrogator exceeds the budget.
-        UsageError: if a class was given instead of an interrogator.
     """
     calls = 0
 
     def ask(x: Hashable) -> Hashable:
         nonlocal calls
-        if calls == budget:
-            raise BudgetSpentError(f"more than {budget} calls", remedy="give a larger budget.")
         calls += 1
         return function(x)
 
-    if isinstance(interrogator, type):
-        raise UsageError(f"{interrogator.__name__} is a class", remedy="pass an instance of it.")
     if isinstance(interrogator, Interactive):
         return Examination(interrogator.interrogate(ask), calls)
     probes = tuple(interrogator.probes)  # read before any answer is given
@@ -100,7 +84,7 @@ def examine(
 
 
 def examine_all(interrogator: Interactive | NonInteractive, functions: Iterable[TotalFunction]) -> Record:
-    """Examine an interrogator with each function in turn, without a budget."""
+    """Examine an interrogator with each function in turn."""
     calls: list[int] = []
     wrong = 0
     for function in functions:

@@ -21,43 +21,43 @@ path. A sequence can be restarted at any time; a restart is free, and every step
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.special import gammaln
 
-from rnn2vec._shapes import InputStep, OutputStep
-from rnn2vec.experiments.interrogation.belief import Belief, entropy
 from rnn2vec.experiments.interrogation.language_model import LanguageModel
 from rnn2vec.rnn.blackbox import BlackBox
+from rnn2vec.rnn.budget import BudgetedBlackBox
 
 
-class CountedBlackBox:
-    """A black box that counts its steps, one per sequence and RNN.
+class Belief:
+    """A distribution over H hypotheses x E noise levels; the noise of an RNN's answers is unknown.
 
     Args:
-        box: black box whose steps are counted.
+        prior: probabilities of the hypotheses, summing to 1; all noise levels are equally likely a priori.
+        num_levels: number of noise levels, E.
     """
 
-    def __init__(self, box: BlackBox) -> None:
-        self._box = box
-        self.calls = 0
-        self.num_rnns = box.num_rnns
-        self.input_size = box.input_size
-        self.output_size = box.output_size
-        self.input_kind = box.input_kind
-        self.output_kind = box.output_kind
+    def __init__(self, prior: Float[np.ndarray, " H"], num_levels: int) -> None:
+        with np.errstate(divide="ignore"):
+            self._log = np.repeat(np.log(prior)[:, None] - np.log(num_levels), num_levels, axis=1)
 
-    def initial_state(self, num_sequences: int) -> Any:
-        """Return the initial state, as `BlackBox.initial_state` does; this does not count as a step."""
-        return self._box.initial_state(num_sequences)
+    def update(self, log_likelihood: Float[np.ndarray, "H E"]) -> None:
+        """Update the belief with an answer's log-likelihood under each hypothesis and noise level."""
+        self._log = self._log + log_likelihood
+        self._log -= np.logaddexp.reduce(self._log, axis=None)
 
-    def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """Step as `BlackBox.step` does, and count."""
-        self.calls += inputs.shape[0] * inputs.shape[1]
-        return self._box.step(inputs, state)
+    @property
+    def probabilities(self) -> Float[np.ndarray, " H"]:
+        """Marginal probability of each hypothesis."""
+        return np.exp(self._log).sum(axis=1)
+
+
+def entropy(probabilities: Float[np.ndarray, "*axes A"]) -> Float[np.ndarray, "*axes"]:
+    """Compute the entropy of distributions along the last axis, in nats."""
+    return np.asarray(-(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ class LanguageInterrogator:
         Args:
             box: black box of a single RNN whose inputs are the family's tokens.
         """
-        counted = CountedBlackBox(box)
+        counted = BudgetedBlackBox(box)
         belief = Belief(self._prior, len(self._levels))
         answered: set[int] = set()
         guesses: list[int] = []
         node, state = -1, None
-        while counted.calls < self._budget and belief.probabilities.max() < self._confidence:
+        while counted.calls_made < self._budget and belief.probabilities.max() < self._confidence:
             following = self._plan.next(belief.probabilities, node, answered)
             if self._model.parents[following] != node or state is None:
                 state = counted.initial_state(1)
@@ -132,7 +132,7 @@ class LanguageInterrogator:
                 answer = outputs[0, 0].double().softmax(dim=-1).numpy()
                 belief.update(self._log_likelihood(node, answer, belief.probabilities))
             guesses.append(int(belief.probabilities[:-1].argmax()))
-        return self._verdict(belief, counted.calls, guesses)
+        return self._verdict(belief, counted.calls_made, guesses)
 
     def _log_likelihood(
         self, node: int, answer: Float[np.ndarray, " O"], believed: Float[np.ndarray, " H1"]
@@ -182,7 +182,10 @@ class _Plan:
         self._levels = [np.flatnonzero(model.depths == depth) for depth in range(1, int(model.depths.max()) + 1)]
 
     def _information(self, probabilities: Float[np.ndarray, " H1"]) -> Float[np.ndarray, " X"]:
-        """Compute the expected information of the answer at each node, in nats (see `belief.expected_information`)."""
+        """Compute the expected information of the answer at each node about the hypothesis, in nats (Lindley 1956).
+
+        This is the entropy of the answer minus its expected entropy given the hypothesis.
+        """
         likely, unknown = probabilities[:-1].astype(np.float32), probabilities[-1]
         reached = np.maximum(self._allowed @ likely, 1e-9)
         ordinary = (likely @ self._by_language).reshape(self._shape) / reached[:, None]
