@@ -32,7 +32,7 @@ class Reproduce(Verb):
     workers: int | None = None
     """Pieces trained at the same time; by default one for each usable core, or for each GPU."""
     device: str = "cpu"
-    """Where to train: cpu, cuda for every GPU that torch sees, or one of them, such as cuda:1."""
+    """Device: cpu, cuda for every GPU that torch sees, or one of them, such as cuda:1."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Run what is left, then write the report."""

@@ -25,18 +25,18 @@ class Run(Verb):
     """
 
     study: tyro.conf.Positional[Path]
-    """A study file, such as studies/tiny.yaml."""
+    """Study file, such as studies/tiny.yaml."""
     out: Path
     """Folder of the runs and the rows."""
     zoo: Path | None = None
-    """Folder where the zoo is built, or is already, so that studies can share it; OUT/zoo by default."""
+    """Folder of the zoo, which is built if it does not exist, so that studies can share it; by default OUT/zoo."""
     workers: int | None = None
-    """Pieces trained at the same time; by default one for each usable core, or for each GPU."""
+    """Number of concurrent pieces; by default one for each usable core, or for each GPU."""
     device: str = "cpu"
-    """Where to train: cpu, cuda for every GPU that torch sees, or one of them, such as cuda:1."""
+    """Device: cpu, cuda for every GPU that torch sees, or one of them, such as cuda:1."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Run what is left; what failed is an error, once everything else is done."""
+        """Run the remaining pieces; failures are reported at the end."""
         from rnn2vec.experiments.study.files import read_study
         from rnn2vec.experiments.study.run import run_study
 
@@ -53,7 +53,7 @@ class Run(Verb):
                 progress=lambda which, *done: report(f"{study.name}, {which}", *done),
             )
         terminal.say(
-            f"{self.out}: {len(outcome.done)} pieces done, {len(outcome.skipped)} were done before, "
+            f"{self.out}: {len(outcome.done)} pieces done, {len(outcome.skipped)} done before, "
             f"{len(outcome.failed)} failed"
         )
         outcome.require_success(self.out)
@@ -62,17 +62,22 @@ class Run(Verb):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Verb):
-    """Tables and figures of a study, from what is done of it so far."""
+    """Write the tables and figures of a study from its finished pieces."""
 
     folder: tyro.conf.Positional[Path]
-    """The study's folder: its `study.json` and rows are all that is needed."""
+    """Folder of the study; only its `study.json` and rows are needed."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Write the report; show the main tables."""
         from rnn2vec.experiments.study.summary import to_json
-        from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
         from rnn2vec.report.study_report import write_study_report
-        from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, sweeps_markdown
+        from rnn2vec.report.study_tables import (
+            comparisons_markdown,
+            correlations_markdown,
+            losses_markdown,
+            predictions_markdown,
+            sweeps_markdown,
+        )
 
         summary = write_study_report(self.folder)
         tables = (
@@ -84,7 +89,7 @@ class Report(Verb):
         )
         terminal.say("\n\n".join(table for table in tables if table))
         if summary.missing:
-            terminal.say(f"\n{len(summary.missing)} pieces are not done yet: `rnn2vec study run` goes on with them")
+            terminal.say(f"\n{len(summary.missing)} pieces are not done yet: rerun `rnn2vec study run` to continue")
         terminal.say(f"\nreport: {self.folder / 'report' / 'report.md'}")
         return to_json(summary)
 

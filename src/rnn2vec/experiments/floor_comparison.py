@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rnn2vec._errors import UsageError
-from rnn2vec._seeding import numpy_generator
+from rnn2vec.experiments.statistics import central_interval, resampled_sums
 
 CLEARLY_BELOW = 0.9
 """Largest ratio that counts as below the floor; the whole interval must be below it too."""
@@ -55,8 +55,6 @@ def compare_with_floor(
     groups: Sequence[Hashable],
     *,
     seed: int = 0,
-    num_resamples: int = 10_000,
-    confidence: float = 0.95,
 ) -> FloorComparison:
     """Compare an encoder with the lowest of several floors.
 
@@ -67,8 +65,6 @@ def compare_with_floor(
         floors: distance of each RNN to each candidate floor's prediction, by the floor's name.
         groups: language (task) of each RNN.
         seed: seed of the bootstrap.
-        num_resamples: number of resamples of the languages, with replacement.
-        confidence: confidence level of the interval, between 0 and 1.
 
     Raises:
         UsageError: if there is no RNN or no floor, or the lengths differ.
@@ -80,19 +76,14 @@ def compare_with_floor(
             f"and floors of {[len(floor) for floor in floors.values()]}",
             remedy="give at least one floor, and one number and one language for each RNN.",
         )
-    sums = _sums_by_group(np.stack([encoder, *floors.values()]), groups)  # (1 + floors, M)
-    num_groups = sums.shape[1]
-    means = sums.sum(axis=1) / len(encoder)
+    rows = np.stack([encoder, *floors.values()])
+    means = rows.mean(axis=1)
     lowest = int(means[1:].argmin())
+    num_groups = len(set(groups))
     interval = None
     if num_groups > 1:
-        draws = numpy_generator(seed, "bootstrap").multinomial(
-            num_groups, np.full(num_groups, 1 / num_groups), num_resamples
-        )
-        resampled = draws @ sums.T  # the numbers of RNNs cancel in the ratio
-        ratios = resampled[:, 0] / resampled[:, 1:].min(axis=1)
-        low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-        interval = float(low), float(high)
+        resampled = resampled_sums(rows, groups, seed=seed)  # the numbers of RNNs cancel in the ratio
+        interval = central_interval(resampled[:, 0] / resampled[:, 1:].min(axis=1))
     return FloorComparison(
         encoder=float(means[0]),
         floor=float(means[1 + lowest]),
@@ -102,11 +93,3 @@ def compare_with_floor(
         num_rnns=len(encoder),
         num_groups=num_groups,
     )
-
-
-def _sums_by_group(rows: Float[np.ndarray, "R N"], groups: Sequence[Hashable]) -> Float[np.ndarray, "R M"]:
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    sums = np.zeros((len(rows), len(numbers)))
-    for column, group in zip(rows.T, groups, strict=True):
-        sums[:, numbers[group]] += column
-    return sums

@@ -1,7 +1,7 @@
-"""How good emulations are at the tasks of their RNNs, on tasks that the encoder never met (the paper's Figure 5).
+"""The task performance of emulations compared with that of their RNNs, on unseen tasks (the paper's Figure 5).
 
-The number is R^2 between the RNNs' performance and their emulations', without a fitted line. RNNs of one task
-resemble each other, so its interval resamples tasks, with all of their RNNs.
+The measure is R^2 between the performance of the RNNs and of their emulations, without a fitted line. RNNs of one task
+resemble each other, so its interval resamples tasks, each with all of its RNNs.
 """
 
 from __future__ import annotations
@@ -16,44 +16,45 @@ from jaxtyping import Bool, Int
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec._seeding import numpy_generator
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.data import SplitData
+from rnn2vec.experiments.statistics import central_interval, resampled_sums
 from rnn2vec.inspection.performance import PerformanceComparison, compare_performance
 from rnn2vec.tasks.base import Task
 
 _RNNS_AT_ONCE = 256
 _FEWEST_TASKS = 2
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Imitation:
-    """RNNs of one split at work, and what their emulations do in their place."""
+    """The performance of the RNNs of one split and of their emulations."""
 
     encoder: str
-    """The encoder's name."""
+    """Name of the encoder."""
     performance: PerformanceComparison
-    """Of RNNs and emulations, over the same episodes."""
+    """Performance of RNNs and emulations, over the same episodes."""
     steps: Int[np.ndarray, " N"]
-    """Updates that each RNN had."""
+    """Number of updates of each RNN."""
     tasks: tuple[Task, ...]
-    """The task of each."""
+    """Task of each RNN."""
     interval: tuple[float, float] | None
-    """95 % interval of R^2 by a bootstrap over tasks; None where there are too few."""
+    """The 95 % interval of R^2 by a bootstrap over tasks; None for too few tasks."""
 
     @property
     def is_last(self) -> Bool[np.ndarray, " N"]:
-        """Which of them are the last snapshots of their runs."""
+        """Mask of the last snapshots of their runs."""
         return self.steps == self.steps.max()
 
     @property
     def last(self) -> PerformanceComparison:
-        """The last snapshots alone."""
+        """Performance of last snapshots only."""
         whole, chosen = self.performance, self.is_last
         return PerformanceComparison(whole.rnn[chosen], whole.emulation[chosen], whole.num_episodes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers and every RNN's point, as JSON-ready values."""
+        """Return the numbers and the point of every RNN as JSON-ready values."""
         whole = self.performance
         return {
             "encoder": self.encoder,
@@ -77,17 +78,17 @@ class Imitation:
 def imitate(
     data: SplitData, model: Model, *, num_episodes: int = 100, seed: int = 0, progress: Progress = silent
 ) -> Imitation:
-    """Let the RNNs of a split and their emulations act.
+    """Roll out the RNNs of a split and their emulations, and compare their performance.
 
     Args:
-        data: RNNs of tasks that the model was not trained on.
+        data: RNNs of unseen tasks.
         model: an encoder with its emulator.
-        num_episodes: episodes of each RNN, and of each emulation.
-        seed: of the episodes and the bootstrap.
-        progress: told of the RNNs done.
+        num_episodes: number of episodes of each RNN and each emulation.
+        seed: seed of the episodes and the bootstrap.
+        progress: callback that receives the number of RNNs done.
 
     Raises:
-        UsageError: fewer than one episode, or RNNs that do not fit the encoder.
+        UsageError: if there is no episode, or the RNNs do not fit the encoder.
     """
     if num_episodes < 1:
         raise UsageError(f"num_episodes={num_episodes}", remedy="give at least 1.")
@@ -109,7 +110,7 @@ def imitate(
 
 
 def mean_difference(comparison: PerformanceComparison) -> float:
-    """The mean absolute difference between an RNN's performance and its emulation's."""
+    """Compute the mean absolute difference between an RNN's performance and its emulation's."""
     return float(np.abs(comparison.rnn - comparison.emulation).mean())
 
 
@@ -118,32 +119,22 @@ def r_squared_interval(
     groups: Sequence[Hashable],
     *,
     seed: int = 0,
-    num_resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> tuple[float, float] | None:
-    """An interval of R^2 by a bootstrap over groups of RNNs; None where there are fewer than 2 or all RNNs are alike.
+    """Compute an interval of R^2 by a bootstrap over groups of RNNs; None for fewer than 2 groups or equal RNNs.
 
     Args:
         comparison: performance of N RNNs and their emulations.
-        groups: the task of each.
-        seed: where the resamples come from.
-        num_resamples: how often groups are drawn with replacement.
-        confidence: of the interval, between 0 and 1.
+        groups: task of each RNN.
+        seed: seed of the resamples.
     """
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    if len(numbers) < _FEWEST_TASKS or comparison.r_squared is None:
+    if len(set(groups)) < _FEWEST_TASKS or comparison.r_squared is None:
         return None
-    # R^2 follows from sums over RNNs, and those from sums over each group.
+    # R^2 follows from sums over RNNs.
     rnn, emulation = comparison.rnn, comparison.emulation
     values = np.stack([np.ones_like(rnn), rnn, rnn**2, (rnn - emulation) ** 2])
-    sums = np.zeros((len(numbers), len(values)))
-    np.add.at(sums, [numbers[group] for group in groups], values.T)
-    share = np.full(len(numbers), 1 / len(numbers))
-    draws = numpy_generator(seed, "bootstrap").multinomial(len(numbers), share, num_resamples)
-    count, total, squares, errors = (draws @ sums).T
+    count, total, squares, errors = resampled_sums(values, groups, seed=seed, resamples=_RESAMPLES).T
     spread = squares - total**2 / count
-    kept = spread > 1e-12 * count  # a resample of RNNs that are all alike has no R^2
+    kept = spread > 1e-12 * count  # a resample of equal RNNs has no R^2
     if not kept.any():
         return None
-    low, high = np.quantile(1 - errors[kept] / spread[kept], [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    return central_interval(1 - errors[kept] / spread[kept])

@@ -1,4 +1,4 @@
-"""One colour for each encoder, the same in every figure.
+"""A colour for each encoder, the same in every figure.
 
 Okabe and Ito's palette, which readers with the common kinds of colour blindness can tell apart; its yellow is left
 out, as it is too faint on white paper.

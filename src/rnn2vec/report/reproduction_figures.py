@@ -22,8 +22,8 @@ from rnn2vec.experiments import paper
 from rnn2vec.experiments.invariance import Movement
 from rnn2vec.experiments.reproduction.measure import RAW_WEIGHTS
 from rnn2vec.experiments.reproduction.rows import select
+from rnn2vec.experiments.statistics import Estimate, estimate
 from rnn2vec.experiments.study.config import BASELINE
-from rnn2vec.experiments.study.statistics import Estimate, estimate
 from rnn2vec.report.encoder_colours import colour_of
 from rnn2vec.report.files import LOOK, STYLE, save_svg
 from rnn2vec.report.invariance_figure import draw_invariance

@@ -10,7 +10,7 @@ import pyarrow as pa
 from rnn2vec.experiments import paper
 from rnn2vec.experiments.reproduction.measure import RAW_WEIGHTS
 from rnn2vec.experiments.reproduction.rows import select
-from rnn2vec.experiments.study.statistics import Estimate, estimate
+from rnn2vec.experiments.statistics import Estimate, estimate
 from rnn2vec.report import reproduction_figures as figures
 from rnn2vec.report.reproduction_figures import Draw, values
 from rnn2vec.report.study_tables import estimate_text

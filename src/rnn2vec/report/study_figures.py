@@ -1,7 +1,6 @@
-"""The figures of a study: learning curves, final losses beside the floor, and what each sweep does.
+"""The figures of a study: learning curves, final losses beside the floor, sweeps, and property predictions.
 
-Every seed is drawn: a mean alone would hide the seeds that stay on the plateau, which is what half of the studies are
-about.
+Every seed is drawn, because a mean would hide the seeds that stay on the plateau.
 """
 
 from __future__ import annotations
@@ -14,25 +13,24 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from rnn2vec.experiments.statistics import Estimate
 from rnn2vec.experiments.study.downstream import BASELINE, PARTS, Prediction
-from rnn2vec.experiments.study.statistics import Estimate
 from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
+from rnn2vec.report.encoder_colours import PALETTE
 from rnn2vec.report.files import LOOK, STYLE, save_svg
-from rnn2vec.report.prediction_tables import PART_TITLES
+from rnn2vec.report.study_tables import PART_TITLES
 
-# Okabe and Ito's palette without its yellow: told apart with the common kinds of colour blindness.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7b7f86")
-_SETTING_COLOURS = {"frozen": _COLOURS[0], "supervised": _COLOURS[1], BASELINE: _COLOURS[7]}
+_SETTING_COLOURS = {"frozen": PALETTE[0], "supervised": PALETTE[1], BASELINE: PALETTE[-1]}
 _LINES = ("-", "--", ":")
 _LARGEST_SPREAD = 0.12
 
 
 def draw_study(summary: Summary, folder: Path) -> dict[str, str]:
-    """Draw every figure that the study has numbers for.
+    """Draw every figure for which the study has numbers.
 
     Args:
-        summary: of a study.
-        folder: where the SVGs go.
+        summary: summary of a study.
+        folder: folder of the SVG files.
 
     Returns:
         File names by title.
@@ -51,17 +49,17 @@ def draw_study(summary: Summary, folder: Path) -> dict[str, str]:
 
 
 def draw_curves(summary: Summary, path: Path) -> None:
-    """Validation over updates: a thin line for each seed, a thick one for their median.
+    """Draw the validation loss over updates: a thin line for each seed, a thick one for their median.
 
     Args:
-        summary: of a study.
-        path: the SVG to write.
+        summary: summary of a study.
+        path: SVG file to write.
     """
 
     def fill(panels: Sequence[Any]) -> None:
         panel = panels[0]
         for place, group in enumerate(summary.groups):
-            look = {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)]}
+            look = {"color": PALETTE[place % len(PALETTE)], "linestyle": _LINES[place // len(PALETTE) % len(_LINES)]}
             curves = [_curve(group, number, summary.metric) for number in range(len(group.rows))]
             for steps, losses in curves:
                 panel.plot(steps, losses, linewidth=0.7, alpha=0.45, **look)
@@ -80,17 +78,17 @@ def draw_curves(summary: Summary, path: Path) -> None:
 
 
 def draw_losses(summary: Summary, path: Path) -> None:
-    """A row for each group: every seed as a dot, the mean with its interval where there is one, and the floor.
+    """Draw a row for each group: a dot for each seed, the mean with its interval, and the floor.
 
     Args:
-        summary: of a study.
-        path: the SVG to write.
+        summary: summary of a study.
+        path: SVG file to write.
     """
 
     def fill(panels: Sequence[Any]) -> None:
         panel = panels[0]
         _draw_floor(panel, summary, horizontal=False)
-        colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(summary.groups))]
+        colours = [PALETTE[place % len(PALETTE)] for place in range(len(summary.groups))]
         labels = [_label(summary, group) for group in summary.groups]
         _draw_estimates(panel, labels, [group.loss for group in summary.groups], colours)
         panel.set_xlabel(_axis_title(summary))
@@ -101,11 +99,11 @@ def draw_losses(summary: Summary, path: Path) -> None:
 
 
 def draw_sweeps(summary: Summary, path: Path) -> None:
-    """A panel for each sweep: the loss over the value that is varied (the paper's Figures 11 to 13).
+    """Draw a panel for each sweep: the loss over the value that is varied (the paper's Figures 11 to 13).
 
     Args:
-        summary: of a study.
-        path: the SVG to write.
+        summary: summary of a study.
+        path: SVG file to write.
     """
     names = list(dict.fromkeys(curve.sweep for curve in summary.sweeps))
     encoders = list(dict.fromkeys(curve.encoder for curve in summary.sweeps))
@@ -114,7 +112,7 @@ def draw_sweeps(summary: Summary, path: Path) -> None:
         for panel, name in zip(panels, names, strict=True):
             for curve in summary.sweeps:
                 if curve.sweep == name:
-                    _draw_sweep(panel, curve, _COLOURS[encoders.index(curve.encoder) % len(_COLOURS)])
+                    _draw_sweep(panel, curve, PALETTE[encoders.index(curve.encoder) % len(PALETTE)])
             _draw_floor(panel, summary, horizontal=True)
             panel.set_title(name, fontsize=9, loc="left")
             panel.set_xscale("log", base=2)
@@ -129,13 +127,13 @@ def draw_sweeps(summary: Summary, path: Path) -> None:
 
 
 def draw_predictions(summary: Summary, path: Path) -> None:
-    """Losses of predicting each property from unseen and from unusual tasks' RNNs (the paper's Figures 8, 18 and 19).
+    """Draw the losses of predicting each property on unseen tasks and on the OOD test (the paper's Figures 8, 18, 19).
 
-    A row of panels for each property; in it a line for each predictor, a colour for each setting.
+    Each property has a row of panels, with a line for each predictor and a colour for each setting.
 
     Args:
-        summary: of a study, with predictions.
-        path: the SVG to write.
+        summary: summary of a study with predictions.
+        path: SVG file to write.
     """
     by_property: dict[str, list[Prediction]] = {}
     for one in summary.predictions:
@@ -169,7 +167,7 @@ def _draw_sweep(panel: Any, curve: SweepCurve, colour: str) -> None:
 def _draw_estimates(
     panel: Any, labels: Sequence[str], estimates: Sequence[Estimate | None], colours: Sequence[str]
 ) -> None:
-    """A row for each estimate, from the top; what is None leaves its row empty. Limits fit what is drawn by then."""
+    """Draw a row for each estimate, from the top; None leaves its row empty."""
     for place, (estimate, colour) in enumerate(zip(estimates, colours, strict=True)):
         if estimate is not None:
             _draw_estimate(panel, estimate, place, colour)
@@ -202,7 +200,7 @@ def _curve(group: Group, number: int, metric: str) -> tuple[list[float], list[fl
 
 
 def _label(summary: Summary, group: Group) -> str:
-    """As short as the study allows: what all groups share is left out."""
+    """Shorten a group's name: the encoder or variant is omitted if all groups share it."""
     encoders = {one.encoder for one in summary.groups}
     variants = {one.variant for one in summary.groups}
     if len(variants) == 1:

@@ -7,25 +7,31 @@ from pathlib import Path
 
 from rnn2vec._files import write_atomically, write_json
 from rnn2vec._text import markdown
-from rnn2vec.experiments.study.statistics import FEWEST, FEWEST_FOR_BOOTSTRAP
+from rnn2vec.experiments.statistics import FEWEST, FEWEST_FOR_BOOTSTRAP
 from rnn2vec.experiments.study.summary import Summary, summarize, to_json
 from rnn2vec.experiments.study.table import write_table
-from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
 from rnn2vec.report.study_figures import draw_study
-from rnn2vec.report.study_tables import comparisons_markdown, losses_markdown, origin_markdown, sweeps_markdown
+from rnn2vec.report.study_tables import (
+    comparisons_markdown,
+    correlations_markdown,
+    losses_markdown,
+    origin_markdown,
+    predictions_markdown,
+    sweeps_markdown,
+)
 
 FOLDER = "report"
 
 
 def write_study_report(folder: str | Path) -> Summary:
-    """Write `results.parquet`, `results.json` and `report/` into a study's folder; the same rows give the same bytes.
+    """Write `results.parquet`, `results.json` and `report/` into a study's folder; equal rows give equal bytes.
 
     Args:
-        folder: a study's folder, with `study.json` and `rows/`.
+        folder: folder of a study, with `study.json` and `rows/`.
 
     Raises:
-        UsageError: it holds no study, or no row yet.
-        DataError: a file is damaged.
+        UsageError: if it holds no study, or no row yet.
+        DataError: if a file is damaged.
     """
     folder = Path(folder)
     summary = summarize(folder)
@@ -39,11 +45,11 @@ def write_study_report(folder: str | Path) -> Summary:
 
 
 def study_markdown(summary: Summary, figures: Mapping[str, str]) -> str:
-    """The whole report.
+    """Format the report.
 
     Args:
-        summary: of a study.
-        figures: file names by title.
+        summary: summary of a study.
+        figures: names of the figures' files, by title.
     """
     note = (
         f"From {FEWEST} seeds on: mean and 95 % interval (Student's t over seeds; from {FEWEST_FOR_BOOTSTRAP} on the "

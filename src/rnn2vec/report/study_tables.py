@@ -7,19 +7,25 @@ from statistics import median
 from typing import Any
 
 from rnn2vec.experiments import paper
+from rnn2vec.experiments.statistics import Estimate
 from rnn2vec.experiments.study.config import PRETRAIN
-from rnn2vec.experiments.study.statistics import Estimate
+from rnn2vec.experiments.study.downstream import PARTS, Prediction
 from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
 from rnn2vec.report.markdown import markdown_table
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
+PART_TITLES = {"validation": "unseen tasks", "ood": "OOD test"}
+_SCORES = {
+    "accuracy": "right",
+    "r_squared": "R²",
+    "angular_error": "angle off by",
+    "calibration_error": "calibration error",
+}
+"""Titles of the scores that are shown if a property has them."""
+
 
 def losses_markdown(summary: Summary) -> str:
-    """Return the losses of each group, beside floor, ceiling and the paper's numbers, in both measures.
-
-    Args:
-        summary: of a study.
-    """
+    """Format the losses of each group, with floor, ceiling and the paper's numbers, in both measures."""
     published = paper.LOSSES.get(summary.study.zoo.family, {})
     head = [
         "encoder",
@@ -43,7 +49,7 @@ def _in_papers_measure(group: Group, published: Mapping[str, paper.Published]) -
 
 
 def floor_in_words(summary: Summary) -> str:
-    """Return a paragraph on the floor, the ceiling, and what counts as below the floor."""
+    """Describe the floor, the ceiling, and the criteria for losses below the floor."""
     floor = summary.floor
     if floor.value is None or floor.plateau is None:
         return "The task-blind floor was not measured."
@@ -85,7 +91,7 @@ def _group_cells(group: Group) -> list[str]:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """Return mean and interval; where there is no interval, the numbers themselves."""
+    """Format mean and interval, or the numbers themselves if there is no interval."""
     if estimate.interval is not None:
         low, high = estimate.interval
         return f"{estimate.mean:.4f} ({low:.4f}, {high:.4f})"
@@ -93,11 +99,7 @@ def estimate_text(estimate: Estimate) -> str:
 
 
 def comparisons_markdown(summary: Summary) -> str:
-    """Each group against the first, seed by seed; empty where there is but one.
-
-    Args:
-        summary: of a study.
-    """
+    """Format the comparison of each group with the first, seed by seed; empty for a single group."""
     if not summary.comparisons:
         return ""
     rows = [
@@ -109,11 +111,7 @@ def comparisons_markdown(summary: Summary) -> str:
 
 
 def sweeps_markdown(summary: Summary) -> str:
-    """A table for each sweep: a row for each encoder, a column for each value.
-
-    Args:
-        summary: of a study.
-    """
+    """Format a table for each sweep, with a row for each encoder and a column for each value."""
     parts: list[str] = []
     for sweep in dict.fromkeys(curve.sweep for curve in summary.sweeps):
         curves = [curve for curve in summary.sweeps if curve.sweep == sweep]
@@ -131,12 +129,57 @@ def _at(curve: SweepCurve, value: float) -> str:
     return estimate_text(curve.estimates[value]) if value in curve.estimates else ""
 
 
-def origin_markdown(summary: Summary) -> str:
-    """What was trained where and how long, and how far it is scaled down from the paper.
+def predictions_markdown(summary: Summary) -> str:
+    """Format a table for each property and part, with a row for each predictor; empty without predictions."""
+    tables: list[str] = []
+    for name in dict.fromkeys(one.property_name for one in summary.predictions):
+        own = [one for one in summary.predictions if one.property_name == name]
+        tables += [
+            _property_table(name, part, own) for part in PARTS if any(f"{part}/loss" in one.metrics for one in own)
+        ]
+    return "\n\n".join(tables)
 
-    Args:
-        summary: of a study.
-    """
+
+def _property_table(name: str, part: str, predictions: Sequence[Prediction]) -> str:
+    shown = [metric for metric in _SCORES if any(f"{part}/{metric}" in one.metrics for one in predictions)]
+    head = ["", "loss", *(_SCORES[metric] for metric in shown), "loss against the first", "lower in"]
+    rows = [
+        [one.name, *(_score_at(one, f"{part}/{metric}") for metric in ("loss", *shown)), *_compared(one, part)]
+        for one in predictions
+    ]
+    return f"**{name}**, {PART_TITLES[part]}\n\n{markdown_table(head, rows, numbers_right=True)}"
+
+
+def _score_at(prediction: Prediction, metric: str) -> str:
+    return estimate_text(prediction.metrics[metric]) if metric in prediction.metrics else "-"
+
+
+def _compared(prediction: Prediction, part: str) -> list[str]:
+    comparison = prediction.comparisons.get(part)
+    if comparison is None:
+        return ["", ""]
+    return [f"{comparison.difference.mean:+.4f}", f"{comparison.lower} of {len(comparison.difference.points)}"]
+
+
+def correlations_markdown(summary: Summary) -> str:
+    """Format Table 11, correlations of pre-training and frozen prediction losses; empty for too few predictions."""
+    if not summary.correlations:
+        return ""
+    family = summary.study.zoo.family
+    rows: list[list[str]] = []
+    for one in summary.correlations:
+        pearson = one.correlation
+        low, high = pearson.interval
+        value = paper.CORRELATIONS.get((family, one.property_name), {}).get(one.part)
+        text = f"{pearson.r:.3f} ({low:.3f}, {high:.3f})"
+        paper_text = "" if value is None else f"{value:.3f}"
+        rows.append([one.property_name, PART_TITLES[one.part], text, f"{pearson.num_points}", paper_text])
+    head = ["pre-training loss and loss of predicting", "", "Pearson's r", "trainings", "paper"]
+    return markdown_table(head, rows, numbers_right=True)
+
+
+def origin_markdown(summary: Summary) -> str:
+    """Format a table of the study's scale compared with the paper's, its hardware and its cost."""
     rows = list(summary.rows.values())
     zoo, original = rows[0].zoo["config"], ZOO_PRESETS["paper"]
     trained = [row for row in rows if row.seconds is not None]

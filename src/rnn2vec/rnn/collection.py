@@ -51,7 +51,7 @@ class RNNCollection:
     def __len__(self) -> int:
         return len(self._order)
 
-    def map(self, function: Callable[[RNNs], Shaped[Tensor, "M *row"]]) -> Shaped[Tensor, "N *row"]:
+    def map(self, function: Callable[[RNNs], Shaped[Tensor, " M *row"]]) -> Shaped[Tensor, " N *row"]:
         """Apply a function to each batch; return its rows, one for each RNN, in the RNNs' order."""
         rows = torch.cat([function(batch) for batch in self.batches])
         return rows[self._order.to(rows.device)]

@@ -14,8 +14,7 @@ import pytest
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import StudyPiece, pieces_of
-from rnn2vec.experiments.study.files import checked
-from rnn2vec.experiments.study.marker import write_marker
+from rnn2vec.experiments.study.files import checked, write_marker
 from rnn2vec.experiments.study.pieces import run_prediction
 from rnn2vec.experiments.study.rows import Row, read_rows, write_row
 from rnn2vec.experiments.study.run import Outcome, run_study
@@ -23,8 +22,8 @@ from rnn2vec.experiments.study.summary import read_study_of, summarize
 from rnn2vec.experiments.study.table import tidy_table
 from rnn2vec.properties.config import PredictConfig
 from rnn2vec.properties.predict import property_baselines
-from rnn2vec.report.prediction_tables import correlations_markdown, predictions_markdown
 from rnn2vec.report.study_report import write_study_report
+from rnn2vec.report.study_tables import correlations_markdown, predictions_markdown
 from rnn2vec.zoo.store import Zoo
 
 BOTH = {"settings": ["pretrain", "frozen", "supervised"], "properties": ["task"]}
@@ -184,7 +183,7 @@ def test_a_frozen_prediction_without_its_run_says_so(predicted: tuple[Path, Outc
     folder = Path(shutil.copytree(predicted[0], tmp_path / "copy"))
     shutil.rmtree(folder / "runs")
     (piece,) = (one for one in pieces_of(_grown(folder)) if one.name == FROZEN)
-    with pytest.raises(UsageError, match=r"the run of pretrain\.interactive.* is not there") as caught:
+    with pytest.raises(UsageError, match=r"the run of pretrain\.interactive.* is missing") as caught:
         run_prediction(folder / "zoo", piece, folder)
     assert "to pre-train again" in caught.value.remedy
 

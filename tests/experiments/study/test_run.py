@@ -15,7 +15,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import pieces_of
-from rnn2vec.experiments.study.marker import read_study_of
+from rnn2vec.experiments.study.files import read_study_of
 from rnn2vec.experiments.study.pieces import run_floor, run_pretraining
 from rnn2vec.experiments.study.rows import CLOSED_FORM, read_rows, write_row
 from rnn2vec.experiments.study.run import Outcome, StudyError, run_study
@@ -140,7 +140,7 @@ def test_the_marker_says_who_asked_first(
     copy: Path, small_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (copy / "study.json").read_bytes()
-    monkeypatch.setattr("rnn2vec.experiments.study.marker.provenance", lambda: {"commit": "later"})
+    monkeypatch.setattr("rnn2vec.experiments.study.files.provenance", lambda: {"commit": "later"})
     run_study(small_study(), copy)
     assert (copy / "study.json").read_bytes() == before
 

@@ -13,7 +13,7 @@ import pytest
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import StudyPiece, pieces_of
-from rnn2vec.experiments.study.marker import write_marker
+from rnn2vec.experiments.study.files import write_marker
 from rnn2vec.experiments.study.rows import Row, write_row
 from rnn2vec.experiments.study.summary import Floor, is_clearly_below, left_plateau_at, summarize, to_json
 from rnn2vec.experiments.study.table import tidy_table, write_table

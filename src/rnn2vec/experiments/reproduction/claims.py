@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from rnn2vec.experiments import paper
 from rnn2vec.experiments.reproduction.rows import select
-from rnn2vec.experiments.study.statistics import Estimate, estimate
+from rnn2vec.experiments.statistics import Estimate, estimate
 
 Verdict = Literal["reproduced", "not reproduced", "differs", "not tested"]
 Data = Mapping[str, pa.Table]

@@ -1,4 +1,4 @@
-"""What a study is: one frozen record, read from a YAML file and kept beside its results.
+"""The definition of a study: one frozen record, read from a YAML file and stored beside its results.
 
 A study crosses encoders, variants of how they are trained, and seeds; sweeps vary one number at a time. The file says
 *what* is compared and nothing about how it is run, so that the same file gives the same pieces on any machine.
@@ -34,44 +34,44 @@ encoder that is trained for the one property."""
 BASELINE = "baseline"
 """The setting of predictors that see the weights' statistics, or nothing; made where any property is predicted."""
 SETTINGS = (PRETRAIN, *DOWNSTREAM)
-"""What can be done with an encoder."""
+"""Everything that can be done with an encoder."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_STRICT: dict[str, Any] = {"extra": "forbid"}  # how pydantic is told to refuse unknown keys
+_STRICT: dict[str, Any] = {"extra": "forbid"}  # makes pydantic refuse unknown keys
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZooSource:
-    """The RNNs of a study: a zoo that is there, or one to build in the study's folder."""
+    """The RNNs of a study: an existing zoo, or one to build in the study's folder."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     folder: str | None = None
-    """A zoo's folder, relative to where the command is given."""
+    """Folder of an existing zoo, relative to the current directory."""
     preset: str | None = None
-    """Or the preset of a zoo to build: tiny, tour, laptop or paper."""
+    """Alternatively, the preset of a zoo to build: tiny, tour, laptop or paper."""
     family: str = FormalLanguages.name
-    """The task family of its RNNs: presets have other numbers for some."""
+    """Task family of the RNNs; the numbers of a preset depend on it."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What differs from the preset, such as `num_runs: 64`."""
+    """Changes to the preset, such as `num_runs: 64`."""
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.preset is None):
             given = "neither" if self.folder is None else "both"
             raise UsageError(
-                f"{given} of folder and preset is given", remedy="give one: a zoo that is there, or one to build."
+                f"{given} of folder and preset is given", remedy="give one: an existing zoo, or one to build."
             )
         if self.folder is not None and self.options:
-            raise UsageError("options are given for a zoo that is there", remedy="leave them out, or give a preset.")
+            raise UsageError("options are given for an existing zoo", remedy="leave them out, or give a preset.")
         if "family" in self.options:
-            raise UsageError("family among the options of the zoo", remedy="give it beside them.")
+            raise UsageError("family among the options of the zoo", remedy="give it as zoo.family.")
         _require_names("zoo option", self.options, (one.name for one in dataclasses.fields(ZooConfig)))
 
     def to_build(self) -> ZooConfig | None:
-        """The config of the zoo to build; None for one that is there.
+        """Return the config of the zoo to build; None for an existing zoo.
 
         Raises:
-            UsageError: there is no such preset, or a number is out of range.
+            UsageError: if the preset is unknown, or a number is out of range.
         """
         if self.preset is None:
             return None
@@ -80,22 +80,22 @@ class ZooSource:
 
     @functools.cached_property
     def task_family(self) -> TaskFamily:
-        """The task family, made once: looking for those that packages register takes milliseconds.
+        """The task family, built once, because looking up registered families takes milliseconds.
 
         Raises:
-            UsageError: there is none of that name, or it has no such option.
+            UsageError: if the name or an option is unknown.
         """
         return tasks.build(self.family, self.options.get("family_options"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to train, by what differs from the study's own."""
+    """A way of training, as changes to that of the study."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     encoders: tuple[str, ...] = ()
-    """The encoders that are trained this way; all of the study by default."""
+    """Encoders to train this way; by default all encoders of the study."""
     pretrain: dict[str, Any] = field(default_factory=dict)
     """Fields of `PretrainConfig`."""
     encoder_options: dict[str, Any] = field(default_factory=dict)
@@ -108,21 +108,21 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One number, varied while everything else stays."""
+    """A number that is varied while everything else stays the same."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     over: str
     """A field of `PretrainConfig`, such as `representation_size` or `train_runs`, or `encoder_options.NAME`."""
     values: tuple[int | float, ...]
-    """The values; the one that the study has anyway is not trained twice."""
+    """Values; a value that equals the study's own is not trained twice."""
     encoders: tuple[str, ...] = ()
-    """The encoders that are swept; all of the study by default."""
+    """Encoders to sweep; by default all encoders of the study."""
 
     def __post_init__(self) -> None:
         _require_encoders(self.encoders)
         if len(set(self.values)) != len(self.values) or not self.values:
-            raise UsageError(f"values={self.values}", remedy="give at least one value, and each once.")
+            raise UsageError(f"values={self.values}", remedy="give at least one value, and none twice.")
         if not self.over.startswith("encoder_options."):
             require_pretrain_options({self.over: None})
 
@@ -132,53 +132,58 @@ class Study:
     """Everything that a study trains.
 
     Raises:
-        UsageError: a name is unknown or cannot be part of a file's name, or nothing is asked for.
+        UsageError: if a name is unknown or unfit for a file name, or nothing is to be trained.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     name: str
-    """Small letters, digits and hyphens."""
+    """Name in lower-case letters, digits and hyphens."""
     question: str = ""
-    """What the study is to answer, in words; heads the report."""
+    """Question that the study answers; printed at the top of the report."""
     zoo: ZooSource
     """The RNNs."""
     encoders: tuple[str, ...]
     """Names of encoders."""
     seeds: tuple[int, ...]
-    """One training of everything for each."""
+    """Seeds; everything is trained once with each."""
     preset: str = "laptop"
-    """Sizes and recipe from which everything below differs: tiny, tour, laptop, recommended or paper."""
+    """Preset of sizes and recipe to which the fields below are changes: tiny, tour, laptop, recommended or paper."""
     pretrain: dict[str, Any] = field(default_factory=dict)
     """Fields of `PretrainConfig`, for all encoders."""
     encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Hyperparameters by encoder."""
     budgets: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Fields of `PretrainConfig` by encoder, on top of `pretrain`: encoders that overfit soon need fewer updates."""
+    """Fields of `PretrainConfig` by encoder, applied after `pretrain`: encoders that overfit early need fewer
+    updates."""
     variants: dict[str, Variant] = field(default_factory=dict)
-    """Ways to train that are compared; without any there is one, `default`."""
+    """Ways of training to compare, by name; if empty, the only one is `default`."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
-    """Numbers that are varied, on top of `default`."""
+    """Numbers to vary, starting from `default`."""
     settings: tuple[str, ...] = (PRETRAIN,)
-    """What is done with each encoder: `pretrain`, `frozen` (which needs `pretrain`) and `supervised` predictions."""
+    """Work to do for each encoder: `pretrain`, `frozen` (which needs `pretrain`) and `supervised` predictions."""
     properties: tuple[str, ...] = ()
-    """What is predicted in the settings besides `pretrain`: names that the zoo's family knows, such as `task`."""
+    """Properties to predict in the settings other than `pretrain`, by their names in the task family, such as
+    `task`."""
     predict: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Fields of `PredictConfig` by setting: an update of a supervised encoder costs a hundred of a frozen one."""
+    """Fields of `PredictConfig` by setting: a supervised update costs as much as a hundred frozen ones."""
     floor: bool = True
-    """Whether the task-blind floor of the zoo is measured: the closed form, and an emulator that sees no RNN, trained
-    with the study's own budget and first seed."""
+    """True to measure the task-blind floor of the zoo: the closed form, and an emulator that sees no RNN, trained with
+    the study's own budget and first seed."""
     ceiling: bool = False
-    """Whether an emulator that is given the true tasks and steps (`emulation.oracle`) is trained likewise."""
+    """True to train an emulator that receives the true tasks and steps (`emulation.oracle`) in the same way."""
 
     def __post_init__(self) -> None:
         if not self.encoders or not self.seeds:
             raise UsageError("no encoders or seeds", remedy="give at least one of each.")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise UsageError(f"seeds {list(self.seeds)}", remedy="give numbers of at least 0, each once.")
+            raise UsageError(f"seeds {list(self.seeds)}", remedy="give distinct numbers of at least 0.")
         for name in (self.name, *self.variants, *self.sweeps):
             if not _NAME.fullmatch(name):
-                raise UsageError(f"name {name!r}", remedy="take small letters, digits and hyphens: it names files.")
+                raise UsageError(
+                    f"name {name!r}",
+                    remedy="use lower-case letters, digits and hyphens: it names files.",
+                )
         _require_encoders((*self.encoders, *self.encoder_options, *self.budgets))
         self._require_settings()
         if self.preset not in emulation_config.PRESETS:
@@ -198,22 +203,22 @@ class Study:
             given = "without properties" if predicts else f"with properties {list(self.properties)}"
             raise UsageError(
                 f"settings {list(self.settings)} {given}",
-                remedy="give both what is predicted, such as properties: [task], and settings: [pretrain, frozen].",
+                remedy="give both, such as properties: [task] and settings: [pretrain, frozen].",
             )
         _require_names("setting of predictions", self.predict, DOWNSTREAM)
         for options in self.predict.values():
             _require_predict_options(options)
 
     def to_dict(self) -> dict[str, Any]:
-        """The study as JSON-ready values."""
+        """Return the study as JSON-ready values."""
         return dataclasses.asdict(self)
 
 
 def require_pretrain_options(options: Mapping[str, Any]) -> None:
-    """Check that a file may set these fields of `PretrainConfig`.
+    """Check that a study file may set these fields of `PretrainConfig`.
 
     Raises:
-        UsageError: there is no such field, or the study has another place for it.
+        UsageError: if a field is unknown, or is set elsewhere in a study file.
     """
     elsewhere = {"encoder": "encoders", "seed": "seeds", "encoder_options": "encoder_options"}
     _require_fields("pre-training", options, emulation_config.PretrainConfig, elsewhere)
@@ -225,7 +230,7 @@ def _require_predict_options(options: Mapping[str, Any]) -> None:
 
 
 def _require_fields(kind: str, options: Mapping[str, Any], config: type[Any], elsewhere: Mapping[str, str]) -> None:
-    """Options are fields of a config, but for those that have another place in the study's file."""
+    """Check that options are fields of a config that are not set elsewhere in the study file."""
     for name in options:
         if name in elsewhere:
             raise UsageError(f"{name} among the options of {kind}", remedy=f"give it under {elsewhere[name]}.")

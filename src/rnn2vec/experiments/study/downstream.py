@@ -1,4 +1,4 @@
-"""What a study says of the properties of RNNs: how well each encoder's representations tell them (Section 6.2)."""
+"""Property prediction in a study: the scores of each encoder's representations (Section 6.2)."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rnn2vec.experiments.statistics import Comparison, Correlation, Estimate, correlation, estimate, paired
 from rnn2vec.experiments.study.config import BASELINE, DOWNSTREAM
 from rnn2vec.experiments.study.expand import StudyPiece
 from rnn2vec.experiments.study.rows import Row
-from rnn2vec.experiments.study.statistics import Comparison, Correlation, Estimate, correlation, estimate, paired
 
 PARTS = ("validation", "ood")
-"""Where predictions are scored: on unseen tasks, which decided when to stop, and on the OOD test."""
+"""Parts of the zoo on which predictions are scored: unseen tasks, which also decided when to stop, and the OOD test."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """How well one encoder's representations tell one property, over the seeds."""
+    """Scores of predicting one property from one encoder's representations, over the seeds."""
 
     property_name: str
-    """What is predicted."""
+    """Name of the property."""
     setting: str
     """`frozen`, `supervised`, or `baseline`."""
     encoder: str
     """The encoder's name, or the baseline's."""
     variant: str
-    """How it was trained."""
+    """Name of the variant of its training."""
     metrics: dict[str, Estimate]
-    """Over the seeds, by `PART/METRIC` and `PART/last/METRIC`, such as `ood/loss`."""
+    """Estimates over the seeds, by `PART/METRIC` and `PART/last/METRIC`, such as `ood/loss`."""
     comparisons: dict[str, Comparison]
-    """Its losses against those of the first prediction of the same property and setting, by part; empty for that one
-    and for baselines."""
+    """Comparisons of its losses with those of the first prediction of the same property and setting, by part; empty for
+    that one and for baselines."""
 
     @property
     def name(self) -> str:
-        """Encoder, setting, and the variant where it has another than the default."""
+        """Encoder, setting, and the variant unless it is the default."""
         return ", ".join([self.encoder, self.setting] + ([self.variant] if self.variant != "default" else []))
 
 
 @dataclass(frozen=True)
 class LossCorrelation:
-    """Does a lower pre-training loss mean better predictions? Over encoders, variants and seeds (Table 11)."""
+    """Correlation of pre-training and prediction losses over encoders, variants and seeds (Table 11)."""
 
     property_name: str
-    """What is predicted, frozen."""
+    """Property that is predicted, in the frozen setting."""
     part: str
     """`validation` or `ood`."""
     correlation: Correlation
-    """Of the pre-training loss and the prediction's loss."""
+    """Correlation of the pre-training loss with the prediction's loss."""
 
 
 def predictions_of(pieces: Sequence[StudyPiece], rows: Mapping[str, Row]) -> tuple[Prediction, ...]:
-    """Every prediction that has a row, property by property, in the study's order; baselines last.
+    """Collect every prediction that has a row, property by property, in the study's order; baselines last.
 
     Args:
         pieces: of the study.
@@ -91,7 +91,7 @@ def _losses(rows: Iterable[Row], part: str) -> dict[tuple[str, int], float]:
 
 
 def _baselines(rows: Sequence[Row]) -> Iterator[Prediction]:
-    """Each once for each seed. A linear reading of a representation is the encoder's own and goes by its name."""
+    """Collect the baselines, one row per seed; a linear predictor on a representation is listed under its encoder."""
     by_name: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     for row in rows:
         for name, metrics in row.baselines.items():
@@ -110,7 +110,7 @@ def _baselines(rows: Sequence[Row]) -> Iterator[Prediction]:
 
 
 def _estimates(by_seed: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
-    """Over the seeds, of every metric that all of them have."""
+    """Estimate every metric that all seeds have."""
     shared = [name for name in by_seed[0] if name != "step" and all(name in one for one in by_seed)]
     return {name: estimate([one[name] for one in by_seed]) for name in shared}
 
@@ -118,12 +118,14 @@ def _estimates(by_seed: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
 def loss_correlations(
     pieces: Sequence[StudyPiece], rows: Mapping[str, Row], metric: str
 ) -> tuple[LossCorrelation, ...]:
-    """Table 11 of the paper: for each property and part, over all frozen predictions whose pre-training has a row.
+    """Compute Table 11 of the paper: a correlation for each property and part, over all frozen predictions.
+
+    Predictions whose pre-training has no row are left out.
 
     Args:
         pieces: of the study.
         rows: by piece.
-        metric: the distance that tells how good a pre-training was.
+        metric: distance that measures the quality of a pre-training.
     """
     frozen = [piece for piece in pieces if piece.setting == "frozen" and {piece.name, piece.pretraining} <= rows.keys()]
     found: list[LossCorrelation] = []
@@ -140,7 +142,7 @@ def loss_correlations(
 
 
 def to_json(predictions: Iterable[Prediction], correlations: Iterable[LossCorrelation]) -> dict[str, Any]:
-    """Both as JSON-ready values."""
+    """Return predictions and correlations as JSON-ready values."""
     return {
         "predictions": [dataclasses.asdict(one) for one in predictions],
         "correlations": [dataclasses.asdict(one) for one in correlations],

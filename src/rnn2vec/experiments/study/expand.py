@@ -1,4 +1,4 @@
-"""From a study to its pieces: trainings and predictions, whose names stay the same wherever and whenever they run."""
+"""The pieces of a study: trainings and predictions, with names that depend on the study alone."""
 
 from __future__ import annotations
 
@@ -22,60 +22,60 @@ from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 
 DEFAULT = "default"
-"""The variant that has no changes."""
+"""Variant without changes."""
 FLOOR = "task-blind"
-"""The encoder that sees no RNN."""
+"""Encoder that ignores the RNN."""
 CEILING = Oracle.name
-"""The encoder that is given tasks and steps."""
+"""Encoder that receives tasks and steps."""
 BOUNDS = {"floor": FLOOR, "ceiling": CEILING}
-"""Encoders that bound all others, by the variant that their pieces go by."""
+"""Encoders that bound all others, by the variant under which their pieces are listed."""
 STATISTICS = "statistics"
-"""Stands where others name their encoder: what baselines read."""
+"""Name in place of an encoder's for baselines, which read statistics of the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPiece:
-    """One training of a study: of an encoder with its emulator, or of predictors of a property."""
+    """A training of a study: an encoder with its emulator, or predictors of a property."""
 
     encoder: str
     """Name of the encoder."""
     variant: str
-    """How it is trained: a variant's name, or `SWEEP-VALUE`."""
+    """Name of the variant, or `SWEEP-VALUE`."""
     seed: int
-    """Everything random follows from it."""
+    """Seed of all random numbers."""
     config: PretrainConfig | PredictConfig | None
-    """The whole of it; None for baselines, which have no options."""
+    """Complete config; None for baselines, which have no options."""
     setting: str = PRETRAIN
-    """What is done with the encoder."""
+    """Setting: pretrain, frozen, supervised or baseline."""
     property_name: str | None = None
-    """What is predicted; None in pre-training."""
+    """Property to predict; None in pre-training."""
 
     @property
     def name(self) -> str:
-        """Names its files."""
+        """Name of the piece, and of its files."""
         return _name(self.setting, self.encoder, self.variant, self.property_name, self.seed)
 
     @property
     def num_steps(self) -> int:
-        """Updates at most; 1 for baselines, which make none and are heard of when they are done."""
+        """Maximum number of updates; 1 for baselines, which make none and report progress when they are done."""
         return 1 if self.config is None else self.config.num_steps
 
     @property
     def pretraining(self) -> str:
-        """The name of the piece that trains its encoder in pre-training."""
+        """Name of the piece that pre-trains its encoder."""
         return _name(PRETRAIN, self.encoder, self.variant, None, self.seed)
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One value of a sweep for one encoder and seed, and the piece that has it."""
+    """A value of a sweep for one encoder and seed, with the piece that trains it."""
 
     sweep: str
-    """The sweep's name."""
+    """Name of the sweep."""
     value: float
-    """The value that was varied."""
+    """Value of the number that is varied."""
     piece: StudyPiece
-    """Where it is trained: a piece of the sweep's own, or one of variant `default`."""
+    """Piece that trains it: one of the sweep's own, or one of variant `default`."""
 
 
 def _name(setting: str, encoder: str, variant: str, predicted: str | None, seed: int) -> str:
@@ -83,14 +83,14 @@ def _name(setting: str, encoder: str, variant: str, predicted: str | None, seed:
 
 
 def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
-    """Every piece once, in the order in which they are begun.
+    """List every piece once, in the order in which they start.
 
-    Seed by seed: a study that is cut short has whole comparisons of fewer seeds. Baselines take seconds and come first.
-    Frozen predictions come right behind the pre-training that they need; supervised ones, which take as long as
-    pre-trainings, at the end of their seed.
+    The order is seed by seed, so that an unfinished study has complete comparisons of fewer seeds. Baselines take
+    seconds and come first. Frozen predictions follow the pre-training that they need. Supervised ones, which take as
+    long as pre-trainings, come at the end of their seed.
 
     Raises:
-        UsageError: an option is out of range.
+        UsageError: if an option is out of range.
     """
     found: dict[str, StudyPiece] = {}
     for seed in study.seeds:
@@ -109,7 +109,7 @@ def pieces_of(study: Study) -> tuple[StudyPiece, ...]:
 
 
 def points_of(study: Study, seed: int) -> Iterator[SweepPoint]:
-    """The points of every sweep for one seed."""
+    """Generate the points of every sweep for one seed."""
     defaults = {piece.encoder: piece for piece in _variants(study, seed) if piece.variant == DEFAULT}
     for name, sweep in study.sweeps.items():
         for encoder in sweep.encoders or study.encoders:
@@ -127,7 +127,7 @@ def _variants(study: Study, seed: int) -> Iterator[StudyPiece]:
 
 
 def _baselines(study: Study, seed: int) -> Iterator[StudyPiece]:
-    """What every encoder's predictions of one seed are told beside: the same RNNs have the same statistics."""
+    """Generate the baselines of one seed; all encoders share them, since they depend on the RNNs alone."""
     for name in study.properties:
         yield StudyPiece(
             encoder=STATISTICS, variant=DEFAULT, seed=seed, config=None, setting=BASELINE, property_name=name
@@ -135,13 +135,13 @@ def _baselines(study: Study, seed: int) -> Iterator[StudyPiece]:
 
 
 def _frozen(study: Study, pretraining: StudyPiece) -> Iterator[StudyPiece]:
-    """What is predicted from the representations of one pre-training."""
+    """Generate the predictions from the representations of one pre-training."""
     if "frozen" in study.settings:
         yield from _of_properties(study, pretraining, "frozen")
 
 
 def _supervised(study: Study, seed: int) -> Iterator[StudyPiece]:
-    """The trainings of predictors with their encoders: once for each encoder, whatever the ways of pre-training."""
+    """Generate the trainings of predictors together with their encoders: one for each encoder, without variants."""
     if "supervised" in study.settings:
         for encoder in study.encoders:
             yield from _of_properties(study, _piece(study, encoder, DEFAULT, Variant(), seed), "supervised")
@@ -180,7 +180,7 @@ def _piece(study: Study, encoder: str, variant_name: str, variant: Variant, seed
 
 
 def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: Interface) -> None:
-    """Check that every encoder can be made and every loss taken, before the first is trained.
+    """Check, before the first training, that every encoder can be built and every loss fits the outputs.
 
     Args:
         pieces: of a study.
@@ -188,7 +188,7 @@ def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: 
         interface: their kinds of inputs and outputs.
 
     Raises:
-        UsageError: an encoder lacks a hyperparameter, or refuses its value, or a loss is not for such outputs.
+        UsageError: if an encoder lacks a hyperparameter or refuses its value, or a loss does not fit the outputs.
     """
     for piece in pieces:
         if piece.seed != pieces[0].seed or piece.setting == "frozen" or piece.config is None:
@@ -205,6 +205,6 @@ def require_trainable(pieces: tuple[StudyPiece, ...], spec: RNNSpec, interface: 
 
 
 def changes(one: PretrainConfig | PredictConfig, other: dict[str, Any]) -> list[str]:
-    """In what a config differs from another's values, in words."""
+    """Describe the differences between a config and the values of another."""
     values = one.to_dict().items()
     return [f"{name} was {other.get(name)}, now {value}" for name, value in values if value != other.get(name)]

@@ -1,4 +1,4 @@
-"""Study files: YAML, checked key by key before anything runs."""
+"""Study files in YAML, checked key by key before anything runs, and `study.json`, their copy in a study's folder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnn2vec._errors import UsageError, unknown_name
-from rnn2vec._files import read_bytes
+from rnn2vec._errors import DataError, UsageError, unknown_name
+from rnn2vec._files import read_bytes, read_json, write_atomically
+from rnn2vec._provenance import provenance
 from rnn2vec.experiments.study.config import Study, Sweep, Variant, ZooSource
 
 T = TypeVar("T")
+
+MARKER = "study.json"
+"""File with a copy of the study, which marks a folder as that of a study."""
 
 _LARGEST_STUDY = 2**20  # bytes
 _MOST_NODES = 10_000  # keys and values
@@ -29,7 +33,7 @@ def read_study(path: str | Path) -> Study:
         path: a YAML file with the fields of `Study`.
 
     Raises:
-        UsageError: there is no such file, it is not YAML, or a key or value in it is wrong.
+        UsageError: if the file does not exist, is not YAML, or has a wrong key or value.
     """
     path = Path(path)
     data = read_bytes(path, largest=_LARGEST_STUDY)
@@ -47,7 +51,7 @@ def _load_yaml(text: str) -> Any:
     """Parse YAML of bounded size after its anchors are expanded, without types beyond those of JSON.
 
     Raises:
-        ValueError: the text is not such YAML.
+        ValueError: if the text is not such YAML.
     """
     import yaml  # noqa: PLC0415
 
@@ -72,7 +76,7 @@ def _load_yaml(text: str) -> Any:
 
 
 def _expanded(node: Any, depth: int) -> Iterator[Any]:
-    """Yield the nodes below a node, those of anchors once for each reference, and at most one more than are allowed."""
+    """Yield the nodes below a node, those of anchors once per reference; at most one more than the limit."""
     if depth > _DEEPEST:
         raise ValueError(f"it is nested more than {_DEEPEST} levels deep, or refers to itself")
     yield node
@@ -83,15 +87,15 @@ def _expanded(node: Any, depth: int) -> Iterator[Any]:
 
 
 def checked(kind: type[T], content: Mapping[str, Any], *, where: str) -> T:
-    """Make a dataclass from plain values, each converted to the type of its field.
+    """Build a dataclass from plain values, each converted to the type of its field.
 
     Args:
         kind: the dataclass.
-        content: values by field; `1e-3` may come as text, as YAML reads it.
-        where: named in errors.
+        content: values by field; YAML reads `1e-3` as text, which is converted.
+        where: origin of the values, for error messages.
 
     Raises:
-        UsageError: a key is unknown or missing, or a value does not fit.
+        UsageError: if a key is unknown or missing, or a value has the wrong type.
     """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
@@ -102,7 +106,7 @@ def checked(kind: type[T], content: Mapping[str, Any], *, where: str) -> T:
 
 
 def _explained(wrong: Mapping[str, Any], where: str) -> UsageError:
-    """Return the first error that pydantic found: the key, its value, and what was expected."""
+    """Convert the first error that pydantic found: the key, its value, and the expected type."""
     *above, last = wrong["loc"] or ("",)
     key = ".".join(map(str, wrong["loc"]))
     if wrong["type"] == "unexpected_keyword_argument":
@@ -117,3 +121,37 @@ def _explained(wrong: Mapping[str, Any], where: str) -> UsageError:
     if isinstance(cause, UsageError):
         return UsageError(f"{at}: {cause.problem}", remedy=cause.remedy)
     return UsageError(f"{at} is {wrong['input']!r}", remedy=f"{wrong['msg']}.")
+
+
+def write_marker(folder: Path, study: Study) -> None:
+    """Write `study.json`; its keys keep their order, since tables and comparisons follow the order of the variants."""
+    content = {"study": study.to_dict(), "provenance": provenance()}
+    write_atomically(folder / MARKER, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_study_of(folder: Path) -> Study:
+    """Return the study that a folder holds.
+
+    Raises:
+        UsageError: if it holds none.
+        DataError: if `study.json` is damaged or incomplete.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no study", remedy="give a folder that `rnn2vec study run --out` made.")
+    content = read_json(path)
+    remedy = "rerun `rnn2vec study run`, which writes the file again."
+    if not isinstance(content, dict) or not isinstance(content.get("study"), dict):
+        raise DataError(f"{path} describes no study", remedy=remedy)
+    try:
+        return checked(Study, content["study"], where=str(path))
+    except UsageError as error:
+        raise DataError(f"{path} describes no study: {error.problem}", remedy=remedy) from error
+
+
+def study_before(folder: Path) -> Study | None:
+    """Return the study that a folder holds; None if `study.json` is missing, or damaged and to be replaced."""
+    try:
+        return read_study_of(folder) if (folder / MARKER).is_file() else None
+    except DataError:
+        return None

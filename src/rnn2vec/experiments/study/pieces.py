@@ -1,4 +1,4 @@
-"""Work of one piece, from the zoo to its row. Everything here runs in a process of its own.
+"""The work of one piece, from the zoo to its row. Everything here runs in a separate process.
 
 `run_study` verifies the zoo's checksums once; the pieces do not hash it again.
 """
@@ -30,18 +30,18 @@ from rnn2vec.training.tracking import best_line, read_metrics, seconds_spent
 from rnn2vec.zoo.store import Zoo
 
 RUNS = "runs"
-"""Where runs are, below the study's folder: models and checkpoints, too large to commit."""
+"""Folder of the runs, below the study's folder: models and checkpoints, too large to commit."""
 
 
 def run_pretraining(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu", progress: Progress = silent) -> None:
-    """Pre-train, or go on with it, and write the row.
+    """Start or resume a pre-training, and write its row.
 
     Args:
         zoo: folder of the zoo.
-        piece: what to do.
-        out: the study's folder.
-        device: where to train.
-        progress: told of the updates made.
+        piece: piece of the study.
+        out: folder of the study.
+        device: device to train on.
+        progress: callback that receives the number of updates done.
     """
     config = piece.config
     assert isinstance(config, PretrainConfig)
@@ -73,13 +73,13 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
 
     Args:
         zoo: folder of the zoo.
-        piece: what to do; a supervised training that was cut goes on.
-        out: the study's folder.
-        device: where to train.
-        progress: told of the updates made.
+        piece: piece of the study; an interrupted supervised training is resumed.
+        out: folder of the study.
+        device: device to train on.
+        progress: callback that receives the number of updates done.
 
     Raises:
-        UsageError: the run of the pre-training is not there.
+        UsageError: if the run of the pre-training is missing.
     """
     assert isinstance(piece.config, PredictConfig)
     assert piece.property_name is not None
@@ -91,8 +91,8 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
     is_frozen = piece.setting == "frozen"
     if is_frozen and not (path_of(out, piece.pretraining).exists() and run.is_dir()):
         raise UsageError(
-            f"the run of {piece.pretraining} is not there",
-            remedy=f"delete {path_of(out, piece.pretraining)}, if it is there, to pre-train again.",
+            f"the run of {piece.pretraining} is missing",
+            remedy=f"delete {path_of(out, piece.pretraining)}, if it exists, to pre-train again.",
         )
     (out / RUNS).mkdir(exist_ok=True)
     result = predict_property(
@@ -120,13 +120,13 @@ def run_prediction(zoo: Path, piece: StudyPiece, out: Path, device: str = "cpu",
 
 
 def run_baselines(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = silent) -> None:
-    """Predict a property without any encoder, and write the row.
+    """Predict a property without an encoder, and write the row.
 
     Args:
         zoo: folder of the zoo.
-        piece: what to do.
-        out: the study's folder.
-        progress: told when it is done.
+        piece: piece of the study.
+        out: folder of the study.
+        progress: callback that is called at the end.
     """
     assert piece.property_name is not None
     torch.set_num_threads(1)
@@ -147,7 +147,7 @@ def run_baselines(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = 
 
 
 def _row(piece: StudyPiece, zoo: Zoo, device: str, **found: Any) -> Row:
-    """The row of a piece: what it was, where it was done, and what was found."""
+    """Build the row of a piece: its identity, its environment, and its results."""
     return Row(
         piece=piece.name,
         setting=piece.setting,
@@ -167,7 +167,7 @@ def _by_name(baselines: dict[str, Scores]) -> dict[str, dict[str, float]]:
 
 
 def _metrics(scores: Scores) -> dict[str, float]:
-    """Scores by `PART/METRIC`, such as `ood/loss`, and those of last snapshots by `ood/last/loss`."""
+    """Flatten scores to `PART/METRIC`, such as `ood/loss`, and those of last snapshots to `ood/last/loss`."""
     metrics: dict[str, float] = {}
     for part, score in scores.items():
         by_name = dataclasses.asdict(score)
@@ -182,9 +182,9 @@ def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = sile
 
     Args:
         zoo: folder of the zoo.
-        piece: a training of the study: the floor is measured on the rollouts that it is validated on.
-        out: the study's folder.
-        progress: told when it is done.
+        piece: a pre-training of the study; the floor is measured on its validation rollouts.
+        out: folder of the study.
+        progress: callback that is called at the end.
     """
     assert isinstance(piece.config, PretrainConfig)
     opened = Zoo.open(zoo, is_verified=True)
@@ -209,20 +209,20 @@ def run_floor(zoo: Path, piece: StudyPiece, out: Path, progress: Progress = sile
 
 
 def zoo_facts(zoo: Zoo) -> dict[str, Any]:
-    """What a row says of its zoo."""
+    """Return the description of a zoo in a row."""
     weights = zoo.manifest.weights_checksum
     return {"folder": zoo.folder.name, "weights": weights, "config": zoo.manifest.config.to_dict()}
 
 
 def _means(unseen: SplitData, distances: Fidelity) -> dict[str, float]:
-    """The metrics of a validation."""
+    """Return the mean distances under their names in a validation."""
     last = unseen.steps == unseen.steps.max()
     means = {f"validation/{name}": float(values.mean()) for name, values in distances.items()}
     return means | {f"last/{name}": float(values[last].mean()) for name, values in distances.items()}
 
 
 def _by_task(unseen: SplitData, distances: Fidelity) -> dict[str, list[Any]]:
-    """Mean distances over the snapshots of each unseen task."""
+    """Average the distances over the snapshots of each unseen task."""
     places = {task: place for place, task in enumerate(dict.fromkeys(unseen.tasks))}
     places_of_rnns = np.array([places[task] for task in unseen.tasks])
     counts = np.bincount(places_of_rnns)

@@ -39,26 +39,26 @@ class Row:
     variant: str
     """Name of the variant of the training."""
     seed: int
-    """Everything random followed from it."""
+    """Seed of all random numbers."""
     config: dict[str, Any]
-    """The whole config of the training; empty for baselines, which have no options."""
+    """Complete config of the training; empty for baselines, which have no options."""
     zoo: dict[str, Any]
-    """Config and folder of the zoo, and `weights`, the checksum of its shards."""
+    """Config and folder of the zoo, and the checksum of its shards as `weights`."""
     provenance: dict[str, Any]
     """Versions and commit when the training began."""
     hardware: dict[str, Any]
-    """The machine that finished it."""
+    """Machine that finished the piece."""
     seconds: float | None
-    """Wall time: over all starts of a pre-training, of the last start of a prediction."""
+    """Wall time: over all starts of a pre-training, or of the last start of a prediction."""
     curve: dict[str, list[float]] = field(default_factory=dict)
-    """`step` and every metric, a number for each validation."""
+    """Values of `step` and of every metric at each validation."""
     best: dict[str, float]
-    """Every metric at the lowest validation loss, and `step`: what the kept model does; empty for baselines."""
+    """Metrics and `step` of the kept model, the one with the lowest validation loss; empty for baselines."""
     unseen: dict[str, list[Any]] = field(default_factory=dict)
-    """The kept model's metrics by unseen task, and the `task`s."""
+    """Metrics of the kept model for each unseen task, and the tasks as `task`."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The same metrics of simple predictors, by name: in rows of baselines, and for the linear reading of a frozen
-    representation in that of the prediction from it. Older rows have all of them beside each prediction."""
+    """Metrics of simple predictors, by name, in rows of baselines; the linear predictor on a frozen representation is
+    in the row of the prediction from it. Older rows list all of them with each prediction."""
 
     @property
     def build(self) -> str:
@@ -76,7 +76,7 @@ class Row:
 
     @property
     def loss(self) -> str:
-        """The distance that was minimized and validated, such as `total-variation`."""
+        """Distance that was minimized and validated, such as `total-variation`."""
         return str(self.config["loss"])
 
 
@@ -86,10 +86,10 @@ def path_of(folder: Path, piece: str) -> Path:
 
 
 def write_row(folder: Path, row: Row) -> None:
-    """Write a row, atomically: from then on its piece is done.
+    """Write a row, atomically; from then on, its piece is done.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: if the file cannot be written.
     """
     content = {"format_version": FORMAT_VERSION, **_rounded(dataclasses.asdict(row))}
     (folder / FOLDER).mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
     """Read every row of a study, by the piece's name.
 
     Raises:
-        DataError: a row is damaged.
+        DataError: if a row is damaged.
     """
     paths = sorted((folder / FOLDER).glob("*.json"))
     return {path.stem: _read(path) for path in paths if not path.name.startswith(".")}
@@ -121,7 +121,7 @@ def _read(path: Path) -> Row:
 
 
 def _require_entries(row: Row, path: Path) -> None:
-    """Check the types of what tables take out of the configs."""
+    """Check the types of the config entries that tables show."""
     zoo = row.zoo.get("config")
     wanted: list[tuple[Any, str, type[Any]]] = [
         (zoo, "family", str),
@@ -139,7 +139,7 @@ def _no_row(path: Path, reason: str) -> DataError:
 
 
 def _rounded(value: Any) -> Any:
-    """Round every float to the digits that it has."""
+    """Round every float to its significant digits."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):

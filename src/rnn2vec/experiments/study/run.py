@@ -1,4 +1,4 @@
-"""Run a study: what is done is skipped, what was cut goes on, what fails does not stop the others."""
+"""Run a study: finished pieces are skipped, interrupted ones resumed, and failures do not stop the others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from rnn2vec.execution.devices import spread
 from rnn2vec.execution.local import Piece, try_pieces
 from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study
 from rnn2vec.experiments.study.expand import StudyPiece, changes, pieces_of, require_trainable
-from rnn2vec.experiments.study.files import checked
-from rnn2vec.experiments.study.marker import MARKER, study_before, write_marker
+from rnn2vec.experiments.study.files import MARKER, checked, study_before, write_marker
 from rnn2vec.experiments.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.properties.data import find_property
@@ -26,41 +25,41 @@ from rnn2vec.zoo.build import build_zoo
 from rnn2vec.zoo.store import Zoo
 
 ManyProgress = Callable[[str, float, float, str], None]
-"""Told `(which, done, total, what)`: which is `zoo` or `pieces`."""
+"""Callback that receives `(which, done, total, what)`; `which` is `zoo` or `pieces`."""
 
 ZOO = "zoo"
-"""Below the study's folder: the zoo that was built for it."""
+"""Folder of the study's own zoo, below the study's folder."""
 ERRORS = "errors"
-"""Below the study's folder: the traceback of each piece that failed last time."""
+"""Folder of the traceback of each piece that failed last time, below the study's folder."""
 
 
 class StudyError(Rnn2VecError):
-    """Pieces of a study failed; all others are done."""
+    """Raised at the end of a study if pieces failed; all others are done."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `run_study` did."""
+    """Outcome of a call of `run_study`."""
 
     skipped: tuple[str, ...]
-    """Pieces that were done before."""
+    """Pieces that already had a row."""
     done: tuple[str, ...]
-    """Pieces that it did."""
+    """Pieces that were run."""
     failed: dict[str, str]
-    """Why others failed, by piece."""
+    """Reason of each failure, by piece."""
 
     def require_success(self, out: Path) -> None:
-        """Raise what went wrong, if anything did.
+        """Raise an error if any piece failed.
 
         Raises:
-            StudyError: pieces failed.
+            StudyError: if pieces failed.
         """
         if self.failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             pieces = len(self.failed) + len(self.done) + len(self.skipped)
             raise StudyError(
                 f"{len(self.failed)} of {pieces} pieces failed: {reasons}",
-                remedy=f"all others are done. Tracebacks are in {out / ERRORS}; the same command tries these again.",
+                remedy=f"rerun the command to try these again; all others are done. Tracebacks: {out / ERRORS}.",
             )
 
 
@@ -76,20 +75,22 @@ def run_study(
     """Run every piece that has no row yet.
 
     Args:
-        study: what to train.
-        out: the study's folder: new, empty, or one of the same study. It may have grown by seeds, variants or sweeps.
-        zoo_folder: where the zoo is built, or is already, so that studies can share it; `out/zoo` by default.
-        workers: pieces at a time; by default one for each usable core, or for each GPU.
-        device: where to train: `cpu`, `cuda` for every GPU that torch sees, or one of them, such as `cuda:1`.
-        progress: told of the updates made: for the zoo, and over all pieces that are left.
+        study: the study.
+        out: folder of the study: new, empty, or of the same study, to which seeds, variants or sweeps may have been
+            added.
+        zoo_folder: folder of the zoo, which is built if it does not exist, so that studies can share it; by default
+            `out/zoo`.
+        workers: number of concurrent pieces; by default one for each usable core, or for each GPU.
+        device: `cpu`, `cuda` for every GPU that torch sees, or one of them, such as `cuda:1`.
+        progress: callback that receives the number of updates done: for the zoo, and over all pieces that are left.
 
     Returns:
-        What was done, and what failed.
+        The pieces that were done, and those that failed.
 
     Raises:
-        UsageError: the folder holds something else, or rows of another config; or there is no such device.
-        DataError: zoo or rows are damaged.
-        BusyError: another process runs a study there.
+        UsageError: if the folder holds something else, or rows of another config, or the device is not available.
+        DataError: if the zoo or a row is damaged.
+        BusyError: if another process runs a study in this folder.
     """
     folder = Path(out)
     devices = spread(device, workers)
@@ -98,12 +99,12 @@ def run_study(
 
 
 def _run(study: Study, folder: Path, zoo_folder: Path, devices: Sequence[str], progress: ManyProgress) -> Outcome:
-    """Run what is left in the claimed folder."""
+    """Run the remaining pieces in the claimed folder."""
     pieces = pieces_of(study)
     rows = read_rows(folder)
     before = study_before(folder)
     _require_same(study, before, pieces, rows, folder)
-    if not _asks_the_same(before, study):  # else the provenance stays that of who asked first; rows have their own
+    if not _asks_the_same(before, study):  # else the provenance of the first call is kept; rows have their own
         write_marker(folder, study)
     skipped = tuple(piece.name for piece in pieces if piece.name in rows)
     left = [piece for piece in pieces if piece.name not in rows]
@@ -129,7 +130,7 @@ def _run(study: Study, folder: Path, zoo_folder: Path, devices: Sequence[str], p
 
 
 def _job(piece: StudyPiece, common: dict[str, Any]) -> Piece:
-    """What a worker is given for a piece."""
+    """Build the job of a worker for a piece."""
     if piece.setting == BASELINE:
         return Piece(piece.name, run_baselines, {**common, "piece": piece})
     function = run_pretraining if piece.setting == PRETRAIN else run_prediction
@@ -137,17 +138,17 @@ def _job(piece: StudyPiece, common: dict[str, Any]) -> Piece:
 
 
 def _asks_the_same(before: Study | None, study: Study) -> bool:
-    """Whether a study is what it was, the order of its variants too."""
+    """Return True if a study is unchanged, including the order of its variants."""
     return before is not None and json.dumps(before.to_dict()) == json.dumps(study.to_dict())
 
 
 def _require_same(
     study: Study, before: Study | None, pieces: Sequence[StudyPiece], rows: dict[str, Row], folder: Path
 ) -> None:
-    """Check that what is in the folder answers the same question.
+    """Check that the rows in the folder belong to this study.
 
     Raises:
-        UsageError: it does not. Nothing was touched.
+        UsageError: if they do not; the folder is unchanged.
     """
     if before is not None and before.name != study.name:
         raise UsageError(f"{folder} holds study {before.name}, not {study.name}", remedy="give another --out.")
@@ -175,7 +176,7 @@ def _require_same_zoo(zoo: Zoo, rows: dict[str, Row]) -> None:
 
 
 def _zoo(study: Study, folder: Path, progress: ManyProgress) -> Zoo:
-    """Return the study's zoo, built in a folder if need be."""
+    """Open the study's zoo, or build it in the folder."""
     config = study.zoo.to_build()
     if config is not None:
         return build_zoo(config, folder, progress=lambda done, total, what: progress("zoo", done, total, what))
@@ -186,16 +187,16 @@ def _zoo(study: Study, folder: Path, progress: ManyProgress) -> Zoo:
             remedy=f"give zoo: {{folder: {zoo.folder}, family: {zoo.family.name}}}.",
         )
     if not zoo.is_complete:
-        raise DataError(f"{zoo.folder} is not built to its end", remedy="let `rnn2vec zoo build` finish it first.")
+        raise DataError(f"{zoo.folder} is not complete", remedy="rerun `rnn2vec zoo build` to finish it first.")
     return zoo
 
 
 class _Listener:
-    """Adds up what the pieces say.
+    """Sum of the progress of all pieces.
 
     Args:
-        left: the pieces that are to be done.
-        progress: told the updates of all of them.
+        left: pieces to run.
+        progress: callback that receives the number of updates over all pieces.
     """
 
     def __init__(self, left: Sequence[StudyPiece], progress: ManyProgress) -> None:
@@ -204,7 +205,7 @@ class _Listener:
         self._progress = progress
 
     def hear(self, name: str, done: float, total: float, what: str) -> None:  # noqa: ARG002
-        """Take note of one piece."""
+        """Record the progress of one piece."""
         if name not in self._done:
             return
         self._done[name] = done
@@ -214,7 +215,7 @@ class _Listener:
 
 
 def _outcome(folder: Path, skipped: tuple[str, ...], outcomes: dict[str, object]) -> Outcome:
-    """Sort what came back; keep the traceback of each failure, and remove those of failures that are mended."""
+    """Separate successes from failures; write tracebacks of failures, and delete those of pieces that succeeded."""
     errors = {name: error for name, error in outcomes.items() if isinstance(error, Exception)}
     for name in outcomes:
         path = folder / ERRORS / f"{name}.txt"

@@ -1,4 +1,4 @@
-"""From rows to answers: how low each way of training gets, whether it leaves the plateau, and who beats whom."""
+"""The summary of a study's rows: losses of each way of training, escape from the plateau, and comparisons."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ import numpy as np
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments import paper
 from rnn2vec.experiments.floor_comparison import CLEARLY_BELOW, compare_with_floor
+from rnn2vec.experiments.statistics import Comparison, Estimate, estimate, paired
 from rnn2vec.experiments.study import downstream
 from rnn2vec.experiments.study.config import PRETRAIN, Study
 from rnn2vec.experiments.study.downstream import LossCorrelation, Prediction, loss_correlations, predictions_of
 from rnn2vec.experiments.study.expand import BOUNDS, FLOOR, pieces_of, points_of
-from rnn2vec.experiments.study.marker import read_study_of
+from rnn2vec.experiments.study.files import read_study_of
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, read_rows
-from rnn2vec.experiments.study.statistics import Comparison, Estimate, estimate, paired
 
 _FEWEST_TASKS = 8
-"""Unseen tasks from which on a training can be clearly below the floor."""
+"""Smallest number of unseen tasks on which a training can be clearly below the floor."""
 
 
 @dataclass(frozen=True)
 class Floor:
-    """What can be reached without looking at the RNNs; the lower of two."""
+    """The lower of two losses that are reached without looking at the RNNs."""
 
     metric: str
-    """The distance."""
+    """Name of the distance."""
     closed_form: float | None
-    """Of the best prediction that does not know the task, where the family has one."""
+    """Distance of the best task-blind prediction; None if the family has none in closed form."""
     trained: float | None
-    """Of an emulator that was trained without seeing RNNs, at its best."""
+    """Lowest distance of an emulator that was trained without seeing RNNs."""
     by_task: dict[tuple[float, ...], float]
-    """The lower one's distance for each unseen task."""
+    """Distance of the lower one for each unseen task."""
 
     @property
     def value(self) -> float | None:
-        """The floor; None where neither was measured."""
+        """The floor; None if neither was measured."""
         return min((one for one in (self.closed_form, self.trained) if one is not None), default=None)
 
     @property
     def plateau(self) -> float | None:
-        """What a loss must be below to have left the plateau: 10 % below the floor."""
+        """Loss below which a training has left the plateau: 10 % below the floor."""
         return None if self.value is None else CLEARLY_BELOW * self.value
 
 
 @dataclass(frozen=True)
 class Group:
-    """One way of training one encoder, over its seeds."""
+    """A way of training one encoder, over its seeds."""
 
     encoder: str
-    """The encoder's name."""
+    """Name of the encoder."""
     variant: str
-    """How it was trained."""
+    """Name of the variant."""
     rows: tuple[Row, ...]
-    """One for each seed that is done."""
+    """Rows of the finished seeds."""
     loss: Estimate
-    """Distance to RNNs of unseen tasks, of the kept model."""
+    """Distance of the kept model's emulations to RNNs of unseen tasks."""
     last: Estimate
-    """The same for their last snapshots alone."""
+    """Distance on last snapshots only."""
     left_at: dict[int, int | None]
-    """For each seed, at which step the validation left the plateau; None: never, or there is no floor."""
+    """Step at which each seed's validation left the plateau; None for never, or without a floor."""
     clearly_below: dict[int, bool]
-    """For each seed, whether the kept model is below the floor by 10 %, with a bootstrap over the unseen tasks."""
+    """True for each seed whose kept model is 10 % below the floor, by a bootstrap over the unseen tasks."""
     in_papers_measure: Estimate | None
-    """The loss as reverse KL divided by the number of outputs; None for continuous outputs."""
+    """Loss as reverse KL divided by the number of outputs; None for continuous outputs."""
 
     @property
     def name(self) -> str:
@@ -79,61 +79,61 @@ class Group:
 
 @dataclass(frozen=True)
 class SweepCurve:
-    """What one number does to one encoder."""
+    """The loss of one encoder as a function of one number."""
 
     sweep: str
-    """The sweep's name."""
+    """Name of the sweep."""
     over: str
-    """The number that is varied."""
+    """Name of the number that is varied."""
     encoder: str
-    """The encoder's name."""
+    """Name of the encoder."""
     estimates: dict[float, Estimate]
-    """The distance at each value."""
+    """Distance at each value."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All that a study has to say so far."""
+    """All results of a study so far."""
 
     study: Study
-    """What was asked for."""
+    """Definition of the study."""
     metric: str
-    """The distance shown: total variation, or the loss where outputs are continuous."""
+    """Distance that is shown: total variation, or the loss if outputs are continuous."""
     num_outputs: int
-    """Outputs of the RNNs, by which the paper's measure is divided."""
+    """Number of outputs of the RNNs, by which the paper's measure is divided."""
     floor: Floor
     """The task-blind floor."""
     floor_in_papers_measure: float | None
     """The floor as reverse KL divided by the number of outputs."""
     ceiling: float | None
-    """The distance of an emulator that is given tasks and steps; None where it was not trained."""
+    """Distance of an emulator that receives tasks and steps; None if it was not trained."""
     ceiling_in_papers_measure: float | None
-    """The same as reverse KL divided by the number of outputs."""
+    """The ceiling as reverse KL divided by the number of outputs."""
     groups: tuple[Group, ...]
-    """In the study's order; sweeps are apart."""
+    """Groups in the study's order, without those of sweeps."""
     comparisons: dict[str, Comparison]
-    """Each group against the first, by the group's name."""
+    """Comparison of each group with the first, by the group's name."""
     sweeps: tuple[SweepCurve, ...]
     """The sweeps."""
     predictions: tuple[Prediction, ...]
-    """How well properties are predicted."""
+    """Scores of property predictions."""
     correlations: tuple[LossCorrelation, ...]
-    """Whether a lower pre-training loss means better predictions."""
+    """Correlations of pre-training and prediction losses."""
     rows: dict[str, Row]
-    """Every row."""
+    """All rows, by piece."""
     missing: tuple[str, ...]
     """Pieces without a row."""
 
 
 def summarize(folder: str | Path) -> Summary:
-    """Summarize what is done of a study.
+    """Summarize the finished pieces of a study.
 
     Args:
-        folder: the study's folder; its rows and `study.json` are all that is needed.
+        folder: folder of the study; only its rows and `study.json` are needed.
 
     Raises:
-        UsageError: the folder holds no study, or no row yet.
-        DataError: a file is damaged.
+        UsageError: if the folder holds no study, or no row yet.
+        DataError: if a file is damaged.
     """
     folder = Path(folder)
     study = read_study_of(folder)
@@ -141,7 +141,7 @@ def summarize(folder: str | Path) -> Summary:
     pieces = pieces_of(study)
     done = [rows[piece.name] for piece in pieces if piece.setting == PRETRAIN and piece.name in rows]
     if not rows:
-        raise UsageError(f"{folder} has no finished piece yet", remedy="let `rnn2vec study run` go on.")
+        raise UsageError(f"{folder} has no finished piece yet", remedy="rerun `rnn2vec study run` to continue.")
     metric = _metric(done[0]) if done else "total-variation"
     floor = _floor(metric, rows.values())
     outputs = study.zoo.task_family.output_size
@@ -201,7 +201,7 @@ def _by_task(metric: str, row: Row) -> dict[tuple[float, ...], float]:
 
 
 def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of one encoder and variant together, in the order in which they first come."""
+    """Group rows by encoder and variant, in the order of their first occurrence."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.encoder, row.variant), []).append(row)
@@ -229,7 +229,7 @@ def _group(metric: str, floor: Floor, outputs: int, rows: Sequence[Row]) -> Grou
 
 
 def left_plateau_at(row: Row, floor: Floor) -> int | None:
-    """The first validated step at which a training was clearly below the task-blind floor; None for never."""
+    """Return the first validated step at which a training was clearly below the task-blind floor; None for never."""
     if floor.plateau is None:
         return None
     pairs = zip(row.curve["step"], row.curve[f"validation/{floor.metric}"], strict=True)
@@ -237,10 +237,7 @@ def left_plateau_at(row: Row, floor: Floor) -> int | None:
 
 
 def is_clearly_below(row: Row, floor: Floor) -> bool:
-    """Tell whether the kept model is 10 % below the floor, and not by the luck of which unseen tasks there are.
-
-    With fewer than 8 tasks, never.
-    """
+    """Test if the kept model is 10 % below the floor, by a bootstrap over tasks; False for fewer than 8 tasks."""
     losses = _by_task(floor.metric, row)
     shared = [task for task in losses if task in floor.by_task]
     if len(shared) < _FEWEST_TASKS:
@@ -267,7 +264,7 @@ def _sweeps(study: Study, metric: str, rows: Mapping[str, Row]) -> Iterable[Swee
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """The summary as JSON-ready values: what `results.json` holds."""
+    """Return the summary as JSON-ready values, the content of `results.json`."""
     return {
         "study": summary.study.to_dict(),
         "metric": summary.metric,

@@ -30,10 +30,10 @@ _SCHEMA = pa.schema(
 
 
 def tidy_table(rows: Iterable[Row]) -> pa.Table:
-    """A row for each metric of each validation, of each kept model, and of each baseline.
+    """Build the table: a row for each metric of each validation, each kept model, and each baseline.
 
     Args:
-        rows: of a study.
+        rows: rows of a study.
     """
     return pa.Table.from_pylist([line for row in rows for line in _lines(row)], schema=_SCHEMA)
 

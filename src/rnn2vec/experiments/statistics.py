@@ -1,4 +1,4 @@
-"""What a few seeds allow to say: bootstrapped intervals, paired comparisons, correlation.
+"""Statistics over a few seeds: intervals of the mean, paired comparisons, correlation.
 
 The interval is the studentized bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5):
 draw n of the n numbers with replacement, again and again, take each draw's
@@ -17,7 +17,7 @@ the mean of a normal distribution in 95 % of cases and that of an exponential on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,38 +28,38 @@ from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
 
 FEWEST = 5
-"""Numbers from which on an interval is claimed."""
+"""Smallest number of values for which an interval is given."""
 FEWEST_FOR_BOOTSTRAP = 8
-"""Numbers from which on it is the studentized bootstrap's instead of Student's."""
+"""Smallest number of values for which the interval is the studentized bootstrap's instead of Student's."""
 Pair = TypeVar("Pair", int, tuple[str, int])
 """A seed, or a build of a zoo and a seed."""
 CONFIDENCE = 0.95
 _RESAMPLES = 10_000
 _ROUNDING = 1e-9
-"""What is 0 but for rounding, where the largest of the numbers is 1."""
+"""Largest value that counts as 0, where the largest number is 1."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, and how far it is known."""
+    """A mean with its interval."""
 
     points: tuple[float, ...]
     """The numbers."""
     mean: float
-    """Their mean."""
+    """Mean of the numbers."""
     interval: tuple[float, float] | None
-    """The 95 % interval of the mean; None below 5 numbers, and where so many are equal that it has no end."""
+    """The 95 % interval of the mean; None for fewer than 5 numbers, or if too many are equal for a finite interval."""
 
 
 def estimate(points: Sequence[float], *, seed: int = 0) -> Estimate:
-    """The mean of independent numbers with its interval, where there are enough for one.
+    """Estimate the mean of independent numbers, with its interval if there are enough of them.
 
     Args:
         points: one or more numbers, such as a loss for each seed.
-        seed: where resamples come from: the same numbers have the same interval.
+        seed: seed of the resamples.
 
     Raises:
-        UsageError: there are none.
+        UsageError: if there are none.
     """
     if not len(points):
         raise UsageError("the mean of no numbers", remedy="give at least one.")
@@ -78,7 +78,7 @@ def student_interval(numbers: Float[np.ndarray, " n"], *, confidence: float = CO
 
     Args:
         numbers: at least two.
-        confidence: the share of cases in which the interval is to hold the truth.
+        confidence: confidence level, between 0 and 1.
     """
     from scipy.special import stdtrit  # noqa: PLC0415
 
@@ -93,17 +93,17 @@ def studentized_intervals(
     confidence: float = CONFIDENCE,
     resamples: int = _RESAMPLES,
 ) -> Float[np.ndarray, "S 2"]:
-    """The interval of the mean of each sample, all from the same draws.
+    """Compute the interval of the mean of each sample, all from the same draws.
 
-    How often each number is drawn is all that matters, so means and standard errors of every draw of every sample are
-    two matrix products.
+    Only the number of times that each value is drawn matters, so the means and standard errors of all draws of all
+    samples are two matrix products.
 
     Args:
-        samples: S samples of n numbers; a sample of equal numbers has an interval of no width, one of equal numbers
-            and a few others an interval without an end.
-        generator: makes the draws.
-        confidence: the share of cases in which the interval is to hold the truth.
-        resamples: draws.
+        samples: S samples of n numbers; a sample of equal numbers has an interval of width 0, and one of equal numbers
+            and a few others an infinite interval.
+        generator: source of the draws.
+        confidence: confidence level, between 0 and 1.
+        resamples: number of draws.
     """
     n = samples.shape[1]
     shares = generator.multinomial(n, np.full(n, 1 / n), size=resamples).T / n  # (n, R)
@@ -127,26 +127,50 @@ def studentized_intervals(
     return samples.mean(axis=1, keepdims=True) - widths
 
 
+def resampled_sums(
+    values: Float[np.ndarray, "R N"], groups: Sequence[Hashable], *, seed: int, resamples: int = _RESAMPLES
+) -> Float[np.ndarray, "S R"]:
+    """Draw groups with replacement, each with all of its members, and sum R quantities over the members of each draw.
+
+    Args:
+        values: R quantities of N members.
+        groups: group of each member, such as the task of each RNN.
+        seed: seed of the draws.
+        resamples: number of draws, S.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    sums = np.zeros((len(numbers), len(values)))
+    np.add.at(sums, [numbers[group] for group in groups], values.T)
+    share = np.full(len(numbers), 1 / len(numbers))
+    return numpy_generator(seed, "bootstrap").multinomial(len(numbers), share, resamples) @ sums
+
+
+def central_interval(numbers: Float[np.ndarray, " S"], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval that holds the central share of the numbers."""
+    low, high = np.quantile(numbers, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """One thing against another, seed by seed."""
+    """A comparison of two quantities, seed by seed."""
 
     difference: Estimate
-    """Of the two numbers of each seed that both have, the first minus the second."""
+    """Difference of the first and the second on each shared seed."""
     lower: int
-    """In how many of these seeds the first is lower."""
+    """Number of these seeds on which the first is lower."""
 
 
 def paired(first: Mapping[Pair, float], second: Mapping[Pair, float], *, seed: int = 0) -> Comparison | None:
-    """Compare two things on the seeds that both have: the effect of a seed on both cancels.
+    """Compare two quantities on their shared seeds, so that the effect of a seed on both cancels.
 
     Args:
-        first: a number for each seed, or for each build of a zoo and seed (`Row.pair`).
-        second: likewise.
-        seed: where resamples come from.
+        first: a number for each seed, or for each pair of a zoo's build and a seed (`Row.pair`).
+        second: the other quantity, in the same form.
+        seed: seed of the resamples.
 
     Returns:
-        The comparison; None where they share no seed.
+        The comparison; None if they share no seed.
     """
     shared = sorted(first.keys() & second.keys())
     if not shared:
@@ -160,19 +184,19 @@ class Correlation:
     """Pearson's correlation of two losses over encoders and seeds."""
 
     r: float
-    """From -1 to 1."""
+    """Pearson's r, from -1 to 1."""
     interval: tuple[float, float]
     """The 95 % interval, by Fisher's transformation."""
     num_points: int
-    """Pairs behind it."""
+    """Number of pairs."""
 
 
 def correlation(first: Sequence[float], second: Sequence[float]) -> Correlation | None:
-    """Pearson's correlation; None for fewer than 4 pairs, or where one side does not vary.
+    """Compute Pearson's correlation; None for fewer than 4 pairs, or if one side does not vary.
 
     Args:
-        first: such as the pre-training loss of each piece.
-        second: such as its downstream loss, in the same order.
+        first: one quantity, such as the pre-training loss of each piece.
+        second: another quantity, such as the downstream loss, in the same order.
     """
     from scipy.stats import pearsonr  # noqa: PLC0415
 

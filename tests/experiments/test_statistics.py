@@ -9,7 +9,7 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec._seeding import numpy_generator
-from rnn2vec.experiments.study.statistics import (
+from rnn2vec.experiments.statistics import (
     FEWEST,
     correlation,
     estimate,
