@@ -17,27 +17,27 @@ import torch
 
 
 def seed_sequence(seed: int, *purpose: str | int) -> np.random.SeedSequence:
-    """The NumPy seed sequence of a purpose below a seed (any integer >= 0)."""
+    """Return the NumPy seed sequence of a purpose below a seed (any integer >= 0)."""
     digest = hashlib.sha256(json.dumps(purpose).encode()).digest()  # ("a/b",) and ("a", "b") differ
     return np.random.SeedSequence([seed, *np.frombuffer(digest, dtype="<u4").tolist()])
 
 
 def numpy_generator(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A NumPy generator for one purpose."""
+    """Return a NumPy generator for one purpose."""
     return np.random.Generator(np.random.PCG64(seed_sequence(seed, *purpose)))
 
 
 def torch_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A torch generator (on the CPU) for one purpose."""
+    """Return a torch generator (on the CPU) for one purpose."""
     state = int(seed_sequence(seed, *purpose).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state >> 1)  # manual_seed takes 63 bits
 
 
 @contextlib.contextmanager
 def seeded_modules(seed: int, *purpose: str | int) -> Generator[None]:
-    """While it lasts, new torch modules draw their weights from this purpose's stream.
+    """Make new torch modules inside the context draw their weights from this purpose's stream.
 
-    Modules can draw from nothing but torch's global generator; its state is put back afterwards.
+    Modules can draw from torch's global generator only; its state is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed_sequence(seed, *purpose).generate_state(1, np.uint64)[0]) >> 1)

@@ -31,4 +31,4 @@ Representation = Float[Tensor, "N Z"]
 LayerState = tuple[Float[Tensor, "N B H"], ...]
 """`(hidden,)`, and for an LSTM `(hidden, cell)`."""
 State = tuple[LayerState, ...]
-"""One `LayerState` per layer, the lowest first."""
+"""A `LayerState` for each layer, the lowest first."""

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @config_options(PretrainConfig, PRESETS, without=("encoder",), known={"loss": LOSSES})
 @dataclass(frozen=True, kw_only=True)
 class Pretrain(Verb):
-    """Pre-train an encoder on a zoo, or go on with a run that was interrupted.
+    """Pre-train an encoder on a zoo. If interrupted, rerun the command to resume.
 
-    No labels are needed: an emulator that gets only the representation must imitate the RNN. Under torchrun, several
+    No labels are needed: an emulator that reads only the representation must imitate the RNN. With torchrun, several
     processes train together.
     """
 
@@ -33,16 +33,16 @@ class Pretrain(Verb):
     """Folder of the run: model, checkpoint and metrics."""
     encoder: Annotated[str, registered("Encoder", ENCODERS)] = "interactive-probing"
     preset: str = "laptop"
-    """tiny, tour, laptop, recommended or paper: sizes and recipe, which the options below can change."""
+    """Preset of sizes and recipe, which other options can change: tiny, tour, laptop, recommended or paper."""
     device: str = "cpu"
-    """Where to train."""
+    """Device to train on."""
     mnist: Path | None = None
-    """Folder of MNIST's IDX files, for zoos of tiled-mnist; else RNN2VEC_MNIST, a cache, or the public mirror."""
+    """Folder of MNIST's IDX files, for zoos of tiled-mnist; by default RNN2VEC_MNIST, a cache, or the public mirror."""
     tensorboard: bool = False
-    """Write TensorBoard events too, to OUT/tensorboard."""
+    """Also write TensorBoard events to OUT/tensorboard."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
-        """Pre-train, then say how good the best model is on unseen tasks."""
+        """Pre-train, and report the loss of the best model on unseen tasks."""
         from rnn2vec.emulation.pretrain import pretrain
         from rnn2vec.tasks import idx_images
         from rnn2vec.training.processes import Processes, joined
@@ -69,5 +69,5 @@ class Pretrain(Verb):
         return {"run": str(self.out), "config": config.to_dict(), "best": best}
 
     def _config(self, family: TaskFamily) -> PretrainConfig:
-        """The preset for RNNs of this family, with the options that were given."""
+        """Return the preset for RNNs of this family, with the given options."""
         return with_options(preset_for(family, self.preset, self.encoder), self)

@@ -30,10 +30,10 @@ _PRESETS = {f"{name} {setting}": one for name, by_setting in PRESETS.items() for
 @config_options(PredictConfig, _PRESETS)
 @dataclass(frozen=True, kw_only=True)
 class Properties(Verb):
-    """Predict properties of RNNs, such as their task, from representations, and score it on unseen tasks.
+    """Predict properties of RNNs, such as their task, from representations, and score the predictions on unseen tasks.
 
-    Half of the unusual (OOD) tasks join the training data; the other half is the OOD test. Given again with the same
-    options, it resumes.
+    Half of the OOD tasks join the training data; the other half is the OOD test. If interrupted, rerun the command to
+    resume.
     """
 
     zoo: tyro.conf.Positional[Path]
@@ -41,19 +41,21 @@ class Properties(Verb):
     model: str | None = None
     """Trained model: folder of a pre-training run, or name of a model that comes with the package. With --setting
     supervised, its encoder is trained again from new weights."""
-    encoder: Annotated[str | None, registered("Or name of an encoder to train (--setting supervised)", ENCODERS)] = None
+    encoder: Annotated[
+        str | None, registered("Alternatively, name of an encoder to train (--setting supervised)", ENCODERS)
+    ] = None
     out: Path
     """Folder of the results."""
     setting: Setting = "frozen"
     """frozen: on the representations of a pre-trained encoder. supervised: encoder and predictor from scratch."""
     property: tuple[str, ...] = ()
-    """Names of properties, such as task or performance; all of the zoo's family by default."""
+    """Names of properties, such as task or performance; by default all of the zoo's family."""
     preset: str = "laptop"
-    """tiny, tour, laptop, recommended or paper: updates and learning rate, which the options below can change."""
+    """Preset of updates and learning rate, which other options can change: tiny, tour, laptop, recommended or paper."""
     without_baselines: bool = False
     """Leave out the simple predictors that a representation must beat."""
     seed: int = 0
-    """Seed of everything random, including which half of the OOD tasks joins the training data."""
+    """Seed of all random numbers, including the half of the OOD tasks that joins the training data."""
     device: str = "cpu"
     """Device to train on."""
 
@@ -85,7 +87,7 @@ class Properties(Verb):
         """Return the trained model, or the name of the encoder to train.
 
         Raises:
-            UsageError: both or none are given, or options that the model decides.
+            UsageError: if both or neither are given, or options that the model determines.
         """
         if (self.model is None) == (self.encoder is None):
             raise UsageError(
@@ -98,7 +100,7 @@ class Properties(Verb):
         decided = {"representation_size", "encoder_options"} & set(given_options(self))
         if decided:
             raise UsageError(
-                f"--{min(decided).replace('_', '-')} beside --model, which decides it", remedy="leave it out."
+                f"--{min(decided).replace('_', '-')} beside --model, which determines it", remedy="leave it out."
             )
         return str(self.model)
 
@@ -127,11 +129,11 @@ class Properties(Verb):
         return [done[name] for name in identities]
 
     def _finished(self, identities: dict[str, dict[str, Any]]) -> dict[str, PropertyScores]:
-        """What the folder holds already, by property.
+        """Read the finished results in the folder, by property.
 
         Raises:
-            UsageError: it holds results of other options.
-            DataError: it holds something else.
+            UsageError: if it holds results of other options.
+            DataError: if it holds something else.
         """
         from rnn2vec.properties.predict import PropertyScores
 

@@ -1,10 +1,10 @@
-"""A run's files: the model that was best on unseen tasks, and a checkpoint to resume from.
+"""The files of a run: the model with the lowest loss on unseen tasks, and a checkpoint to resume from.
 
 run.json                 config, zoo, provenance
-metrics.jsonl            one line a validation
-checkpoint.safetensors   everything at the last validation: weights, optimizer, what was best so far
-config.json              the best model: what it is ...
-model.safetensors        ... and its weights (encoder and emulator)
+metrics.jsonl            a line for each validation
+checkpoint.safetensors   state at the last validation: weights, optimizer, best loss so far
+config.json              description of the best model
+model.safetensors        its weights (encoder and emulator)
 log.jsonl                wall times
 """
 
@@ -42,11 +42,11 @@ _LARGEST_OPTION = 4096  # steps of a probing sequence, hidden units
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder with its emulator, and the description that both are built from."""
+    """An encoder with its emulator, and the description from which both are built."""
 
     encoder: WeightEncoder
     trained_emulator: Emulator | None
-    """The emulator; None beside an encoder without learned parameters, which needs no training."""
+    """Emulator; None for an encoder without learned parameters, which needs no training."""
     config: dict[str, Any]
     """Names, sizes, spec and interface; the content of `config.json`."""
 
@@ -55,7 +55,7 @@ class Model:
         """The emulator.
 
         Raises:
-            UsageError: the encoder was not trained, so there is none.
+            UsageError: if the encoder was not trained, so there is none.
         """
         if self.trained_emulator is None:
             raise UsageError(
@@ -88,7 +88,7 @@ def model_config(
 
 
 def make_model(config: dict[str, Any], *, seed: int) -> Model:
-    """Build an encoder and its emulator with new weights, as a `config.json` describes them."""
+    """Build an encoder and its emulator with new weights, as described by a `config.json`."""
     spec = typed(RNNSpec, config["spec"])
     encoder = build_encoder(
         config["encoder"],
@@ -108,8 +108,8 @@ def make_model(config: dict[str, Any], *, seed: int) -> Model:
 def save_model(folder: Path, model: Model) -> None:
     """Write `model.safetensors` and `config.json`.
 
-    The large file comes first: where the disk has no room for it, a model that was there before stays as it was. The
-    weights name the checksum of their config, so that a pair of two models is noticed.
+    The large file is written first: if the disk has no room for it, an existing model stays unchanged. The weights
+    name the checksum of their config, so that files of different models are detected.
     """
     config = {**model.config, "format_version": FORMAT_VERSION}
     save_sealed(folder / MODEL, collect_weights(_modules(model)), {"config": _checksum(config)})
@@ -120,8 +120,8 @@ def load_model(folder: Path) -> Model:
     """Read a model.
 
     Raises:
-        UsageError: the folder holds none.
-        DataError: its files are damaged, do not fit each other, or are of a newer format.
+        UsageError: if the folder holds none.
+        DataError: if its files are damaged, do not belong together, or have a newer format.
     """
     if not (folder / CONFIG).is_file() or not (folder / MODEL).is_file():
         missing = CONFIG if not (folder / CONFIG).is_file() else MODEL
@@ -150,8 +150,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Return the content of a run's `run.json`: config, zoo and provenance.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: the file is damaged.
+        UsageError: if the file does not exist.
+        DataError: if the file is damaged.
     """
     path = folder / RUN
     run = read_sealed(path, newest=FORMAT_VERSION, without_version=1)
@@ -168,10 +168,10 @@ def _checksum(config: dict[str, Any]) -> str:
 
 
 def _require_moderate(config: dict[str, Any]) -> None:
-    """Check the numbers of a config before modules are made from it, on which they may have any cost.
+    """Check the numbers of a config before modules are built from it, whose cost depends on them.
 
     Raises:
-        ValueError: an option or a size is out of bounds, or is not an object.
+        ValueError: if an option or a size is out of bounds, or is not an object.
     """
     for group in ("encoder_options", "emulator_options"):
         options = config[group]
@@ -191,11 +191,11 @@ def _require_moderate(config: dict[str, Any]) -> None:
 def require_pretrained_on(zoo: Zoo, folder: Path) -> None:
     """Check that the model in a folder was pre-trained on this zoo.
 
-    On another zoo, it may have been trained on the tasks that are held out here. A model that was saved without its run
-    names no zoo, and is accepted.
+    On another zoo, it may have been trained on tasks that are held out here. A model without a run names no zoo, and is
+    accepted.
 
     Raises:
-        UsageError: it was pre-trained on another zoo.
+        UsageError: if it was pre-trained on another zoo.
     """
     run = folder / RUN
     if run.is_file() and read_run(folder)["zoo"].get("checksum") != zoo.manifest.checksum:
@@ -206,10 +206,10 @@ def require_pretrained_on(zoo: Zoo, folder: Path) -> None:
 
 
 def _require_fit(config: dict[str, Any], weights: dict[str, Tensor], checksum: str) -> None:
-    """Compare checksum, names and shapes before the memory is taken that the config asks for.
+    """Compare checksum, names and shapes before memory of the size in the config is allocated.
 
     Raises:
-        ValueError: they differ.
+        ValueError: if they differ.
     """
     if checksum != _checksum(config):
         raise ValueError(f"{CONFIG} and {MODEL} are not of one model")

@@ -28,49 +28,49 @@ class PretrainConfig(Recipe):
     """Options of pre-training an encoder with its emulator. The defaults are the recommended recipe.
 
     Raises:
-        UsageError: a number is out of range, or the conditioning or precision is unknown.
+        UsageError: if a number is out of range, or the conditioning or precision is unknown.
     """
 
     encoder: str = "interactive-probing"
     """Name of the encoder."""
     encoder_options: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters of the encoder; its own defaults otherwise."""
+    """Hyperparameters of the encoder that differ from its defaults."""
     representation_size: int = 16
-    """Entries of a representation."""
+    """Size of a representation."""
     emulator_hidden_size: int = 128
-    """Hidden units of each of the emulator's two layers."""
+    """Number of hidden units of each of the emulator's two layers."""
     emulator_forget_bias: float = 1.0
-    """Added to the biases of the emulator's forget gates at the start; 0 leaves them as PyTorch draws them."""
+    """Value added to the initial biases of the emulator's forget gates; 0 keeps PyTorch's initialization."""
     conditioning: Conditioning = "every-step"
     """Steps at which the representation enters the emulator: `first-step` (as in the paper) or `every-step`."""
     loss: str = "total-variation"
     """Distance to minimize and to validate: `total-variation`, `forward-kl`, `reverse-kl` or `js` for categorical
     outputs, `mse` for continuous ones."""
     warm_up_loss: float = 0.5
-    """Weight of forward KL beside the loss in early training: total variation has almost no gradient where the
-    emulator is confidently wrong. 0 leaves it out; it is always left out for continuous outputs."""
+    """Weight of forward KL, which is added to the loss in early training, because total variation has almost no
+    gradient where the emulator is confidently wrong. 0 disables it; it is never used for continuous outputs."""
     warm_up_share: float = 0.6
     """Share of the steps that include forward KL."""
     train_runs: int | None = None
-    """Number of runs of the training split to use, the first ones; None uses all."""
+    """Number of runs of the training split to use, starting with the first; None uses all."""
     rollouts_per_rnn: int = 1
-    """Rollouts of each RNN per update."""
+    """Number of rollouts of each RNN per update."""
     augment: bool = True
-    """Permute hidden units at random, for encoders whose output depends on their order."""
+    """Permute hidden units at random, for encoders that depend on their order."""
     augment_signs: bool = False
-    """Also flip the signs of hidden units at random, for encoders whose output depends on them."""
+    """Also flip the signs of hidden units at random, for encoders that depend on them."""
     validation_rollouts: int = 10
-    """Rollouts of each RNN of unseen tasks, for validation."""
+    """Number of rollouts of each RNN of unseen tasks, for validation."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of all random numbers."""
     num_steps: int = 8000
     """Maximum number of updates."""
     warm_up_steps: int = 200
-    """Updates over which the learning rate rises from 0."""
+    """Number of updates over which the learning rate rises from 0."""
     decay: bool = True
-    """Let the learning rate then fall linearly to 0."""
+    """Decrease the learning rate linearly to 0 after the warm-up."""
     validate_every: int = 250
-    """Updates between validations; each validation also writes a checkpoint."""
+    """Number of updates between validations; each validation also writes a checkpoint."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +103,7 @@ PRESETS: dict[str, PretrainConfig] = {
 """Named configs: one code path with different numbers. `preset` adds the encoder's options.
 
 The defaults of `PretrainConfig` and of the encoders are the recommended recipe. `tiny`, `tour` and `laptop` scale it
-down; `recommended` has the paper's sizes and steps. `paper` has them too, without what the paper does not do.
+down; `recommended` has the paper's sizes and steps. `paper` has them too, without the additions to the paper's method.
 """
 
 _PROBING_OPTIONS: dict[str, dict[str, Any]] = {
@@ -127,7 +127,7 @@ def preset_for(family: TaskFamily, name: str, encoder: str = "interactive-probin
     """Return the config of a preset for one encoder on the RNNs of a task family.
 
     Raises:
-        UsageError: there is no such preset.
+        UsageError: if the preset is unknown.
     """
     kind, length = family.interface.output_kind, family.probing_length
     return preset(name, encoder, output_kind=kind, probing_length=length)
@@ -140,17 +140,17 @@ def preset(
     output_kind: Kind = "categorical",
     probing_length: int | None = None,
 ) -> PretrainConfig:
-    """Return the config of a preset for one encoder and one kind of RNNs; `preset_for` takes both from a family.
+    """Return the config of a preset for one encoder and one kind of RNNs; `preset_for` takes the kind from a family.
 
     Args:
         name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.
-        encoder: the encoder's name.
-        output_kind: of the RNNs' outputs: continuous ones are compared by their squared error.
-        probing_length: probes in each sequence of a probing encoder (`TaskFamily.probing_length`); None leaves it to
-            the encoder. The preset `tiny` has its own.
+        encoder: name of the encoder.
+        output_kind: kind of the RNNs' outputs; continuous ones are compared by their squared error.
+        probing_length: number of probes in each sequence of a probing encoder (`TaskFamily.probing_length`); None for
+            the encoder's default. The preset `tiny` has its own.
 
     Raises:
-        UsageError: there is no such preset.
+        UsageError: if the preset is unknown.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

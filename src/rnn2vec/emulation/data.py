@@ -23,18 +23,18 @@ from rnn2vec.zoo.store import Zoo
 
 @dataclass(frozen=True)
 class Behaviour:
-    """RNNs, and what they did on some of their own rollouts."""
+    """RNNs with their inputs and outputs on some of their own rollouts."""
 
     rnns: RNNStack
     """N RNNs."""
     inputs: InputSequences
-    """What each RNN read, `(N, B, T, I)`."""
+    """Inputs of each RNN, `(N, B, T, I)`."""
     outputs: OutputSequences
-    """What each RNN answered, `(N, B, T, O)`."""
+    """Outputs of each RNN, `(N, B, T, O)`."""
     before_end: Bool[Tensor, "N B T"] | None
-    """The steps up to a sequence's end; None where no sequence ends early."""
+    """Mask of the steps up to a sequence's end; None if no sequence ends early."""
     labels: Float[Tensor, "N L"] | None = None
-    """True task and snapshot step of each RNN (`oracle.labels_of`); None where they are not known."""
+    """True task and snapshot step of each RNN (`oracle.labels_of`); None if they are unknown."""
 
     def select(self, part: slice) -> Behaviour:
         """Return some of the RNNs, and their behaviour."""
@@ -45,42 +45,42 @@ class Behaviour:
 
 @runtime_checkable
 class TrainingData(Protocol):
-    """RNNs of one part of a collection, and what they did."""
+    """The RNNs of one part of a collection, with their behaviour."""
 
     @property
     def steps(self) -> Int[np.ndarray, " N"]:
-        """Updates that each RNN had when it was saved."""
+        """Number of updates of each RNN before it was saved."""
         ...
 
     def draw(self, generator: np.random.Generator, num_rnns: int, num_rollouts: int) -> Behaviour:
-        """Different RNNs of one architecture, at most `num_rnns`, with `num_rollouts` random rollouts each."""
+        """Draw different RNNs of one architecture, at most `num_rnns`, with `num_rollouts` random rollouts each."""
         ...
 
     def all(self, num_rollouts: int) -> list[Behaviour]:
-        """Every RNN, in order, on the same number of rollouts: one piece for each architecture."""
+        """Return every RNN, in order, on the same number of rollouts: one piece for each architecture."""
         ...
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A collection of RNNs with rollouts that an encoder can be pre-trained on: a zoo, or RNNs from elsewhere."""
+    """A collection of RNNs with rollouts for pre-training: a zoo, or RNNs from elsewhere."""
 
     @property
     def spec(self) -> RNNSpec:
-        """The architecture, or the most frequent one."""
+        """Architecture of the RNNs, or the most frequent one."""
         ...
 
     @property
     def interface(self) -> Interface:
-        """What all its RNNs look like from outside."""
+        """Kinds of inputs and outputs of all RNNs."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """Return `folder`, a name for people, and `checksum`, of the content."""
+        """Return `folder`, a readable name, and `checksum`, that of the content."""
         ...
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
-        """The RNNs of the `train` or the `validation` split; of its first `num_runs` runs, or of all."""
+        """Return the RNNs of the `train` or the `validation` split: of its first `num_runs` runs, or of all."""
         ...
 
 
@@ -110,9 +110,9 @@ class SplitData:
 
     Args:
         zoo: the zoo.
-        split: which part of it.
-        device: where RNNs and rollouts go.
-        num_runs: how many runs of the split, the first ones; all by default.
+        split: part of the zoo.
+        device: device of RNNs and rollouts.
+        num_runs: number of runs of the split, starting with the first; all by default.
 
     Raises:
         UsageError: no snapshot is in the split.
@@ -121,7 +121,7 @@ class SplitData:
 
     def __init__(self, zoo: Zoo, split: Split, *, device: str = "cpu", num_runs: int | None = None) -> None:
         self.accelerated = False
-        """Whether compiled kernels recompute outputs."""
+        """True to recompute outputs with compiled kernels."""
         self.indices = zoo.split(split)
         """Rows of the zoo that these snapshots are."""
         if not len(self.indices):
@@ -135,7 +135,7 @@ class SplitData:
         self.rnns = _finite(zoo.rnns(self.indices), f"{zoo.folder}, {split} split").to(device)
         self.codes = zoo.rollouts(self.indices)
         self.steps = zoo.column("step")[self.indices]
-        """Updates that each snapshot had, `(N,)`."""
+        """Number of updates before each snapshot, `(N,)`."""
         self.tasks = zoo.tasks(self.indices)
         self._labels = torch.from_numpy(labels_of(zoo)[self.indices]).to(device)
 
@@ -144,11 +144,11 @@ class SplitData:
 
     @torch.no_grad()
     def behaviour(self, rnns: Int[np.ndarray, " M"], rollouts: Int[np.ndarray, "M B"]) -> Behaviour:
-        """The chosen RNNs on the chosen rollouts; outputs are recomputed by the RNNs.
+        """Return the chosen RNNs on the chosen rollouts, with recomputed outputs.
 
         Args:
             rnns: rows of this split.
-            rollouts: for each, numbers of stored rollouts.
+            rollouts: numbers of stored rollouts, for each RNN.
         """
         chosen = torch.from_numpy(rnns)
         codes = self.codes[chosen[:, None], torch.from_numpy(rollouts)]
@@ -171,14 +171,14 @@ class SplitData:
         return [self.first_rollouts(num_rollouts)]
 
     def first_rollouts(self, count: int) -> Behaviour:
-        """Every RNN on its first `count` rollouts, or on all of them when fewer are stored."""
+        """Return every RNN on its first `count` rollouts, or on all of them if fewer are stored."""
         count = min(count, self.codes.shape[1])
         everyone = np.arange(len(self))
         return self.behaviour(everyone, np.broadcast_to(np.arange(count), (len(self), count)).copy())
 
 
 def _of_first_runs(zoo: Zoo, indices: Int[np.ndarray, " N"], num_runs: int, split: Split) -> Int[np.ndarray, " M"]:
-    """The snapshots of the first runs of a split: tasks are dealt in turn, so any first runs cover them evenly."""
+    """Select the snapshots of the first runs of a split; tasks are dealt in turn, so these cover the tasks evenly."""
     runs = zoo.column("run")[indices]
     first = np.unique(runs)[:num_runs]
     if len(first) < num_runs:
@@ -190,10 +190,10 @@ def _of_first_runs(zoo: Zoo, indices: Int[np.ndarray, " N"], num_runs: int, spli
 
 
 def _finite(stack: RNNStack, where: str) -> RNNStack:
-    """The stack as it is: one RNN that is NaN would make the whole encoder NaN in one update."""
+    """Return a stack unchanged if its weights are finite: one NaN would make the whole encoder NaN in one update."""
     try:
         stack.require_finite()
     except DataError as error:
-        remedy = "`rnn2vec zoo verify` lists what is wrong; train those runs with a lower learning rate."
+        remedy = "run `rnn2vec zoo verify` for a list of damaged RNNs; train those runs with a lower learning rate."
         raise DataError(f"{where}: {error.problem}", remedy=remedy) from error
     return stack

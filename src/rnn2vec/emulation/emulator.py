@@ -1,7 +1,7 @@
-"""The emulator (Section 4): a recurrent network that acts like whichever RNN its representation describes.
+"""The emulator (Section 4): a recurrent network that imitates the RNN that a representation describes.
 
-It reads the same inputs as the RNN. The representation enters as a linear projection that is added to the first
-input, the BOS token (`conditioning="first-step"`, the paper's), or to every input (`"every-step"`).
+It reads the same inputs as the RNN. A linear projection of the representation is added to the first input, the BOS
+token (`conditioning="first-step"`, as in the paper), or to every input (`"every-step"`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Emulator(nn.Module):
     Args:
         input_size: input features of the RNNs, I.
         output_size: output features of the RNNs, O.
-        representation_size: entries of a representation, Z.
-        hidden_size: hidden units of each layer.
-        num_layers: LSTM layers.
-        conditioning: where the representation enters.
-        forget_bias: added to the forget gates at the start.
+        representation_size: size of a representation, Z.
+        hidden_size: number of hidden units of each layer.
+        num_layers: number of LSTM layers.
+        conditioning: steps at which the representation enters.
+        forget_bias: value added to the initial biases of the forget gates.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Emulator(nn.Module):
         super().__init__()
         self.conditioning = conditioning
         self.accelerated = False
-        """Whether compiled kernels are used where they fit (`rnn.fused`)."""
+        """True to use compiled kernels if they fit (`rnn.fused`)."""
         self.read_input = nn.Linear(input_size, hidden_size)
         self.read_representation = nn.Linear(representation_size, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, num_layers, batch_first=True)
@@ -60,7 +60,7 @@ class Emulator(nn.Module):
 
     @classmethod
     def build(cls, spec: RNNSpec, *, representation_size: int, seed: int, **options: Any) -> Emulator:
-        """An emulator for RNNs of this architecture with new, seeded weights; options as for the class."""
+        """Build an emulator for RNNs of this architecture with new, seeded weights; options as for the class."""
         with seeded_modules(seed, "emulator"):
             return cls(spec.input_size, spec.output_size, representation_size=representation_size, **options)
 
@@ -92,15 +92,15 @@ class Emulator(nn.Module):
         )
 
     def _starts(self, representations: Representation) -> tuple[Float[Tensor, "N G"], Float[Tensor, "N G"]]:
-        """Return what the gates of the lower layer get beside inputs and memory: in the first step, and in others."""
+        """Return the part of the lower layer's gates that depends on no input: in the first step, and in others."""
         (weight,) = self._of_lstm("weight_ih_l0")
         bias_ih, bias_hh = self._of_lstm("bias_ih_l0", "bias_hh_l0")
         plain = torch.addmv(bias_ih + bias_hh, weight, self.read_input.bias)
-        told = plain + self.read_representation(representations) @ weight.T
-        return told, told if self.conditioning == "every-step" else plain.expand_as(told)
+        described = plain + self.read_representation(representations) @ weight.T
+        return described, described if self.conditioning == "every-step" else plain.expand_as(described)
 
     def _weights_for_kernels(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return weights and biases as `fused_emulator.emulate` takes them."""
+        """Return weights and biases in the form of `fused_emulator.emulate`."""
         into, around = self._of_lstm("weight_ih_l0", "weight_hh_l0")
         upper = torch.cat(self._of_lstm("weight_ih_l1", "weight_hh_l1"), dim=1)
         bias_ih, bias_hh = self._of_lstm("bias_ih_l1", "bias_hh_l1")
@@ -112,11 +112,11 @@ class Emulator(nn.Module):
 
 
 class Emulation:
-    """An emulator under given representations: steps like the N RNNs that they describe.
+    """An emulator with given representations, which steps like the N RNNs that they describe.
 
     Args:
         emulator: the emulator.
-        representations: one for each RNN, `(N, Z)`.
+        representations: representations of N RNNs, `(N, Z)`.
     """
 
     def __init__(self, emulator: Emulator, representations: Representation) -> None:
@@ -124,7 +124,7 @@ class Emulation:
         self._description = emulator.read_representation(representations)
 
     def initial_state(self, num_sequences: int) -> tuple[int, tuple[Tensor, Tensor]]:
-        """Step 0 and zeros, for `num_sequences` sequences per RNN."""
+        """Return step 0 and a state of zeros, for `num_sequences` sequences per RNN."""
         lstm = self._emulator.lstm
         size = (lstm.num_layers, len(self._description) * num_sequences, lstm.hidden_size)
         zeros = self._description.new_zeros(size)
@@ -133,7 +133,7 @@ class Emulation:
     def step(
         self, inputs: InputStep, state: tuple[int, tuple[Tensor, Tensor]]
     ) -> tuple[OutputStep, tuple[int, tuple[Tensor, Tensor]]]:
-        """One step of every sequence: `(N, B, I)` to `(N, B, O)`."""
+        """Step every sequence: `(N, B, I)` to `(N, B, O)`."""
         position, memory = state
         read = self._emulator.read_input(inputs)
         if position == 0 or self._emulator.conditioning == "every-step":

@@ -1,4 +1,4 @@
-"""How well emulations match their RNNs: every distance, per RNN, over whole rollouts and up to their end."""
+"""The fidelity of emulations: every distance to their RNNs, over whole rollouts and up to their end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.interface import Kind
 
 Fidelity = dict[str, Float[np.ndarray, " N"]]
-"""One number per RNN for each distance, and where sequences end early for each `<distance>/to-end`."""
+"""Numbers per RNN for each distance and, if sequences end early, for each `<distance>/to-end`."""
 
 _RNNS_AT_ONCE = 128
 
@@ -24,13 +24,13 @@ _RNNS_AT_ONCE = 128
 def fidelity(
     rnn_outputs: OutputSequences, emulated: OutputSequences, before_end: Bool[Tensor, "N B T"] | None, kind: Kind
 ) -> Fidelity:
-    """Distances between RNNs and emulations, averaged over each RNN's rollouts.
+    """Compute the distances between RNNs and emulations, averaged over each RNN's rollouts.
 
     Args:
-        rnn_outputs: what the RNNs answered, `(N, B, T, O)`.
-        emulated: what the emulations answered to the same inputs.
-        before_end: the steps that count for `/to-end`; None where all do.
-        kind: of the outputs.
+        rnn_outputs: outputs of the RNNs, `(N, B, T, O)`.
+        emulated: outputs of the emulations for the same inputs.
+        before_end: mask of the steps that count for `/to-end`; None if all do.
+        kind: kind of the outputs.
     """
     result: Fidelity = {}
     for name, distance in losses.distances(kind).items():

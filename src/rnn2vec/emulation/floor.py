@@ -1,11 +1,11 @@
-"""Part (a) of the task-blind floor: how near the best prediction comes that does not know the task.
+"""Part (a) of the task-blind floor: the distance of the best prediction that does not know the task.
 
-Part (b) is an emulator pre-trained with the `task-blind` encoder. An encoder has learned something about RNNs
-only where its emulator is clearly below the lower of the two.
+Part (b) is an emulator pre-trained with the `task-blind` encoder. An encoder has learned something about RNNs only if
+its emulator is clearly below the lower of the two.
 
-Categorical outputs: the family's own prediction from the prefix. Continuous outputs: the best answer that depends on
-the step alone, which for squared errors is the mean answer of these very RNNs. It is chosen in hindsight, so no fixed
-answer does better; but it does not look at the inputs, and part (b), which does, is lower.
+For categorical outputs, part (a) is the family's own prediction from the prefix. For continuous outputs, it is the best
+prediction that depends on the step alone: for squared errors, the mean output of these RNNs. It is chosen in hindsight,
+so no fixed prediction does better; but it ignores the inputs, and part (b), which reads them, is lower.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from rnn2vec.emulation.fidelity import Fidelity, fidelity
 
 
 def closed_form_floor(data: SplitData, num_rollouts: int) -> Fidelity | None:
-    """Distances of a task-blind prediction to each RNN, where there is one in closed form.
+    """Compute the distances of a task-blind prediction to each RNN; None if there is none in closed form.
 
     Args:
         data: RNNs of unseen tasks.
-        num_rollouts: rollouts of each that are used.
+        num_rollouts: number of rollouts of each RNN to use.
     """
     kind = data.family.interface.output_kind
     if kind == "continuous":
@@ -33,6 +33,6 @@ def closed_form_floor(data: SplitData, num_rollouts: int) -> Fidelity | None:
     if predicted is None:
         return None
     behaviour = data.first_rollouts(num_rollouts)
-    # A prediction of exactly 0 is infinitely wrong in KL where the RNN does it: keep a trace of every outcome.
+    # KL is infinite where the prediction is exactly 0 and the RNN's output is not: keep a trace of every outcome.
     logits = torch.log(predicted.clamp_min(float(np.finfo(np.float32).eps))).to(behaviour.outputs)
     return fidelity(behaviour.outputs, logits, behaviour.before_end, kind)

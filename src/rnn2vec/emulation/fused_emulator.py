@@ -1,9 +1,9 @@
-"""The emulator by compiled kernels: what torch calls of `emulator_kernels`.
+"""The emulator on compiled kernels: torch's interface to `emulator_kernels`.
 
-What enters the lower layer is a linear map of a linear map, and there is nothing between them. So their weights are
-multiplied once in an update, and inputs go to the gates directly: 6 numbers instead of 128. What the gates get from
-representations is computed once for all steps. That leaves three quarters of the products, and rounds differently
-(1e-7 of the largest output).
+The input of the lower layer is a linear map of a linear map without a nonlinearity in between. Their weights are
+therefore multiplied once per update, and inputs go to the gates directly: 6 numbers instead of 128. The contribution of
+representations to the gates is computed once for all steps. Three quarters of the products remain, and the results
+differ by rounding (1e-7 of the largest output).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def emulate(
 
     Args:
         inputs: S sequences; they get no gradient.
-        starts: what the gates of the lower layer begin with in the first step, and in all others.
+        starts: initial values of the lower layer's gates in the first step, and in all others.
         weights: inputs to the gates of the lower layer `(G, I)`, its hidden vector to them `(G, H)`, the upper layer's
             inputs and hidden vector to its gates `(G, 2 H)`, and the readout `(O, H)`.
-        biases: of the upper layer and of the readout.
+        biases: biases of the upper layer and of the readout.
     """
     tensors = (*starts, *weights, *biases)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
@@ -88,7 +88,7 @@ class _Emulate(torch.autograd.Function):
 
 
 def _layers(weights: Sequence[Tensor]) -> tuple[Layer, ...]:
-    """Return how the weights lie in panels."""
+    """Return the layout of the weights in panels."""
     hidden, inputs, outputs = weights[1].shape[1], weights[0].shape[1], weights[3].shape[0]
     return (
         Layer(hidden, (inputs,), gates=_GATES),
@@ -100,24 +100,24 @@ def _layers(weights: Sequence[Tensor]) -> tuple[Layer, ...]:
 
 @dataclass(frozen=True)
 class _WayBack:
-    """The way back of one chunk: the call of the kernel, and where its results will be."""
+    """The backward pass of one chunk: the call of the kernel, and its results."""
 
     call: Callable[[], None]
     layers: list[Tensor]
     """Gradients of weights and biases, in panels."""
     starts: Callable[[], list[Tensor]]
-    """Returns the gradients of both starts."""
+    """Function that returns the gradients of both starts."""
     lease: Lease
-    """What the kernel works in."""
+    """Working memory of the kernel."""
 
 
 class _Chunk:
-    """Some sequences, and what they leave behind.
+    """Some sequences, with the values that their backward pass needs.
 
     Args:
-        layers: how weights lie in panels.
+        layers: layout of the weights in panels.
         inputs: the sequences.
-        keep: whether there will be a way back.
+        keep: keep values for a backward pass.
     """
 
     def __init__(self, layers: Sequence[Layer], inputs: Float[Tensor, "S T I"], *, keep: bool) -> None:
@@ -151,7 +151,7 @@ class _Chunk:
         return rows.unflatten(0, (self._steps, self._rows)).transpose(0, 1)
 
     def back(self, of_outputs: Tensor, weights: tuple[np.ndarray, ...]) -> _WayBack:
-        """Return the way back."""
+        """Return the backward pass."""
         arrived = as_panels(of_outputs.transpose(0, 1).flatten(0, 1)).flatten().numpy()
         size = self._layers[1].rows * self._slots * self._rows
         lease = Lease(size, size)
@@ -174,5 +174,5 @@ class _Chunk:
         return as_panels(start.unflatten(1, (_GATES, -1)).transpose(0, 1)).flatten()
 
     def _blocks(self, array: np.ndarray) -> np.ndarray:
-        """View what is left behind as `(panels, slots, R, WIDTH)`."""
+        """View kept values as `(panels, slots, R, WIDTH)`."""
         return array.reshape(-1, self._slots, self._rows, WIDTH)

@@ -34,8 +34,7 @@ class Batch:
     """The share of one process in an update's batch."""
 
     behaviour: Behaviour
-    """RNNs with their rollouts. The RNNs are as the encoder gets them: unchanged, or other weights of the same
-    functions."""
+    """RNNs with their rollouts; the RNNs as the encoder reads them, that is, after augmentation."""
     weight: float
     """Weight of this share's mean loss, so that the mean over processes is that over the whole batch."""
 
@@ -45,13 +44,13 @@ class EmulationLearner(Learner[EmulationModel, Batch]):
 
     Args:
         source: RNNs and rollouts.
-        config: how to train.
+        config: options of the training.
         folder: folder of the run, where the best model is kept; nothing is written before training.
-        device: where to train.
+        device: device to train on.
         processes: processes that train together.
 
     Raises:
-        UsageError: the source lacks a split or is smaller than the config asks for, or a name is unknown.
+        UsageError: if the source lacks a split or is smaller than the config requires, or a name is unknown.
     """
 
     def __init__(self, source: Source, config: PretrainConfig, folder: Path, device: str, processes: Processes) -> None:
@@ -72,7 +71,7 @@ class EmulationLearner(Learner[EmulationModel, Batch]):
         self._accelerate(config.num_steps >= fused.WORTH_UPDATES)
 
     def _accelerate(self, wanted: bool) -> None:
-        """Let encoder, emulator and data use compiled kernels where they fit."""
+        """Use compiled kernels in encoder, emulator and data, if they fit."""
         self.module.encoder.accelerated = self.module.emulator.accelerated = wanted
         if isinstance(self._train, SplitData):
             self._train.accelerated = wanted
@@ -113,7 +112,7 @@ class EmulationLearner(Learner[EmulationModel, Batch]):
 
     @torch.no_grad()
     def validate(self, module: EmulationModel) -> Metrics:
-        """Return the mean fidelity on unseen tasks, over all snapshots and over the last ones alone."""
+        """Return the mean fidelity on unseen tasks, over all snapshots and over last ones only."""
         parts = [emulation_fidelity(module.encoder, module.emulator, part) for part in self._validation]
         result = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         metrics = {f"validation/{name}": float(values.mean()) for name, values in result.items()}

@@ -1,4 +1,4 @@
-"""Encoder and emulator as one module, which is what pre-training optimizes."""
+"""Encoder and emulator as one module, the object that pre-training optimizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnn2vec.training.processes import Processes
 
 
 class EmulationModel(nn.Module):
-    """Encoder and emulator as one module: the behaviour of RNNs to emulated outputs."""
+    """Encoder and emulator as one module, from the behaviour of RNNs to emulated outputs."""
 
     def __init__(self, encoder: WeightEncoder, emulator: Emulator) -> None:
         super().__init__()
@@ -32,16 +32,16 @@ class EmulationModel(nn.Module):
 
 
 def represent(encoder: WeightEncoder, behaviour: Behaviour) -> Representation:
-    """Return representations of the RNNs; the oracle gets their labels, every other encoder the RNNs.
+    """Return representations of the RNNs; the oracle reads their labels, any other encoder the RNNs.
 
     Raises:
-        UsageError: the oracle has no labels.
+        UsageError: if the oracle gets no labels.
     """
     if not isinstance(encoder, Oracle):
         return encoder(behaviour.rnns)
     if behaviour.labels is None:
         raise UsageError(
             "the oracle needs tasks and snapshot steps, which these RNNs do not have",
-            remedy="pre-train it on a zoo, or take another encoder.",
+            remedy="pre-train it on a zoo, or use another encoder.",
         )
     return encoder.from_labels(behaviour.labels)

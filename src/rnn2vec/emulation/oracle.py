@@ -1,11 +1,11 @@
-"""The ceiling of pre-training: an "encoder" that is given the answer.
+"""The ceiling of pre-training: an "encoder" that receives the answer.
 
 The oracle maps the true task and snapshot step of an RNN to a representation, so that an emulator trained with it shows
 what emulators can learn within a budget, as the task-blind encoder shows what needs no encoder at all. Its loss is not
 a strict bound: two RNNs of one task and step differ, and an encoder that reads them can describe the difference.
 
-It needs labels, which only pre-training on a zoo has (`Behaviour.labels`). Therefore it is no registered encoder: it
-cannot embed anyone's RNNs.
+It needs labels, which are available in pre-training on a zoo only (`Behaviour.labels`). It is therefore not a
+registered encoder: it cannot embed other RNNs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from rnn2vec._seeding import seeded_modules
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks.base import Property
 from rnn2vec.zoo.store import Zoo
@@ -35,27 +34,16 @@ class Oracle(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs; not used.
-        interface: kinds of their inputs and outputs.
-        num_labels: numbers that label an RNN (`labels_of`), L.
-        representation_size: entries of a representation, Z.
-        unit_norm: whether representations are scaled to length 1.
+        num_labels: size of the label of an RNN (`labels_of`), L.
         hidden_size: width of the hidden layer.
+        **options: arguments of `WeightEncoder`.
     """
 
     name = "oracle"
 
-    def __init__(
-        self,
-        spec: RNNSpec,
-        *,
-        interface: Interface,
-        num_labels: int,
-        representation_size: int = 16,
-        unit_norm: bool = True,
-        hidden_size: int = 128,
-    ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
-        self.read_labels = mlp(num_labels, hidden_size, representation_size)
+    def __init__(self, spec: RNNSpec, *, num_labels: int, hidden_size: int = 128, **options: Any) -> None:
+        super().__init__(spec, **options)
+        self.read_labels = mlp(num_labels, hidden_size, self.representation_size)
 
     def from_labels(self, labels: Float[Tensor, "N L"]) -> Representation:
         """Return the representations of N RNNs, given their labels."""
@@ -69,7 +57,7 @@ class Oracle(WeightEncoder):
         """
         raise UsageError(
             f"the oracle was given {type(rnns).__name__}: it reads the tasks and steps of a zoo, never an RNN",
-            remedy="take a trained encoder; the oracle only shows what an emulator can learn in pre-training.",
+            remedy="use a trained encoder; the oracle only shows what an emulator can learn in pre-training.",
         )
 
     def encode(self, rnns: RNNs) -> Representation:
@@ -81,7 +69,7 @@ def build_encoder(name: str, spec: RNNSpec, *, seed: int, **options: Any) -> Wei
     """Return a new encoder, or the oracle; arguments as for `encoders.build`.
 
     Raises:
-        UsageError: there is no such encoder, or it has no such hyperparameter.
+        UsageError: if the encoder or a hyperparameter is unknown.
     """
     if name != Oracle.name:
         return encoders.build(name, spec, seed=seed, **options)

@@ -1,4 +1,4 @@
-"""Pre-training: an encoder and an emulator learn together, from nothing but RNNs and their rollouts (Objective 1)."""
+"""Pre-training: an encoder and an emulator learn together, from RNNs and their rollouts only (Objective 1)."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def pretrain(
     """Pre-train an encoder on a zoo, or resume an unfinished run.
 
     The run's folder gets metrics, a checkpoint at every validation, and the model with the lowest validation loss.
-    A run that was interrupted ends with the same bytes as one that was not. Called in each process of a
-    `torch.distributed` group, all train the same model together (see `training.processes`).
+    An interrupted and resumed run ends with the same bytes as an uninterrupted one. If called in each process of a
+    `torch.distributed` group, all processes train the same model together (see `training.processes`).
 
     Args:
         zoo: RNNs and rollouts: a zoo, or another source of training data.
-        config: how to train.
-        out: the run's folder: new, empty, or a run of the same config on the same zoo.
-        device: where to train.
+        config: options of the training.
+        out: folder of the run: new, empty, or with a run of the same config on the same zoo.
+        device: device to train on.
         progress: callback that receives the number of updates done.
-        trackers: also receive the metrics, from this call on.
+        trackers: additional receivers of the metrics.
 
     Returns:
         The model with the lowest validation loss.
 
     Raises:
-        UsageError: the folder holds something else, a name is unknown, the zoo lacks a split, or the processor has no
-            instructions for bfloat16.
-        DataError: zoo or checkpoint are damaged, or the loss is no longer a number.
-        StorageError: the disk is full; the last checkpoint is kept.
-        BusyError: another process pre-trains there.
+        UsageError: if the folder holds something else, a name is unknown, the zoo lacks a split, or the processor has
+            no instructions for bfloat16.
+        DataError: if the zoo or the checkpoint is damaged, or the loss is not finite.
+        StorageError: if the disk is full; the last checkpoint is kept.
+        BusyError: if another process pre-trains in this folder.
     """
     folder = Path(out)
     source = ZooSource(zoo) if isinstance(zoo, Zoo) else zoo
@@ -90,7 +90,7 @@ def pretrain(
 
 
 def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
-    """Write `run.json`, or check that the one there asks for the same."""
+    """Write `run.json`, or check that the existing one has the same config and zoo."""
     identity = {
         "config": config.to_dict(),
         "zoo": source.identity(),
@@ -106,7 +106,7 @@ def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
             "it was not touched",
             remedy="give that zoo to resume it, or another --out for a new run.",
         )
-    # A run of an earlier version does not know options that came later, and was trained without them.
+    # A run of an earlier version lacks newer options, and was trained with their defaults.
     old, new = {**PretrainConfig().to_dict(), **run["config"]}, identity["config"]
     different = [f"{name} is {old[name]}, asked for {value}" for name, value in new.items() if old[name] != value]
     if different:

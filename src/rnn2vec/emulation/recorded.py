@@ -1,9 +1,9 @@
-"""RNNs and inputs from elsewhere as training data: no tasks, no environment, nothing but what the RNNs answer.
+"""RNNs and inputs from elsewhere as training data: no tasks, no environment, only the outputs of the RNNs.
 
-The RNNs may differ in architecture as long as inputs and outputs are of the same size; an update draws RNNs of one
-architecture, as often as it is frequent. Numbers come in any unit, so the emulator works in standard ones: inputs are
-mapped from their range to [-1, 1], continuous outputs to their distance from the centre in spreads, at most 10. A mean
-squared error of 1 is then about what the mean of all outputs would reach.
+The RNNs may differ in architecture as long as their inputs and outputs have the same size; each update draws RNNs of
+one architecture, in proportion to its frequency. Numbers may have any unit, so the emulator works in standard units:
+inputs are mapped from their range to [-1, 1], and continuous outputs to their distance from the centre in spreads, at
+most 10. Predicting the mean of all outputs then has a mean squared error of about 1.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ class Recorded:
     """Any RNNs with input sequences, as a source of training data.
 
     Args:
-        stacks: the RNNs, one stack for each architecture.
-        sequences: for all of them, in order.
-        is_validation: which of them are kept for validation.
-        output_kind: what their outputs are; by default tokens where inputs are tokens and there are as many outputs.
+        stacks: RNNs, one stack for each architecture.
+        sequences: input sequences of all RNNs, in order.
+        is_validation: mask of the RNNs held out for validation.
+        output_kind: kind of the outputs; by default tokens if the inputs are tokens and inputs and outputs have equal
+            size.
 
     Raises:
-        UsageError: they differ in inputs or outputs, or one of the parts is empty.
-        DataError: weights are NaN or infinite.
+        UsageError: if the RNNs differ in inputs or outputs, or one of the parts is empty.
+        DataError: if weights are NaN or infinite.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Recorded:
 
     @torch.no_grad()
     def _outputs(self) -> Tensor:
-        """Return the answers of the training RNNs to their first sequences, `(...,)`."""
+        """Return the outputs of the training RNNs on their first sequences, `(...,)`."""
         answers: list[Tensor] = []
         for stack, rows in zip(self._stacks, self._rows(), strict=True):
             chosen = np.flatnonzero(~self._is_validation[rows])
@@ -89,7 +90,7 @@ class Recorded:
         return torch.cat(answers)
 
     def _rows(self) -> list[np.ndarray]:
-        """The numbers of the RNNs of each stack."""
+        """Return the numbers of the RNNs of each stack."""
         ends = np.cumsum([len(stack) for stack in self._stacks])
         return [np.arange(end - len(stack), end) for end, stack in zip(ends, self._stacks, strict=True)]
 
@@ -105,7 +106,7 @@ class Recorded:
         """See `Source.part`.
 
         Raises:
-            UsageError: `num_runs` is given: which runs these RNNs are from is not kept.
+            UsageError: if `num_runs` is given, since the runs of these RNNs are not recorded.
         """
         if num_runs is not None:
             raise UsageError(f"train_runs={num_runs} of recorded RNNs", remedy="give fewer RNNs instead.")
@@ -122,9 +123,9 @@ class RecordedPart:
     """Some of the RNNs; see `TrainingData`.
 
     Args:
-        pieces: for each architecture its RNNs and their numbers.
-        sequences: of all RNNs, by number.
-        interface: with the ranges from which standard units are made.
+        pieces: RNNs of each architecture, with their numbers.
+        sequences: input sequences of all RNNs, by number.
+        interface: kinds and ranges of inputs and outputs, which define the standard units.
     """
 
     def __init__(
@@ -194,9 +195,9 @@ def kinds_of(sequences: Sequences, spec: RNNSpec, output_kind: Kind | None = Non
 
 
 def _scale(outputs: Tensor) -> tuple[float, float]:
-    """Centre and spread of numbers, unmoved by a few RNNs that explode.
+    """Compute the centre and spread of numbers, robust against a few RNNs that diverge.
 
-    They are the median, and the standard deviation of a normal distribution of which as much is as near to it.
+    They are the median, and the standard deviation of a normal distribution with the same 5 % and 95 % quantiles.
     """
     low, centre, high = np.quantile(outputs.double().numpy(), [0.05, 0.5, 0.95])
     spread = (high - low) / (2 * 1.645)
@@ -204,15 +205,15 @@ def _scale(outputs: Tensor) -> tuple[float, float]:
 
 
 def split_by_run(runs: Sequence[Any] | np.ndarray, share: float, seed: int) -> Bool[np.ndarray, " N"]:
-    """Return which RNNs are held out: those of a share of the runs, drawn at random, at least one run.
+    """Return a mask of held-out RNNs: those of a share of the runs, drawn at random, at least one run.
 
     Args:
-        runs: which training run each RNN is from: its snapshots stay together.
-        share: of the runs, between 0 and 1.
-        seed: draws the runs.
+        runs: training run of each RNN; the snapshots of a run stay together.
+        share: share of the runs to hold out, between 0 and 1.
+        seed: seed of the draw.
 
     Raises:
-        UsageError: the share is not between 0 and 1.
+        UsageError: if the share is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise UsageError(f"validation_share={share}", remedy="give a number between 0 and 1, such as 0.2.")

@@ -1,11 +1,11 @@
-"""Input sequences that users bring: arrays, lists and files, tokens and numbers, of one length or several.
+"""Users' input sequences: arrays, lists and files, tokens and numbers, of equal or different lengths.
 
-Sequences of different lengths are kept in at most eight groups of similar length; within a group they are cut to the
-shortest. Padding was rejected: an RNN answers to padding as well, and an emulator would learn these answers. Batches of
-a group need no mask in any loss.
+Sequences of different lengths are divided into at most eight groups of similar length, and cut to the shortest of their
+group. Padding was rejected: an RNN has outputs for padding too, and an emulator would learn them. Batches of a group
+need no mask in any loss.
 
-What a file holds is examined before anything is computed with it. NaN at the end of a sequence is padding and is cut
-off; numbers that look like tokens, and tokens that look like numbers, are refused with the way out.
+The content of a file is examined before it is used. NaN at the end of a sequence is padding and is cut off; numbers
+that look like tokens, and tokens that look like numbers, are refused, with advice.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _MOST_GROUPS = 8
 
 @dataclass(frozen=True)
 class Sequences:
-    """Input sequences for N RNNs, in groups of one length each: the same for all RNNs, or some for each."""
+    """Input sequences for N RNNs, in groups of equal length: the same for all RNNs, or separate ones for each."""
 
     groups: tuple[np.ndarray, ...]
     """Tokens `(S, T)` or `(N, S, T)`, or features `(S, T, I)` or `(N, S, T, I)`; several groups are always shared."""
     input_size: int
-    """Input features of the RNNs, I."""
+    """Number of input features of the RNNs, I."""
     kind: Kind
     """Kind of the inputs: tokens or numbers."""
     notes: tuple[str, ...] = ()
-    """Properties of the data that may surprise: padding that was cut off, features that never change."""
+    """Unusual properties of the data, such as padding that was cut off or constant features."""
 
     @classmethod
     def read(cls, inputs: Inputs, input_size: int, num_rnns: int) -> Sequences:
@@ -53,13 +53,13 @@ class Sequences:
 
         Args:
             inputs: whole numbers are tokens, `(S, T)` or `(N, S, T)`; other numbers are features, `(S, T, I)` or
-                `(N, S, T, I)`. A list holds one array for each sequence.
-            input_size: input features of the RNNs, I.
-            num_rnns: N.
+                `(N, S, T, I)`. A list contains an array for each sequence.
+            input_size: number of input features of the RNNs, I.
+            num_rnns: number of RNNs, N.
 
         Raises:
-            UsageError: there is no such file, or shapes or values are not those of sequences for these RNNs.
-            DataError: the file cannot be read.
+            UsageError: if the file does not exist, or shapes or values do not suit these RNNs.
+            DataError: if the file cannot be read.
         """
         given = _loaded(inputs)
         if isinstance(given, np.ndarray):
@@ -83,7 +83,7 @@ class Sequences:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Sequences of each RNN in each group."""
+        """Number of sequences of each RNN in each group."""
         return tuple(group.shape[0 if self.is_shared else 1] for group in self.groups)
 
     def reordered(self, order: np.ndarray) -> Sequences:
@@ -93,18 +93,18 @@ class Sequences:
         return Sequences(tuple(group[order] for group in self.groups), self.input_size, self.kind, self.notes)
 
     def take(self, rnns: Int[np.ndarray, " M"], numbers: Int[np.ndarray, "M B"], group: int = 0) -> InputSequences:
-        """Return some sequences of a group for some RNNs, as the RNNs read them: `(M, B, T, I)`."""
+        """Return some sequences of a group for some RNNs, in the form that RNNs read: `(M, B, T, I)`."""
         values = self.groups[group]
         return self._as_inputs(values[numbers] if self.is_shared else values[rnns[:, None], numbers])
 
     def pooled(self) -> list[Float[Tensor, "T I"]]:
-        """Return all sequences, those of all RNNs together."""
+        """Return the sequences of all RNNs together."""
         axes = 2 if self.kind == "categorical" else 3
         flat = [group.reshape(-1, *group.shape[group.ndim - axes + 1 :]) for group in self.groups]
         return [sequence for group in flat for sequence in self._as_inputs(group)]
 
     def longest_group(self) -> Float[Tensor, "S T I"]:
-        """Return the sequences of the group of the longest ones, those of the first RNN."""
+        """Return the first RNN's sequences of the group with the longest ones."""
         number = self.numbers[-1]
         return self.take(np.zeros(1, dtype=np.int64), np.arange(number)[None], len(self.groups) - 1)[0]
 
@@ -114,13 +114,13 @@ class Sequences:
 
     @property
     def first_input(self) -> tuple[float, ...] | None:
-        """The input with which every sequence begins, where there is one."""
+        """First input of every sequence; None if they differ."""
         starts = torch.cat([self._as_inputs(group).flatten(0, -3)[:, 0] for group in self.groups])
         return tuple(starts[0].tolist()) if (starts == starts[0]).all() else None
 
     @property
     def range(self) -> tuple[float, float]:
-        """Smallest and largest number; widened where all are the same."""
+        """Smallest and largest number, widened if they are equal."""
         if self.kind == "categorical":
             return 0.0, 1.0
         low = min(float(group.min()) for group in self.groups)
@@ -164,7 +164,7 @@ def _from_parquet(path: Path) -> np.ndarray | list[Any]:
 
 
 def _with_features(values: np.ndarray, input_size: int, axes: int = 2) -> np.ndarray:
-    """Return numbers with an axis of features, where RNNs read a single one and it was left out."""
+    """Add the axis of features if RNNs read a single one and the axis was omitted."""
     if values.dtype.kind not in "iuf":
         raise UsageError(f"input sequences of {values.dtype}", remedy="give whole numbers (tokens), or floats.")
     is_left_out = values.dtype.kind == "f" and input_size == 1 and values.ndim >= axes and values.shape[-1:] != (1,)
@@ -172,7 +172,7 @@ def _with_features(values: np.ndarray, input_size: int, axes: int = 2) -> np.nda
 
 
 def _without_padding(values: np.ndarray) -> tuple[np.ndarray | list[np.ndarray], list[str]]:
-    """Cut NaN off the ends of features `(S, T, I)`; a list where lengths then differ."""
+    """Cut NaN off the ends of features `(S, T, I)`; return a list if lengths then differ."""
     if values.dtype.kind != "f" or values.ndim != 3 or not np.isnan(values).any():
         return values, []
     is_there: Any = ~np.isnan(values).all(axis=2)
@@ -185,7 +185,7 @@ def _without_padding(values: np.ndarray) -> tuple[np.ndarray | list[np.ndarray],
 
 
 def _in_groups(whole: list[np.ndarray], input_size: int) -> tuple[tuple[np.ndarray, ...], list[str]]:
-    """Put sequences of similar length together, each cut to the shortest of its group."""
+    """Group sequences of similar length, each cut to the shortest of its group."""
     kinds = {one.dtype.kind in "iu" for one in whole}
     shapes = {one.shape[1:] for one in whole}
     wanted = {()} if kinds == {True} else {(input_size,)}
@@ -246,7 +246,7 @@ def _require_values(groups: Sequence[np.ndarray], kind: Kind, input_size: int) -
 
 
 def _surprises(groups: Sequence[np.ndarray], kind: Kind) -> list[str]:
-    """Describe what is legal but probably a mistake."""
+    """Describe properties that are valid but probably a mistake."""
     if kind == "categorical":
         tokens = np.unique(np.concatenate([group.reshape(-1) for group in groups]))
         return [f"every token is {tokens[0]}: RNNs can differ only in how long they run"] if len(tokens) == 1 else []

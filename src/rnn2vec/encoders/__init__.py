@@ -1,4 +1,4 @@
-"""Encoders map RNNs to representations: one contract (`base`), one file per idea, and a builder by name."""
+"""Encoders, which map RNNs to representations: one contract (`base`), one file per idea, and a builder by name."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def build(
     """Build an encoder with new weights.
 
     Args:
-        name: a registered name, such as `"interactive-probing"`.
+        name: registered name, such as `"interactive-probing"`.
         spec: architecture of the RNNs.
-        representation_size: entries of a representation.
-        interface: kinds of the RNNs' inputs and outputs; continuous by default. Families have theirs.
+        representation_size: size of a representation.
+        interface: kinds of the RNNs' inputs and outputs, such as those of a task family; continuous by default.
         seed: seed of the new weights.
         **hyperparameters: arguments of the encoder's class.
 
     Raises:
-        UsageError: the encoder is unknown, or has no such hyperparameter.
+        UsageError: if the encoder or a hyperparameter is unknown.
     """
     encoder = ENCODERS[name]
     with seeded_modules(seed, "encoder", name):

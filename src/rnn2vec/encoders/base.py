@@ -1,7 +1,7 @@
-"""The contract of an encoder: RNNs in, one short vector for each out.
+"""The contract of an encoder, which maps each RNN to a short vector.
 
-What fits is checked here, once for all encoders. NaN weights are looked for only after a representation came out as
-NaN: looking through 64 RNNs of 14,000 weights first would take longer than the smallest encoder does.
+Inputs are checked here, once for all encoders. Weights are checked for NaN only if a representation is NaN, since
+checking 64 RNNs of 14,000 weights first would take longer than the smallest encoder.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -25,24 +25,24 @@ from rnn2vec.rnn.stack import RNNStack
 
 
 class WeightEncoder(nn.Module, ABC):
-    """Maps N RNNs to N representations.
+    """Map from N RNNs to N representations.
 
     Args:
-        spec: the architecture of the RNNs.
-        interface: their kinds of inputs and outputs.
-        representation_size: entries of a representation, Z.
-        unit_norm: whether representations are scaled to length 1.
+        spec: architecture of the RNNs.
+        interface: kinds of their inputs and outputs.
+        representation_size: size of a representation, Z.
+        unit_norm: scale representations to length 1.
 
     Raises:
-        UsageError: the encoder does not read such RNNs (`obstacle`).
+        UsageError: if the encoder cannot read such RNNs (`obstacle`).
     """
 
     name: ClassVar[str]
-    """The name in the registry."""
+    """Name in the registry."""
     augmentable: ClassVar[bool] = False
-    """Whether renumbered hidden units look new to it, so that training gains from permutation augmentation."""
+    """True if representations change when hidden units are permuted, so that permutation augmentation helps."""
     sign_augmentable: ClassVar[bool] = False
-    """Whether hidden units with flipped signs look new to it, so that training gains from sign augmentation."""
+    """True if representations change when the signs of hidden units are flipped, so that sign augmentation helps."""
 
     def __init__(
         self, spec: RNNSpec, *, interface: Interface, representation_size: int = 16, unit_norm: bool = True
@@ -52,31 +52,31 @@ class WeightEncoder(nn.Module, ABC):
         if obstacle is not None:
             raise UsageError(
                 f"the {self.name} encoder does not read {spec.cell} RNNs: {obstacle}",
-                remedy="take a probing encoder, which reads no weights, or flattened-weights.",
+                remedy="use a probing encoder, which reads no weights, or flattened-weights.",
             )
         self.spec = spec
         self.interface = interface
         self.representation_size = representation_size
         self.unit_norm = unit_norm
         self.accelerated = False
-        """Whether compiled kernels are used where the encoder has some for what it is given (`rnn.fused`)."""
+        """True to use compiled kernels if the encoder has some for its inputs (`rnn.fused`)."""
 
     @classmethod
     def obstacle(cls, spec: RNNSpec) -> str | None:  # noqa: ARG003
-        """Return why the encoder cannot read RNNs of this architecture; None if it can."""
+        """Return the reason why the encoder cannot read RNNs of this architecture; None if it can."""
         return None
 
     def forward(self, rnns: RNNs | RNNCollection | Sequence[RNNs]) -> Representation:
-        """One representation for each RNN, `(N, Z)`, in the order given.
+        """Compute a representation for each RNN, `(N, Z)`, in the given order.
 
         Args:
-            rnns: a stack; for encoders that only interrogate, anything that steps; or several of these, also of
-                different architectures where the encoder takes them.
+            rnns: a stack; for probing encoders, any black box; or several of these, of different architectures if the
+                encoder supports them.
 
         Raises:
-            UsageError: the RNNs are not of the kind that the encoder was made for, on another device or of another
-                float type, or there are none.
-            DataError: weights are NaN or infinite.
+            UsageError: if the RNNs do not fit the encoder, are on another device or of another float type, or there are
+                none.
+            DataError: if weights are NaN or infinite.
         """
         if isinstance(rnns, RNNCollection):
             return rnns.map(self.forward)
@@ -86,23 +86,22 @@ class WeightEncoder(nn.Module, ABC):
         return self._finite(self.scaled(self.encode(rnns)), rnns)
 
     def admit(self, rnns: RNNs) -> None:
-        """Check that RNNs can be encoded: there are some, they fit, and can be computed with.
+        """Check that RNNs can be encoded: that there are some, that they fit, and that device and float type agree.
 
         Args:
             rnns: N RNNs.
 
         Raises:
-            UsageError: they are not of the kind that the encoder was made for, on another device or of another float
-                type, or there are none.
+            UsageError: if they cannot be encoded.
         """
         self._require_common_ground(rnns)
         self.check(rnns)
 
     def _finite(self, representation: Representation, rnns: RNNs) -> Representation:
-        """A representation that is one.
+        """Return a representation unchanged if it is finite, or if the encoder is at fault.
 
         Raises:
-            DataError: it is NaN because of the RNNs.
+            DataError: if it is not finite because of an RNN.
         """
         if representation.isfinite().all():
             return representation
@@ -112,13 +111,13 @@ class WeightEncoder(nn.Module, ABC):
             first = int((~representation.isfinite().all(dim=1)).nonzero()[0])
             raise DataError(
                 f"RNN {first} of this {type(rnns).__name__} {self._fault(rnns, first)} with NaN or infinite numbers",
-                remedy="its training has diverged, or its file is damaged: take an earlier checkpoint of it.",
+                remedy="its training has diverged, or its file is damaged: use an earlier checkpoint of it.",
             )
         return representation
 
     @torch.no_grad()
     def _has_diverged(self, rnns: RNNs) -> bool:
-        """Return whether the encoder is at fault: its parameters are not finite, or an RNN of zeros overflows it."""
+        """Return True if the encoder is at fault: its parameters are not finite, or an RNN of zeros overflows it."""
         if not all(parameter.isfinite().all() for parameter in self.parameters()):
             return True
         if not isinstance(rnns, RNNStack):
@@ -127,15 +126,15 @@ class WeightEncoder(nn.Module, ABC):
         return not bool(self.scaled(self.encode(silent)).isfinite().all())
 
     def _fault(self, rnns: RNNs, place: int) -> str:  # noqa: ARG002
-        """Return what an RNN does whose representation is not finite, for a message; encoders that ask say more."""
+        """Describe the fault of an RNN whose representation is not finite; probing encoders say more."""
         return "has a representation"
 
     def scaled(self, representation: Float[Tensor, "*any Z"]) -> Float[Tensor, "*any Z"]:
-        """What leaves the encoder: of length 1 with `unit_norm`, else as it is."""
+        """Scale a representation to length 1 if `unit_norm` is set."""
         return nn.functional.normalize(representation, dim=-1) if self.unit_norm else representation
 
     def _require_common_ground(self, rnns: RNNs) -> None:
-        """There are RNNs, and encoder and weights can be multiplied."""
+        """Check that there are RNNs, and that their device and float type are those of the encoder."""
         if not count_rnns(rnns):
             raise UsageError(f"{rnns} holds no RNN to encode", remedy="give at least one.")
         if not isinstance(rnns, RNNStack):
@@ -152,30 +151,30 @@ class WeightEncoder(nn.Module, ABC):
             )
 
     def check(self, rnns: RNNs) -> None:
-        """Check that the RNNs fit the encoder: the same spec, unless a subclass asks for less.
+        """Check that the RNNs fit the encoder: the same spec, unless a subclass requires less.
 
         Raises:
-            UsageError: they do not.
+            UsageError: if they do not.
         """
         if not isinstance(rnns, RNNStack):
             raise UsageError(
                 f"the {self.name} encoder reads weights, but was given a black box ({type(rnns).__name__})",
-                remedy="give an RNNStack, or take a probing encoder.",
+                remedy="give an RNNStack, or use a probing encoder.",
             )
         if rnns.spec != self.spec:
             raise UsageError(
                 f"the RNNs are {rnns.spec}, but this {self.name} encoder reads {self.spec}",
-                remedy="take an encoder that was trained on RNNs of this architecture, or a probing encoder, "
-                "which asks only for the same inputs and outputs.",
+                remedy="use an encoder that was trained on RNNs of this architecture, or a probing encoder, "
+                "which requires the same inputs and outputs only.",
             )
 
     @abstractmethod
     def encode(self, rnns: RNNs) -> Representation:
-        """The representations, before they are scaled; `check` has passed."""
+        """Compute the representations before scaling; `check` has passed."""
 
 
 def ground_of(tensor: Tensor) -> str:
-    """A tensor's float type and device, in words."""
+    """Describe a tensor's float type and device."""
     return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 
@@ -190,7 +189,7 @@ def require_same_sides(encoder: WeightEncoder, rnns: RNNs) -> None:
     """Check that RNNs have the inputs and outputs that a probing encoder was made for.
 
     Raises:
-        UsageError: a size or a kind differs.
+        UsageError: if a size or a kind differs.
     """
     box, kinds = as_box(rnns, encoder.interface), encoder.interface
     given = _sides(box.input_size, box.input_kind, box.output_size, box.output_kind)
@@ -198,7 +197,7 @@ def require_same_sides(encoder: WeightEncoder, rnns: RNNs) -> None:
     if given != wanted:
         raise UsageError(
             f"the RNNs have {given}, but this {encoder.name} encoder was made for {wanted}",
-            remedy="take an encoder that was trained on RNNs with these inputs and outputs.",
+            remedy="use an encoder that was trained on RNNs with these inputs and outputs.",
         )
 
 
@@ -207,7 +206,7 @@ def _sides(input_size: int, input_kind: str, output_size: int, output_kind: str)
 
 
 def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers with ReLU between them: `mlp(70, 768, 16)` has one hidden layer of 768."""
+    """Build linear layers with ReLU between them: `mlp(70, 768, 16)` has one hidden layer of 768."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -215,27 +214,25 @@ def mlp(*sizes: int) -> nn.Sequential:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable parameters of a module."""
+    """Count the trainable parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 class TaskBlindEncoder(WeightEncoder):
     """Part (b) of the task-blind floor: the same learned vector for every RNN.
 
-    An emulator that is pre-trained with it shows what can be imitated without looking at the RNN at all.
+    An emulator that is pre-trained with it shows how well RNNs can be imitated without reading them.
     """
 
     name = "task-blind"
 
-    def __init__(
-        self, spec: RNNSpec, *, interface: Interface, representation_size: int = 16, unit_norm: bool = True
-    ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
-        self.constant = nn.Parameter(torch.randn(representation_size))
+    def __init__(self, spec: RNNSpec, **options: Any) -> None:
+        super().__init__(spec, **options)
+        self.constant = nn.Parameter(torch.randn(self.representation_size))
 
     def check(self, rnns: RNNs) -> None:
-        """Any RNN will do."""
+        """Accept any RNN."""
 
     def encode(self, rnns: RNNs) -> Tensor:
-        """N times the same vector."""
+        """Return the same vector N times."""
         return self.constant.expand(count_rnns(rnns), -1)

@@ -14,16 +14,16 @@ from rnn2vec.encoders.stepwise_lstm import Memory, StepwiseLSTM
 
 @dataclass(frozen=True)
 class Exchange:
-    """One step of the dialogue with N RNNs, in M sequences side by side."""
+    """A step of the dialogue with N RNNs, in M parallel sequences."""
 
     probes: InputStep
-    """The probes, `(N, M, I)`."""
+    """Probes, `(N, M, I)`."""
     responses: OutputStep
-    """The responses, `(N, M, O)`, as the encoder reads them: log-probabilities where it normalizes tokens."""
+    """Responses, `(N, M, O)`, in the form that the encoder reads: log-probabilities if it normalizes tokens."""
     reader: StepwiseLSTM
     """The LSTM that reads the responses."""
     memory: Memory
-    """Its state after this exchange."""
+    """State of the reader after this exchange."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class ProbingTranscript:
     """A whole dialogue with N RNNs: L exchanges in M sequences."""
 
     probes: InputSequences
-    """The probes, `(N, M, L, I)`."""
+    """Probes, `(N, M, L, I)`."""
     responses: OutputSequences
-    """The responses, `(N, M, L, O)`, as the encoder read them."""
+    """Responses, `(N, M, L, O)`, in the form that the encoder reads."""
     representations: Float[Tensor, "N L Z"]
-    """The representation if the dialogue ended after each exchange; the last is the encoder's own."""
+    """Representations if the dialogue ended after each exchange; the last is the encoder's own."""
 
     @classmethod
     def of(cls, exchanges: list[Exchange], representations: list[Tensor]) -> ProbingTranscript:

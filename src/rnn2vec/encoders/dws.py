@@ -17,6 +17,7 @@ for a hundredth of the work. It also shows that this layer uses no information a
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,6 @@ from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.encoders.equivariant import EquivariantLinear, Identities
 from rnn2vec.encoders.feature_maps import Feature, Place, Term, Terms, View, Views, gates_as_channels, layout_obstacle
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -109,15 +109,13 @@ class DWSNet(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs.
-        interface: kinds of inputs and outputs; not used by this encoder.
-        representation_size: number of components of a representation, Z.
-        unit_norm: scale representations to length 1.
         channels: number of features per weight.
         num_layers: number of equivariant layers.
         mlp_size: number of hidden units of the MLP.
         identity_deviation: initial standard deviation of the vectors that identify inputs and outputs.
         joint_bound: draw the initial maps of each target with one bound, given by the number of inputs of all of them,
             as the released code does; by default each map has PyTorch's bound.
+        **options: arguments of `WeightEncoder`.
     """
 
     name = "dwsnet"
@@ -127,16 +125,14 @@ class DWSNet(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         channels: int = 48,
         num_layers: int = 4,
         mlp_size: int = 128,
         identity_deviation: float = 0.1,
         joint_bound: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        super().__init__(spec, **options)
         table = terms(spec)
         widths = [spec.num_gates] + [channels] * (num_layers - 1)
         counts = [dict.fromkeys(table, width) for width in widths]
@@ -145,7 +141,7 @@ class DWSNet(WeightEncoder):
             EquivariantLinear(table, count, channels, is_biased=lambda *_: True, joint_bound=joint_bound)
             for count in counts
         )
-        self.to_representation = mlp(len(table) * channels, mlp_size, representation_size)
+        self.to_representation = mlp(len(table) * channels, mlp_size, self.representation_size)
 
     @classmethod
     def obstacle(cls, spec: RNNSpec) -> str | None:

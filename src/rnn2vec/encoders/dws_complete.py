@@ -30,6 +30,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,6 @@ from rnn2vec.encoders.feature_maps import (
     layout_obstacle,
 )
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.symmetry import candidate_gate
@@ -188,13 +188,11 @@ class CompleteDWSNet(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs.
-        interface: kinds of inputs and outputs; not used by this encoder.
-        representation_size: number of components of a representation, Z.
-        unit_norm: scale representations to length 1.
         channels: number of features per weight and parity.
         num_layers: number of equivariant layers.
         mlp_size: number of hidden units of the MLP.
         signs: be invariant to sign flips as well as permutations; has no effect for ReLU RNNs.
+        **options: arguments of `WeightEncoder`.
     """
 
     name = "dwsnet-complete"
@@ -203,15 +201,13 @@ class CompleteDWSNet(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         channels: int = 16,
         num_layers: int = 4,
         mlp_size: int = 128,
         signs: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        super().__init__(spec, **options)
         self.signs = signs and candidate_gate(spec.cell) is not None
         tensors = axes(spec)
         targets = [Feature(tensor, parity) for tensor in tensors for parity in parities(spec, tensor, signs=self.signs)]
@@ -226,7 +222,9 @@ class CompleteDWSNet(WeightEncoder):
             activated = split_relu({target: torch.zeros(0, channels) for target in targets})
             counts = {target: values.shape[-1] for target, values in activated.items()}
         self._pooled = invariants(tensors, targets)
-        self.to_representation = mlp(sum(counts[term.source] for term in self._pooled), mlp_size, representation_size)
+        self.to_representation = mlp(
+            sum(counts[term.source] for term in self._pooled), mlp_size, self.representation_size
+        )
 
     @classmethod
     def obstacle(cls, spec: RNNSpec) -> str | None:

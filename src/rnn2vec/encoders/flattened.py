@@ -6,10 +6,11 @@ permutation augmentation.
 
 from __future__ import annotations
 
+from typing import Any
+
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -19,10 +20,8 @@ class FlattenedWeights(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs.
-        interface: kinds of inputs and outputs; not used by this encoder.
-        representation_size: number of components of a representation, Z.
-        unit_norm: scale representations to length 1.
         hidden_size: width of the three hidden layers.
+        **options: arguments of `WeightEncoder`.
     """
 
     name = "flattened-weights"
@@ -33,13 +32,11 @@ class FlattenedWeights(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         hidden_size: int = 128,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
-        self.layers = mlp(spec.num_parameters, hidden_size, hidden_size, hidden_size, representation_size)
+        super().__init__(spec, **options)
+        self.layers = mlp(spec.num_parameters, hidden_size, hidden_size, hidden_size, self.representation_size)
 
     def encode(self, rnns: RNNs) -> Representation:
         """Encode RNNs as `WeightEncoder.encode` defines."""

@@ -1,8 +1,8 @@
-"""A probing encoder's dialogue with an `RNNStack` by compiled kernels: what torch calls of `dialogue_kernels`.
+"""A probing encoder's dialogue with an `RNNStack` on compiled kernels: torch's interface to `dialogue_kernels`.
 
-The same numbers as `ProbingEncoder.dialogue`, to float32 rounding, with gradients to all that is learned and none to
-the RNNs' weights. RNNs are dealt with `_RNNS_TOGETHER` at a time, whatever the batch and the number of threads, and
-gradients are summed in their order: neither changes a bit of the result.
+The results equal those of `ProbingEncoder.dialogue` to float32 rounding, with gradients for all learned parameters and
+none for the RNNs' weights. RNNs are processed `_RNNS_TOGETHER` at a time, regardless of the batch and the number of
+threads, and gradients are summed in their order, so that neither changes a bit of the result.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ _RNNS_TOGETHER = 32
 _READER_GATES = 4
 
 Memory = Sequence[Float[Tensor, "N hidden"]]
-"""Four vectors: hidden vector and cell of E_R's lower layer, then of its upper one."""
+"""Hidden vector and cell of E_R's lower layer, then of its upper one."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a dialogue is like, apart from weights."""
+    """The description of a dialogue, apart from weights."""
 
     length: int
-    """Exchanges, L."""
+    """Number of exchanges, L."""
     num_sequences: int
-    """Probing sequences side by side, M."""
+    """Number of parallel probing sequences, M."""
     probe_size: int
-    """Numbers that E_I makes for each probe."""
+    """Number of outputs of E_I for each probe."""
     interactive: bool
-    """Whether probes are made from E_R's memory."""
+    """True if probes are computed from E_R's memory."""
     begins: bool
-    """Whether the first probe of an interactive dialogue is given."""
+    """True if the first probe of an interactive dialogue is given."""
     categorical: bool
-    """Whether probes are points of a simplex."""
+    """True if probes are points of a simplex."""
     feeds: bool
-    """Whether the last probe number is a gate that mixes in the RNN's own prediction."""
+    """True if the last number of a probe is a gate that mixes in the RNN's own prediction."""
     input_range: tuple[float, float]
     """Range of continuous probes."""
     reading: int
-    """How responses are normalized: 0 not at all, 1 as log-probabilities, 2 by a scale."""
+    """Normalization of responses: 0 for none, 1 for log-probabilities, 2 for a scale."""
     scale: tuple[float, float, float]
     """Centre and spread of outputs, and the largest response."""
 
@@ -68,14 +68,14 @@ class Weights:
 def have_dialogue(
     plan: Plan, stack: RNNStack, given: Float[Tensor, "T M I"] | None, weights: Weights, memory: Memory
 ) -> Float[Tensor, "N hidden"]:
-    """Return what E_R remembers of a dialogue: the hidden vector of its upper layer after the last exchange.
+    """Return the hidden vector of E_R's upper layer after the last exchange of a dialogue.
 
     Args:
-        plan: what the dialogue is like.
+        plan: description of the dialogue.
         stack: N RNNs for which `rnn.fused.suits` holds.
-        given: the probes of every exchange, or with `plan.begins` that of the first.
-        weights: of the encoder.
-        memory: of E_R before the first exchange.
+        given: probes of every exchange, or with `plan.begins` that of the first.
+        weights: weights of the encoder.
+        memory: memory of E_R before the first exchange.
     """
     learned = [*weights.matrices, *weights.biases, *memory]
     if given is not None:
@@ -129,7 +129,7 @@ class _Dialogue(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _WayBack:
-    """The way back of one chunk: the call of the kernel, and where its results will be."""
+    """The backward pass of one chunk: the call of the kernel, and its results."""
 
     call: Callable[[], None]
     given: Tensor
@@ -137,9 +137,9 @@ class _WayBack:
     layers: list[Tensor]
     """Gradients of weights and biases, in panels."""
     memory: Callable[[], list[Tensor]]
-    """Returns the gradients of E_R's first memory."""
+    """Function that returns the gradients of E_R's first memory."""
     lease: Lease
-    """What the kernel works in."""
+    """Working memory of the kernel."""
 
 
 def _total(pieces: Sequence[Tensor]) -> Tensor:
@@ -148,7 +148,7 @@ def _total(pieces: Sequence[Tensor]) -> Tensor:
 
 
 class _Layout:
-    """How matrices lie in the kernels' memory: in panels, padded."""
+    """The layout of matrices in the kernels' memory: in panels, padded."""
 
     def __init__(self, plan: Plan, spec: RNNSpec, matrices: Sequence[Tensor]) -> None:
         from rnn2vec.rnn.kernels.steps import sizes_of  # noqa: PLC0415 (it takes Numba)

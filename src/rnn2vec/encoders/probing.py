@@ -1,24 +1,24 @@
-"""Probing (paper, Section 3, Figure 2): find out what an RNN does by asking it.
+"""Probing (paper, Section 3, Figure 2): learn about an RNN from its responses to inputs.
 
-In each of L steps M parallel probes go to the RNN, its M answers are read, and after the last step the reader's
-memory is the representation. With E_I, E_O as MLPs and E_R as an LSTM:
+In each of L steps, the RNN receives M parallel probes, and the encoder reads its M responses. The representation is
+computed from the reader's memory after the last step. With E_I, E_O as MLPs and E_R as an LSTM:
 
     probes x_i = E_I(S_i)  non-interactive: S_i is learned, the same for every RNN
-           x_i = E_I(r_i)  interactive: r_i is what E_R remembers of the answers before
-    answers y_i = f(x_i),   r_{i+1} = E_R(E_O(y_i))
+           x_i = E_I(r_i)  interactive: r_i is E_R's memory of the previous responses
+    responses y_i = f(x_i),  r_{i+1} = E_R(E_O(y_i))
 
-Both kinds share one loop and differ in one line. It needs nothing but a `BlackBox`, so any weights, cell type and
-size will do as long as inputs and outputs are the same.
+Both kinds share one loop and differ in one line. It needs only a `BlackBox`, so RNNs may have any weights, cell type
+and size as long as inputs and outputs agree.
 
-Beyond the paper, and each can be switched off:
+Additions to the paper's method, each of which can be disabled:
 
-- `first_input`: the first probe is the input with which real sequences begin. An RNN that never saw anything else
-  there answers nonsense otherwise.
-- `normalize`: answers are read as log-probabilities, not as raw logits, whose scale differs between RNNs and grows
-  in training; continuous answers in units of their spread (`Interface.output_scale`).
-- `probe_start="self-feeding"` (interactive only): a probe starts as the RNN's own prediction. The proof of
-  Proposition 3.3 does just that: it appends the letter that the function allows, and reads off the language.
-- `forget_bias`: E_R starts out remembering.
+- `first_input`: the first probe is the input with which real sequences begin. An RNN that has only ever been trained
+  with this first input responds arbitrarily to any other.
+- `normalize`: responses are read as log-probabilities, not as raw logits, whose scale differs between RNNs and grows
+  in training; continuous responses are in units of their spread (`Interface.output_scale`).
+- `probe_start="self-feeding"` (interactive only): before training, a probe is the RNN's own prediction. The proof of
+  Proposition 3.3 does the same: it appends the letter that the function allows.
+- `forget_bias`: E_R's forget gates are open before training.
 """
 
 from __future__ import annotations
@@ -44,30 +44,28 @@ from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 ProbeStart = Literal["learned", "self-feeding"]
-"""What an interactive probe is before training: whatever E_I makes, or the RNN's own prediction."""
+"""Interactive probe before training: the output of E_I, or the RNN's own prediction."""
 
-_LARGEST_ANSWER = 10.0  # in spreads: one RNN that explodes must not drown what is learned from the others
+_LARGEST_ANSWER = 10.0  # in spreads: one diverging RNN must not dominate
 
 
 class ProbingEncoder(WeightEncoder):
-    """The loop of both probing encoders.
+    """Base class of both probing encoders, with their loop.
 
     Args:
-        spec: the RNNs' architecture; only its inputs and outputs matter.
-        interface: kinds of inputs and outputs, and the first input of a sequence.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1.
-        num_sequences: probing sequences that run side by side, M.
-        sequence_length: probes in each, L.
-        hidden_size: hidden units of each of the two layers of E_R, and width of what goes in and out of it.
-        mlp_size: hidden layer of E_I and E_O.
-        first_input: begin every probing sequence with the interface's first input, where it has one.
-        normalize: normalize the answers.
-        forget_bias: added to E_R's forget gates at the start.
-        extra_step: let E_R take one more step after the last answer, on a learned vector, as the released code does.
+        spec: architecture of the RNNs; only its inputs and outputs matter.
+        num_sequences: number of parallel probing sequences, M.
+        sequence_length: number of probes in each, L.
+        hidden_size: number of hidden units of both layers of E_R, and size of its inputs and outputs.
+        mlp_size: width of the hidden layers of E_I and E_O.
+        first_input: begin every probing sequence with the interface's first input, if it has one.
+        normalize: normalize the responses.
+        forget_bias: value added to the initial biases of E_R's forget gates.
+        extra_step: let E_R read a learned vector after the last response, as the released code does.
+        **options: arguments of `WeightEncoder`; its interface also has the first input of a sequence.
 
     Raises:
-        UsageError: there is nothing to ask, or the interface's first input is of another size than the RNNs' inputs.
+        UsageError: if there are no probes, or the interface's first input has another size than the RNNs' inputs.
     """
 
     interactive: bool
@@ -76,9 +74,6 @@ class ProbingEncoder(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         num_sequences: int = 8,
         sequence_length: int = 22,
         hidden_size: int = 256,
@@ -87,8 +82,9 @@ class ProbingEncoder(WeightEncoder):
         normalize: bool = True,
         forget_bias: float = 1.0,
         extra_step: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        super().__init__(spec, **options)
         self.num_sequences = num_sequences
         self.sequence_length = sequence_length
         self.hidden_size = hidden_size
@@ -97,7 +93,7 @@ class ProbingEncoder(WeightEncoder):
             raise UsageError(
                 f"num_sequences={num_sequences}, sequence_length={sequence_length}", remedy="give at least 1 of each."
             )
-        begins = interface.first_input if first_input else None
+        begins = self.interface.first_input if first_input else None
         if begins is not None and len(begins) != spec.input_size:
             raise UsageError(
                 f"the interface's first_input has {len(begins)} numbers, but the RNNs have {spec.input_size} inputs",
@@ -112,15 +108,15 @@ class ProbingEncoder(WeightEncoder):
             with torch.no_grad():
                 cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
         self.end = nn.Parameter(torch.zeros(hidden_size)) if extra_step else None
-        self.to_representation = nn.Linear(hidden_size, representation_size)
+        self.to_representation = nn.Linear(hidden_size, self.representation_size)
 
     @property
     def probe_size(self) -> int:
-        """Numbers that E_I makes for each probe."""
+        """Number of outputs of E_I for each probe."""
         return self.spec.input_size
 
     def check(self, rnns: RNNs) -> None:
-        """Check that the RNNs have the encoder's inputs and outputs; nothing else matters."""
+        """Check that the RNNs have the encoder's inputs and outputs; cells and sizes may differ."""
         require_same_sides(self, rnns)
 
     def encode(self, rnns: RNNs) -> Representation:
@@ -152,7 +148,7 @@ class ProbingEncoder(WeightEncoder):
         return have_dialogue(self._plan(), stack, self._given_probes(), weights, memory)
 
     def _plan(self) -> Plan:
-        """Return what a dialogue is like, for kernels."""
+        """Return the description of a dialogue for the kernels."""
         interface = self.interface
         reading = 0
         if self.normalize:
@@ -178,30 +174,30 @@ class ProbingEncoder(WeightEncoder):
         return first.expand(1, self.num_sequences, -1)
 
     def anytime(self, rnns: RNNs) -> Iterator[Representation]:
-        """The representation after every exchange, as if the dialogue ended there; stop when it is good enough.
+        """Compute the representation after every exchange, as if the dialogue ended there; callers may stop early.
 
         Args:
             rnns: N RNNs.
 
         Yields:
-            L times `(N, Z)`; the last one is what the encoder itself answers.
+            Representations `(N, Z)`, L times; the last one is the encoder's own.
 
         Raises:
             UsageError: see `admit`.
-            DataError: the RNNs answer with NaN or infinite numbers.
+            DataError: if responses are NaN or infinite.
         """
         self.admit(rnns)
         return (self._known(exchange, rnns) for exchange in self.dialogue(rnns))
 
     def probing_transcript(self, rnns: RNNs) -> ProbingTranscript:
-        """All that was asked and answered, and what was known after each exchange.
+        """Record all probes and responses, and the representation after each exchange.
 
         Args:
             rnns: N RNNs.
 
         Raises:
             UsageError: see `admit`.
-            DataError: the RNNs answer with NaN or infinite numbers.
+            DataError: if responses are NaN or infinite.
         """
         self.admit(rnns)
         exchanges = list(self.dialogue(rnns))
@@ -209,24 +205,24 @@ class ProbingEncoder(WeightEncoder):
         return ProbingTranscript.of(exchanges, known)
 
     def _known(self, exchange: Exchange, rnns: RNNs) -> Representation:
-        """The representation if the dialogue ended after an exchange."""
+        """Return the representation if the dialogue ended after an exchange."""
         return self._finite(self.scaled(self._read_out(exchange)), rnns)
 
     @torch.no_grad()
     def _fault(self, rnns: RNNs, place: int) -> str:
-        """See `WeightEncoder._fault`; asks again without kernels, which keep no answers."""
+        """See `WeightEncoder._fault`; probes again without kernels, which keep no responses."""
         if all(exchange.responses[place].isfinite().all() for exchange in self.dialogue(rnns)):
             return super()._fault(rnns, place)
         return "answers"
 
     def dialogue(self, rnns: RNNs) -> Iterator[Exchange]:
-        """Ask and read, step by step: the one loop that all else here is made of.
+        """Probe and read, step by step; all other methods use this loop.
 
         Args:
-            rnns: N RNNs that fit (`check`).
+            rnns: N RNNs that fit the encoder (`check`).
 
         Yields:
-            L exchanges.
+            The L exchanges.
         """
         box = self._as_box(rnns)
         state: Any = box.initial_state(self.num_sequences)
@@ -241,25 +237,25 @@ class ProbingEncoder(WeightEncoder):
             yield Exchange(probes, responses, reader, memory)
 
     def _read_out(self, exchange: Exchange) -> Representation:
-        """Return the representation, before it is scaled, if the dialogue ended after an exchange."""
+        """Compute the representation before scaling if the dialogue ended after an exchange."""
         if self.end is None:
             return self.to_representation(exchange.memory[-1][0])
         end = self.end.expand(len(exchange.probes), -1)
         return self.to_representation(exchange.reader.step(end, exchange.memory)[-1][0])
 
     def _ask(self, step: int, memory: Tensor, responses: OutputStep | None) -> InputStep:
-        """The probes of one step, `(N, M, I)`."""
+        """Compute the probes of one step, `(N, M, I)`."""
         if step == 0 and self.first_probe is not None:
             return self.first_probe.to(memory).expand(len(memory), self.num_sequences, -1)
         made = self.probe_maker(self._source(step, memory)).unflatten(-1, (self.num_sequences, self.probe_size))
         return self._to_probes(made, responses).expand(len(memory), -1, -1)
 
     def _source(self, step: int, memory: Tensor) -> Tensor:
-        """What E_I makes the probes of a step from: `(N or 1, hidden_size)`."""
+        """Return the input of E_I for the probes of a step, `(N or 1, hidden_size)`."""
         raise NotImplementedError
 
     def _to_probes(self, made: Tensor, responses: OutputStep | None) -> Tensor:  # noqa: ARG002
-        """Probes in the RNN's input space from what E_I made."""
+        """Map outputs of E_I to probes in the RNN's input space."""
         if self.interface.input_kind == "categorical":
             return made.softmax(dim=-1)
         low, high = self.interface.input_range
@@ -270,7 +266,7 @@ class ProbingEncoder(WeightEncoder):
             return outputs
         if self.interface.output_kind == "categorical":
             return outputs.log_softmax(dim=-1)
-        # In units of the outputs' spread, and not layer-normalized, which would leave nothing of a single output.
+        # In units of the outputs' spread; layer normalization would remove a single output entirely.
         centre, spread = self.interface.output_scale
         return ((outputs - centre) / spread).clamp(-_LARGEST_ANSWER, _LARGEST_ANSWER)
 
@@ -283,7 +279,7 @@ class ProbingEncoder(WeightEncoder):
 
 
 def _answered(box: BlackBox, probes: InputStep, state: Any) -> tuple[OutputStep, Any]:
-    """One step of a black box, which may be somebody's code and know only some float type and device."""
+    """Step a black box, which may be the user's code and support only one float type and device."""
     try:
         outputs, state = box.step(probes, state)
     except RuntimeError as error:
@@ -298,7 +294,7 @@ def _answered(box: BlackBox, probes: InputStep, state: Any) -> tuple[OutputStep,
 
 
 class NoninteractiveProbing(ProbingEncoder):
-    """Probing with learned sequences, the same for every RNN. See `ProbingEncoder` for the arguments."""
+    """Probing with learned sequences, the same for every RNN; see `ProbingEncoder` for the arguments."""
 
     name = "noninteractive-probing"
     interactive = False
@@ -316,16 +312,16 @@ class NoninteractiveProbing(ProbingEncoder):
 
 
 class InteractiveProbing(ProbingEncoder):
-    """Probing in which each probe depends on the answers before. See `ProbingEncoder` for the other arguments.
+    """Probing in which each probe depends on the previous responses; see `ProbingEncoder` for the other arguments.
 
     Args:
-        spec: the RNNs' architecture; only its inputs and outputs matter.
-        probe_start: `"self-feeding"` mixes the RNN's own prediction into each probe, `"learned"` does not. By default
-            `"self-feeding"` where an output is a possible input: categorical both, and of one size.
-        **options: those of `ProbingEncoder`.
+        spec: architecture of the RNNs; only its inputs and outputs matter.
+        probe_start: `"self-feeding"` mixes the RNN's own prediction into each probe, `"learned"` does not. The default
+            is `"self-feeding"` if an output is a possible input: both categorical, and of equal size.
+        **options: arguments of `ProbingEncoder`.
 
     Raises:
-        UsageError: self-feeding is asked for where an output is no possible input, or there is no such start.
+        UsageError: if `probe_start` is unknown, or self-feeding with outputs that are not possible inputs.
     """
 
     name = "interactive-probing"
@@ -357,7 +353,7 @@ class InteractiveProbing(ProbingEncoder):
 
     @property
     def probe_size(self) -> int:
-        """The probe, and with self-feeding a gate."""
+        """Size of a probe, plus a gate with self-feeding."""
         return self._num_inputs + self._feeds_itself
 
     def _blank_memory(self, num_rnns: int, reader: StepwiseLSTM) -> Memory:

@@ -1,11 +1,12 @@
-"""Random probing: what RNNs answer to fixed input sequences, projected at random; nothing is learned.
+"""Random probing: a random projection of the RNNs' responses to fixed input sequences; nothing is learned.
 
-Every RNN reads the same M sequences of L steps. The answers (probabilities of tokens, or numbers in the outputs' unit)
-are one long vector of behaviour, and a seeded projection to Z numbers keeps its distances up to a few per cent (Johnson
-and Lindenstrauss 1984). Two RNNs that compute the same have the same representation, whatever their cell and size.
+Every RNN reads the same M sequences of L steps. The responses (probabilities of tokens, or numbers in the outputs'
+unit) are one long vector of behaviour, and a seeded projection to Z numbers preserves its distances up to a few per
+cent (Johnson and Lindenstrauss 1984). RNNs that compute the same function have the same representation, whatever their
+cell and size.
 
-It is the answer to have in seconds, before any training: it shows copies and gross faults. Learning pays where small
-differences of behaviour matter, or where it takes particular inputs to see them.
+It gives a result in seconds, without training, and shows copies and gross faults. Learning pays off if small
+differences in behaviour matter, or if only particular inputs reveal them.
 
 The projection of output o at step s has the entry A[s, z] B[o, z], signs drawn at random. A dense matrix would have as
 many entries for each output as this one has in all: 130 MB for an RNN over 1,000 tokens.
@@ -30,24 +31,24 @@ from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
-_LARGEST_ANSWER = 10.0  # in spreads: one RNN that explodes must not be all that is seen
+_LARGEST_ANSWER = 10.0  # in spreads: one diverging RNN must not dominate
 _HELD = (1, 2, 4, 8)
-"""Steps for which random inputs are held: RNNs are asked about fast and slow changes."""
+"""Numbers of steps for which random inputs are held, so that inputs change fast and slowly."""
 
 
 class RandomProbing(WeightEncoder):
     """Fixed probing sequences and a fixed random projection.
 
     Args:
-        spec: the RNNs' architecture; only the sizes of inputs and outputs matter.
-        interface: kinds of inputs and outputs, the range that inputs are drawn from, and the unit of outputs.
-        representation_size: entries of a representation.
-        unit_norm: whether representations are scaled to length 1. Off by default: the length is part of the behaviour.
-        num_sequences: probing sequences, M.
-        sequence_length: steps of each, L.
+        spec: architecture of the RNNs; only the sizes of inputs and outputs matter.
+        interface: kinds of inputs and outputs, the range from which inputs are drawn, and the unit of outputs.
+        representation_size: size of a representation.
+        unit_norm: scale representations to length 1; off by default, since the length is part of the behaviour.
+        num_sequences: number of probing sequences, M.
+        sequence_length: number of steps of each, L.
 
     Raises:
-        UsageError: there is nothing to ask.
+        UsageError: if there are no probes.
     """
 
     name = "random-probing"
@@ -83,15 +84,15 @@ class RandomProbing(WeightEncoder):
         self.register_buffer("output_signs", _signs(spec.output_size, representation_size))
 
     def ask(self, inputs: Float[Tensor, "M L I"]) -> None:
-        """Probe with these sequences from now on; shapes are those of `probes`."""
+        """Replace the probing sequences; their shape stays that of `probes`."""
         self.probes.copy_(inputs)
 
     @torch.no_grad()
     def standardize(self, rnns: Sequence[RNNs]) -> None:
-        """Read continuous outputs in units of a collection from now on: median and robust spread of each output.
+        """Set the unit of continuous outputs to that of a collection: median and robust spread of each output.
 
         The spread is the standard deviation of a normal distribution with the same 5 % and 95 % quantiles, so that a
-        few RNNs that explode do not set the unit.
+        few diverging RNNs do not set the unit.
         """
         if self.interface.output_kind == "categorical":
             return
@@ -99,7 +100,7 @@ class RandomProbing(WeightEncoder):
         low, centre, high = np.nanquantile(np.clip(answers, -1e30, 1e30), [0.05, 0.5, 0.95], axis=0)
         spread = (high - low) / (2 * 1.645)
         largest = spread.max() if spread.max() > 0 else 1.0
-        # An output that is constant everywhere says nothing: in a unit of its own it would be all noise.
+        # In a unit of its own, an output that is constant everywhere would be pure noise.
         self.scale.copy_(torch.from_numpy(np.stack([centre, np.maximum(spread, 1e-3 * largest)])))
 
     def check(self, rnns: RNNs) -> None:
@@ -107,7 +108,7 @@ class RandomProbing(WeightEncoder):
         require_same_sides(self, rnns)
 
     def encode(self, rnns: RNNs) -> Representation:
-        """See `WeightEncoder.encode`; takes a `BlackBox` too."""
+        """Encode RNNs or a `BlackBox` as `WeightEncoder.encode` defines."""
         answers = self._standard(self.answers(rnns)).flatten(1, 2)  # (N, M L, O)
         mixed = torch.einsum("nso,oz->nsz", answers, self.output_signs)
         return torch.einsum("nsz,sz->nz", mixed, self.step_signs) / math.sqrt(
@@ -121,7 +122,7 @@ class RandomProbing(WeightEncoder):
         return super()._fault(rnns, place) if is_finite else "answers"
 
     def answers(self, rnns: RNNs) -> Float[Tensor, "N M L O"]:
-        """Return what the RNNs answer to the probes."""
+        """Return the RNNs' responses to the probes."""
         if isinstance(rnns, RNNStack):
             return rnns(self.probes.expand(len(rnns), -1, -1, -1))[0]
         return step_by_step(rnns, self.probes)
@@ -134,7 +135,7 @@ class RandomProbing(WeightEncoder):
 
 
 def step_by_step(box: BlackBox, inputs: Float[Tensor, "M L I"]) -> Float[Tensor, "N M L O"]:
-    """Return what a black box answers to sequences."""
+    """Return the responses of a black box to sequences."""
     state = box.initial_state(len(inputs))
     answers: list[Tensor] = []
     for step in inputs.unbind(1):

@@ -9,6 +9,8 @@ The number of statistics depends only on the number of layers, not on the cell a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -18,7 +20,6 @@ from rnn2vec._errors import UsageError
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder, mlp
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -59,10 +60,8 @@ class LayerwiseStatistics(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs.
-        interface: kinds of inputs and outputs; not used by this encoder.
-        representation_size: number of components of a representation, Z.
-        unit_norm: scale representations to length 1.
         hidden_size: width of the three hidden layers.
+        **options: arguments of `WeightEncoder`.
     """
 
     name = "layerwise-statistics"
@@ -72,14 +71,12 @@ class LayerwiseStatistics(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         hidden_size: int = 768,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        super().__init__(spec, **options)
         inputs = NUM_STATISTICS * len(spec.parameter_shapes)
-        self.layers = mlp(inputs, hidden_size, hidden_size, hidden_size, representation_size)
+        self.layers = mlp(inputs, hidden_size, hidden_size, hidden_size, self.representation_size)
 
     def check(self, rnns: RNNs) -> None:
         """Check that the RNNs have the same number of weight tensors; cells and sizes may differ.

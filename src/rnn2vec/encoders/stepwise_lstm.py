@@ -1,14 +1,14 @@
-"""LSTM layers that go through a sequence whose inputs are not known beforehand, with one weight gradient for all steps.
+"""LSTM layers for sequences whose inputs are not known in advance, with a single weight gradient for all steps.
 
-What a probing encoder reads next depends on what it has read, so that `nn.LSTM`, which wants the whole sequence, will
-not do. `nn.LSTMCell` will, but each of its steps adds to the gradient of its weights: 22 products with a short inner
-dimension (64 RNNs) and 22 sums over all weights. Here a step's backward pass only notes down its inputs and the
-gradient of its gates; after the last of them one product over all steps gives the gradient of the weights. A step is
-also one node of the graph instead of some twenty-five. Measured at the paper's sizes on one busy core: the 22 steps
-take 178 ms of processor time, forward and backward, against 204 with `nn.LSTMCell`.
+The next input of a probing encoder depends on the previous ones, whereas `nn.LSTM` needs the whole sequence. With
+`nn.LSTMCell`, each step adds to the gradient of the weights: 22 products with a short inner dimension (64 RNNs) and 22
+sums over all weights. Here, the backward pass of a step only records its inputs and the gradient of its gates; one
+product over all steps then gives the gradient of the weights. A step is also one node of the graph instead of about
+twenty-five. Measured at the paper's sizes on one busy core, the 22 steps take 178 ms of processor time, forward and
+backward, compared with 204 ms with `nn.LSTMCell`.
 
-The note-taking hangs on a *token*, a zero that all steps take in and one node makes: autograd runs that node's
-backward pass when all steps have run theirs.
+The records are attached to a *token*, a zero that one node creates and all steps take as input: autograd runs that
+node's backward pass after those of all steps.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from torch.autograd.function import once_differentiable
 LSTMState = tuple[Float[Tensor, "N hidden"], Float[Tensor, "N hidden"]]
 """`(hidden, cell)`."""
 Memory = tuple[LSTMState, ...]
-"""One `LSTMState` per layer, the lowest first."""
+"""An `LSTMState` for each layer, the lowest first."""
 _Notes = list[tuple[Tensor, Tensor]]
-"""What went into each step, and the gradient of its gates, from the last step to the first."""
+"""Input of each step, and gradient of its gates, from the last step to the first."""
 
 
 class StepwiseLSTM:
-    """Some `nn.LSTMCell`s, one above the other, on their way through one sequence.
+    """A stack of `nn.LSTMCell`s that reads one sequence; each sequence needs a new instance.
 
-    Equal to calling the cells one after another, gradients included. Made anew for each sequence.
+    The results, gradients included, equal those of calling the cells one after another.
 
     Args:
-        cells: the layers, the lowest first.
+        cells: layers, the lowest first.
     """
 
     def __init__(self, cells: Iterable[nn.Module]) -> None:
         self._layers = [_Layer(cell) for cell in cells if isinstance(cell, nn.LSTMCell)]
 
     def step(self, inputs: Float[Tensor, "N features"], memory: Memory) -> Memory:
-        """One step: the next state of every layer, of which the last layer's hidden vector is the output."""
+        """Return the next state of every layer; the last layer's hidden vector is the output."""
         after: list[LSTMState] = []
         for layer, (hidden, cell) in zip(self._layers, memory, strict=True):
             inputs, carried = layer.step(inputs, hidden, cell)
@@ -63,10 +63,10 @@ class _Layer:
 
 
 class _Weights(torch.autograd.Function):
-    """Makes the token; its backward pass turns the notes of all steps into the gradient of the weights."""
+    """Creation of the token; the backward pass turns the records of all steps into the gradient of the weights."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor, notes: _Notes) -> Tensor:  # noqa: ARG004 (its gradient is what counts)
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, notes: _Notes) -> Tensor:  # noqa: ARG004 (only its gradient matters)
         ctx.notes = notes
         return weight.new_zeros(())
 
@@ -79,7 +79,7 @@ class _Weights(torch.autograd.Function):
 
 
 class _Step(torch.autograd.Function):
-    """One step of one layer."""
+    """A step of one layer."""
 
     @staticmethod
     def forward(

@@ -14,6 +14,8 @@ preset `paper`. The defaults are no dropout and 0.02.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +24,6 @@ from rnn2vec._errors import UsageError
 from rnn2vec._shapes import Representation
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.collection import RNNs
-from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
@@ -76,15 +77,13 @@ class ParameterTransformer(WeightEncoder):
 
     Args:
         spec: architecture of the RNNs.
-        interface: kinds of inputs and outputs; not used by this encoder.
-        representation_size: number of components of a representation, Z.
-        unit_norm: scale representations to length 1.
         hidden_size: number of features of a token.
         mlp_size: number of hidden units of each layer's MLP.
         num_layers: number of transformer layers.
         num_heads: number of attention heads.
         dropout: dropout probability in training, see `TransformerLayer`.
         position_deviation: initial standard deviation of the positional embeddings.
+        **options: arguments of `WeightEncoder`.
 
     Raises:
         UsageError: if `hidden_size` is not a multiple of `num_heads`, or `dropout` is not in [0, 1).
@@ -98,17 +97,15 @@ class ParameterTransformer(WeightEncoder):
         self,
         spec: RNNSpec,
         *,
-        interface: Interface,
-        representation_size: int = 16,
-        unit_norm: bool = True,
         hidden_size: int = 128,
         mlp_size: int = 512,
         num_layers: int = 6,
         num_heads: int = 2,
         dropout: float = 0.0,
         position_deviation: float = 0.02,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, interface=interface, representation_size=representation_size, unit_norm=unit_norm)
+        super().__init__(spec, **options)
         if not 0 <= dropout < 1:
             raise UsageError(f"dropout={dropout}", remedy="give 0 (none) or a share below 1, such as 0.1.")
         if hidden_size % num_heads:
@@ -125,7 +122,7 @@ class ParameterTransformer(WeightEncoder):
         self.layers = nn.ModuleList(
             TransformerLayer(hidden_size, num_heads, mlp_size, dropout) for _ in range(num_layers)
         )
-        self.to_representation = nn.Linear(hidden_size, representation_size)
+        self.to_representation = nn.Linear(hidden_size, self.representation_size)
 
     @classmethod
     def obstacle(cls, spec: RNNSpec) -> str | None:

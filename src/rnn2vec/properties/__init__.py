@@ -1,1 +1,1 @@
-"""What a representation says about its RNN: predict properties from it, and score the answers (Section 6.2)."""
+"""Prediction of properties of RNNs from their representations, and its scores (Section 6.2)."""

@@ -1,9 +1,10 @@
-"""What a prediction from representations must beat.
+"""Simple predictors that a prediction from representations must beat.
 
-`constant` answers alike for every RNN: the training data's mean, or how often each choice is right there. The others
-read features with the libraries' defaults: `linear` by ridge or logistic regression, `trees` by gradient boosting, on
-the *statistics* of the weights (`encoders.statistics.layer_statistics`), which need no training at all. With frozen
-encoders there is also a `linear` reading of the representation: what it says without an MLP.
+`constant` makes the same prediction for every RNN: the mean of the training data, or the frequency of each choice. The
+others are fitted to features with scikit-learn's defaults: `linear` is ridge or logistic regression, `trees` is
+gradient
+boosting. Their features are *statistics* of the weights (`encoders.statistics.layer_statistics`), which need no
+training. For frozen encoders, `linear` is also fitted to the representation, to show its content without an MLP.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ Features = Mapping[str, Float[np.ndarray, "_ F"]]
 Learner = Literal["linear", "trees"]
 
 _RAREST = 1e-6
-"""Probabilities are taken as at least this: a logit of 0 would be infinite."""
+"""Smallest probability, since the logit of 0 is infinite."""
 
 
 def on_statistics(
     data: PropertyData, features: Features, *, seed: int, progress: Progress = silent
 ) -> dict[str, dict[str, Outputs]]:
-    """The answers of the baselines that need no encoder for each part, by the baseline's name.
+    """Compute the predictions of the baselines that need no encoder, by baseline and part.
 
     Args:
-        data: what should be answered.
+        data: the property to predict.
         features: statistics of the RNNs' weights.
-        seed: of the trees.
-        progress: told of the baselines done.
+        seed: seed of the trees.
+        progress: callback that receives the number of baselines done.
     """
     answers = {"constant": _constant(data)}
     learners: tuple[Learner, ...] = ("linear", "trees")
@@ -65,7 +66,7 @@ def _constant(data: PropertyData) -> dict[str, Outputs]:
 
 
 def _learned(data: PropertyData, features: Features, learner: Learner, seed: int) -> dict[str, Outputs]:
-    """One learner for each column of the property."""
+    """Fit a learner to each column of the property; return the predictions of each part."""
     prop = data.property
     if prop.categories is None:
         targets = [data.targets[TRAIN][:, [place]] for place in range(len(prop.columns))]
@@ -81,14 +82,14 @@ def _learned(data: PropertyData, features: Features, learner: Learner, seed: int
 def _one_column(
     model: Any, features: Features, targets: Float[np.ndarray, "M K"], prop: Property
 ) -> dict[str, Float[np.ndarray, "_ K"]]:
-    """Numbers `(M, 1)`, or probabilities of each of K choices."""
+    """Predict numbers `(M, 1)`, or the probability of each of K choices."""
     if prop.categories is None:
         model.fit(features[TRAIN], targets[:, 0])
         return {part: model.predict(one)[:, None] for part, one in features.items()}
     choices = targets.argmax(axis=1)
     answers = {part: np.zeros((len(one), targets.shape[1])) for part, one in features.items()}
     seen = np.unique(choices)
-    if len(seen) == 1:  # nothing to learn, and learners refuse
+    if len(seen) == 1:  # nothing to learn, which scikit-learn refuses
         return {part: answer + (np.arange(targets.shape[1]) == seen) for part, answer in answers.items()}
     model.fit(features[TRAIN], choices)
     for part, one in features.items():
@@ -119,7 +120,7 @@ def _classifier(learner: Learner, seed: int) -> Any:
 
 
 def _logits(prop: Property, probabilities: Float[np.ndarray, "M D"]) -> Outputs:
-    """Outputs as the property's loss takes them."""
+    """Convert probabilities to the logits that the property's loss expects."""
     kept = np.clip(probabilities, _RAREST, 1 - _RAREST)
     odds = kept / (1 - kept) if prop.loss == "binary-cross-entropy" else kept
     return np.log(odds)

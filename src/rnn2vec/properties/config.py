@@ -22,20 +22,19 @@ class PredictConfig(Recipe):
     """Options of training a predictor, in the supervised setting with its encoder. Defaults are for `frozen`.
 
     Raises:
-        UsageError: a number is out of range, or the precision is unknown.
+        UsageError: if a number is out of range, or the precision is unknown.
     """
 
     hidden_size: int = 128
     """Width of the predictor's two hidden layers."""
     representation_size: int = 16
-    """Entries of the representation of an encoder that is trained from scratch."""
+    """Size of the representation of an encoder that is trained from scratch."""
     encoder_options: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters of an encoder that is trained from scratch; its own defaults otherwise."""
+    """Hyperparameters of an encoder that is trained from scratch, if they differ from its defaults."""
     augment: bool = True
-    """Permute hidden units at random, for encoders that are trained from scratch and whose output depends on their
-    order."""
+    """Permute hidden units at random, for encoders that are trained from scratch and depend on their order."""
     patience: int | None = 20
-    """Validations without improvement after which training stops; None disables early stopping."""
+    """Number of validations without improvement after which training stops; None disables early stopping."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,7 +57,7 @@ PRESETS: dict[str, dict[Setting, PredictConfig]] = {
         "supervised": PredictConfig(num_steps=4000, validate_every=200, patience=5),
     },
     "recommended": {
-        "frozen": PredictConfig(num_steps=_LONG.num_steps),  # ten times as fast as the paper's: looked at more often
+        "frozen": PredictConfig(num_steps=_LONG.num_steps),  # ten times the paper's learning rate: validated more often
         "supervised": _LONG,
     },
     "paper": {"frozen": _PAPER, "supervised": _PAPER},
@@ -70,7 +69,7 @@ def require_setting(setting: str) -> None:
     """Check the name of a setting.
 
     Raises:
-        UsageError: it is unknown.
+        UsageError: if it is unknown.
     """
     require_choice("setting", setting, get_args(Setting))
 
@@ -83,11 +82,11 @@ def preset(
     Args:
         name: `tiny`, `tour`, `laptop`, `recommended` or `paper`.
         setting: `frozen` or `supervised`.
-        encoder: name of an encoder to train from scratch; it gets the sizes that it has in pre-training.
-        family: task family of the RNNs, which decides the length of probing sequences.
+        encoder: name of an encoder to train from scratch, with the sizes of the pre-training preset.
+        family: task family of the RNNs, which determines the length of probing sequences.
 
     Raises:
-        UsageError: there is no such preset or setting.
+        UsageError: if the preset or the setting is unknown.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

@@ -1,8 +1,8 @@
-"""What is predicted of which RNNs: targets, and the parts of a zoo that train, validate and test a predictor.
+"""Data of property prediction: targets, and the parts of a zoo that train, validate and test a predictor.
 
-Unusual tasks are half in the training data (Section 6.2): the question is whether the *representation* holds on them,
-not whether a predictor guesses what it never saw. The halves are drawn by task, so that no task of the OOD test was
-trained on, and they depend on the seed alone, so that every encoder and setting has the same.
+Half of the OOD tasks are in the training data (Section 6.2), because the question is if the *representation*
+generalizes to them, and not if a predictor extrapolates. The halves are drawn by task, so that no task of the OOD test
+is in the training data, and they depend on the seed alone, so that all encoders and settings share them.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ TRAIN, VALIDATION, OOD = "train", "validation", "ood"
 
 @dataclass(frozen=True)
 class PropertyData:
-    """One property of the snapshots of a zoo, and who trains, validates and tests."""
+    """A property of the snapshots of a zoo, divided into parts."""
 
     property: Property
-    """What is predicted; its categories are known."""
+    """Property to predict, with its categories."""
     rows: dict[str, Rows]
-    """Snapshots of `train`, `validation` and `ood`; parts without any are left out."""
+    """Numbers of the snapshots of `train`, `validation` and `ood`; empty parts are left out."""
     targets: dict[str, Float32[np.ndarray, "_ D"]]
-    """What should be answered for each of them."""
+    """Target of each snapshot, by part."""
     is_last: dict[str, Bool[np.ndarray, " _"]]
-    """Which of them are the last snapshots of their runs."""
+    """Mask of the last snapshots of their runs, by part."""
 
 
 def collect(zoo: Zoo, name: str, *, seed: int) -> PropertyData:
-    """Targets of a property, and the parts of a zoo.
+    """Collect the targets of a property for each part of a zoo.
 
     Args:
         zoo: RNNs and their properties.
-        name: the property's, one of the zoo's family.
-        seed: draws the half of the OOD tasks that joins the training data.
+        name: name of a property of the zoo's family.
+        seed: seed that selects the half of the OOD tasks that joins the training data.
 
     Raises:
-        UsageError: the family has no such property, or the zoo no training or validation tasks.
-        DataError: a value is not a number or none of the property's categories.
+        UsageError: if the family has no such property, or the zoo lacks training or validation tasks.
+        DataError: if a value is not a number, or not in the property's categories.
     """
     prop = _with_categories(find_property(zoo.family, name), zoo)
     joining, testing = _ood_halves(zoo, seed)
@@ -69,10 +69,10 @@ def collect(zoo: Zoo, name: str, *, seed: int) -> PropertyData:
 
 
 def find_property(family: TaskFamily, name: str) -> Property:
-    """A property of a family by name.
+    """Return a property of a family by name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: if there is none.
     """
     known = {prop.name: prop for prop in family.properties}
     if name not in known:
@@ -81,7 +81,7 @@ def find_property(family: TaskFamily, name: str) -> Property:
 
 
 def _with_categories(prop: Property, zoo: Zoo) -> Property:
-    """The property with the values that occur, where it is a choice and its family leaves open among which."""
+    """Add the values that occur to a categorical property whose family does not list its categories."""
     if prop.loss == "mean-squared-error" or prop.categories is not None:
         return prop
     values = np.unique(np.concatenate([zoo.column(column) for column in prop.columns]))
@@ -89,7 +89,7 @@ def _with_categories(prop: Property, zoo: Zoo) -> Property:
 
 
 def _ood_halves(zoo: Zoo, seed: int) -> tuple[Rows, Rows]:
-    """Snapshots of unusual tasks: those that join the training data, and those of the test, the larger half."""
+    """Divide the snapshots of OOD tasks into those that join the training data and the larger half for the test."""
     rows = zoo.split("ood")
     tasks = zoo.tasks(rows)
     distinct = sorted(set(tasks))
@@ -107,6 +107,6 @@ def _targets(zoo: Zoo, prop: Property, rows: Rows) -> Float32[np.ndarray, "M D"]
             expected = "a number" if prop.categories is None else f"one of {', '.join(map(str, prop.categories))}"
             raise DataError(
                 f"{zoo.folder}, snapshot {rows[bad][0]}: {column} is {values[bad][0]}, expected {expected}",
-                remedy="`rnn2vec zoo verify` lists what is wrong with the zoo.",
+                remedy="run `rnn2vec zoo verify` for a list of the zoo's faults.",
             )
     return prop.target(table)

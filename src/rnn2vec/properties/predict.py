@@ -1,7 +1,7 @@
-"""Predict a property of RNNs from representations (Section 6.2), and score the prediction.
+"""Prediction of a property of RNNs from representations (Section 6.2), and its scores.
 
-`frozen` asks what a pre-trained representation says: only a small MLP learns. `supervised` trains the whole encoder
-for this one property. The paper's question is when the first is better than the second.
+In the `frozen` setting, a small MLP is trained on pre-trained representations. In the `supervised` setting, the whole
+encoder is trained for the property. The paper's question is when the first is better than the second.
 """
 
 from __future__ import annotations
@@ -34,45 +34,45 @@ from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
 
 Scores = dict[str, Score]
-"""By part: `train`, `validation` and `ood`, and for the last snapshots alone `validation/last`, and so on."""
+"""Scores by part: `train`, `validation` and `ood`, and `validation/last` etc. for last snapshots only."""
 Baselines = Literal["all", "representation", "none"]
-"""Which simple predictors are scored beside one. `representation`: those that read the encoder's own alone; all others
-are the same beside every encoder, and `property_baselines` makes them once."""
+"""Simple predictors to score as well. `representation` is the one that reads the encoder's representation; the others
+do not depend on the encoder, and `property_baselines` computes them once."""
 
 
 @dataclass(frozen=True)
 class PropertyScores:
-    """How well one property can be predicted with one encoder."""
+    """Scores of predicting one property with one encoder."""
 
     property: str
-    """The property's name."""
+    """Name of the property."""
     setting: Setting
     """`frozen` or `supervised`."""
     encoder: str
-    """The encoder's name."""
+    """Name of the encoder."""
     source: str | None
-    """The folder's name or the name of the pre-trained encoder; None where it was trained from scratch."""
+    """Name of the pre-trained encoder or of its folder; None if it was trained from scratch."""
     model: str | None
-    """The checksum of the pre-trained encoder's weights."""
+    """Checksum of the pre-trained encoder's weights."""
     seed: int
-    """Everything random followed from it."""
+    """Seed of all random numbers."""
     config: dict[str, Any]
-    """How the predictor was trained."""
+    """Options of the predictor's training."""
     zoo: dict[str, str]
     """Folder and checksum of the zoo (`Zoo.identity`)."""
     best_step: int
-    """Updates of the predictor that was best on the validation tasks, and was scored."""
+    """Number of updates of the predictor that was scored, the best on the validation tasks."""
     num_steps: int
-    """Updates that were made."""
+    """Number of all updates."""
     scores: Scores
-    """How good its predictions are."""
+    """Scores of its predictions."""
     baselines: dict[str, Scores]
-    """How good those of simple predictors are, by name; empty when they were not asked for."""
+    """Scores of simple predictors, by name; empty if they were not requested."""
     provenance: dict[str, str | None]
     """Versions and commit."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-ready values."""
+        """Return all fields as JSON-ready values."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -100,26 +100,26 @@ def predict_property(
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> PropertyScores:
-    """Train a predictor of one property and score it on unseen and on unusual tasks.
+    """Train a predictor of one property and score it on unseen and on OOD tasks.
 
     Args:
         zoo: RNNs and their properties.
-        property_name: such as `task` or `performance`; the zoo's family knows them.
+        property_name: name of a property of the zoo's family, such as `task` or `performance`.
         encoder: for `frozen` the folder of a run, or the name of an encoder that comes with the package; for
-            `supervised` an encoder's name, or a run's folder, whose encoder is trained from new weights.
+            `supervised` an encoder's name, or the folder of a run, whose encoder is trained from new weights.
         setting: `frozen` or `supervised`.
-        config: how to train; the `laptop` preset by default.
-        seed: everything random follows from it, the half of the OOD tasks that joins the training data too.
-        baselines: which simple predictors are scored beside it.
-        device: where to train.
-        checkpoint: a file from which interrupted training goes on, removed at the end. `frozen` takes seconds and
-            needs none.
-        progress: told of the updates made.
+        config: options of the training; by default the `laptop` preset.
+        seed: seed of all random numbers, including the half of the OOD tasks that joins the training data.
+        baselines: simple predictors to score as well.
+        device: device to train on.
+        checkpoint: file to resume an interrupted training from, removed at the end. `frozen` takes seconds and needs
+            none.
+        progress: callback that receives the number of updates done.
 
     Raises:
-        UsageError: an unknown name, or an encoder that was pre-trained on another zoo.
-        DataError: a file is damaged, a property is not a number, or the training diverged.
-        StorageError: the checkpoint cannot be written.
+        UsageError: if a name is unknown, or the encoder was pre-trained on another zoo.
+        DataError: if a file is damaged, a property is not a number, or training diverged.
+        StorageError: if the checkpoint cannot be written.
     """
     require_setting(setting)
     if baselines not in get_args(Baselines):
@@ -157,17 +157,17 @@ def predict_property(
 def property_baselines(
     zoo: Zoo, property_name: str, *, seed: int = 0, progress: Progress = silent
 ) -> dict[str, Scores]:
-    """The scores of the simple predictors that need no encoder, by name: those beside `predict_property` of this seed.
+    """Compute the scores of the simple predictors that need no encoder, by name, as in `predict_property`.
 
     Args:
         zoo: RNNs and their properties.
-        property_name: such as `task` or `performance`; the zoo's family knows them.
-        seed: of the trees, and of the half of the OOD tasks that joins the training data.
-        progress: told of the baselines done.
+        property_name: name of a property of the zoo's family, such as `task` or `performance`.
+        seed: seed of the trees, and of the half of the OOD tasks that joins the training data.
+        progress: callback that receives the number of baselines done.
 
     Raises:
-        UsageError: an unknown name.
-        DataError: a file is damaged, or a property is not a number.
+        UsageError: if a name is unknown.
+        DataError: if a file is damaged, or a property is not a number.
     """
     data = collect(zoo, property_name, seed=seed)
     statistics = _statistics({part: zoo.rnns(rows) for part, rows in data.rows.items()})
@@ -184,13 +184,13 @@ def identify(
     config: PredictConfig | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What the scores of `predict_property` with these arguments depend on: entries of `PropertyScores.to_dict`.
+    """Return everything on which the scores of `predict_property` depend, as entries of `PropertyScores.to_dict`.
 
-    Results with equal entries need not be made again.
+    Results with equal entries need not be computed again.
 
     Raises:
-        UsageError: as `predict_property`.
-        DataError: as `predict_property`.
+        UsageError: see `predict_property`.
+        DataError: see `predict_property`.
     """
     require_setting(setting)
     find_property(zoo.family, property_name)
@@ -215,31 +215,29 @@ def _identity(
 
 @dataclass(frozen=True)
 class _Source:
-    """Where representations come from."""
+    """The source of representations."""
 
     encoder: str
-    """The encoder's name."""
+    """Name of the encoder."""
     name: str | None
-    """The last part of what was given for a pre-trained encoder; None for one that is trained from scratch."""
+    """Last part of the path or name of a pre-trained encoder; None for one that is trained from scratch."""
     checksum: str | None
-    """Of the pre-trained weights."""
+    """Checksum of the pre-trained weights."""
     pretrained: Rnn2Vec | None
-    """The pre-trained encoder of the frozen setting."""
+    """Pre-trained encoder of the frozen setting."""
     sizes: dict[str, Any]
-    """Entries of the config that a run decides: its encoder's hyperparameters and representation."""
+    """Entries of the config that a run determines: its encoder's hyperparameters and representation size."""
 
     @classmethod
     def of(cls, zoo: Zoo, given: str | Path, setting: Setting) -> _Source:
-        """What was named: an encoder, a run, or a pre-trained encoder that comes with the package."""
-        is_name = (
-            str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names("models")
-        )
+        """Find the source by its name: an encoder, a run, or a pre-trained encoder that comes with the package."""
+        is_name = str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names("models")
         if is_name and setting == "supervised":
             return cls(str(given), None, None, None, {})
         if is_name:
             raise UsageError(
                 f"frozen with {str(given)!r}, which is not pre-trained",
-                remedy=f"give a folder of `rnn2vec pretrain --encoder {given} --out`, or take the supervised setting.",
+                remedy=f"give a folder of `rnn2vec pretrain --encoder {given} --out`, or use the supervised setting.",
             )
         pretrained = Rnn2Vec.from_pretrained(given)
         checkpoints.require_pretrained_on(zoo, Path(given))
@@ -257,11 +255,11 @@ class _Source:
         return cls(pretrained.encoder.name, None, None, None, sizes)
 
     def complete(self, zoo: Zoo, config: PredictConfig | None, setting: Setting) -> PredictConfig:
-        """The config, `laptop` by default, with what the run decides."""
+        """Return the config, by default `laptop`, with the entries that the run determines."""
         return dataclasses.replace(config or preset("laptop", setting, self.encoder, family=zoo.family), **self.sizes)
 
     def represent(self, stacks: dict[str, RNNStack], device: str) -> dict[str, Representation] | None:
-        """Representations of the RNNs of each part; None where the encoder is yet to be trained."""
+        """Compute representations of the RNNs of each part; None if the encoder is yet to be trained."""
         if self.pretrained is None:
             return None
         self.pretrained.encoder.to(device)
@@ -280,7 +278,7 @@ def _new_encoder(zoo: Zoo, name: str, config: PredictConfig, seed: int) -> Weigh
 
 
 def _statistics(stacks: dict[str, RNNStack]) -> Features:
-    """What baselines without an encoder read."""
+    """Compute the features of baselines without an encoder."""
     return {part: layer_statistics(stack).numpy() for part, stack in stacks.items()}
 
 

@@ -1,14 +1,14 @@
-"""How good predictions of a property are: its loss, and what a reader understands.
+"""Scores of property predictions: the property's loss, and measures that are easier to interpret.
 
-| the property is | loss | besides |
+| property | loss | other measures |
 |---|---|---|
-| several choices (the task, three-hot) | binary cross-entropy | share with all right, and with each; calibration |
+| several choices (the task, three-hot) | binary cross-entropy | share correct, of all and of each; calibration |
 | one choice (the training step) | cross-entropy | the same |
-| a number (performance) | mean squared error | R^2; the angular error when it is an angle |
+| a number (performance) | mean squared error | R^2; the angular error if it is an angle |
 
-The *calibration error* is the expected calibration error (Guo et al. 2017): answers are sorted by the probability
-that the predictor gives to them into 15 bins of equal width; it is the mean distance between that probability and the
-share of right answers, weighted by the answers in each bin.
+The *calibration error* is the expected calibration error (Guo et al. 2017): predictions are sorted by their probability
+into 15 bins of equal width; it is the mean distance between that probability and the share of correct predictions,
+weighted by the number of predictions in each bin.
 """
 
 from __future__ import annotations
@@ -27,34 +27,33 @@ from rnn2vec.tasks.base import Property
 _BINS = 15
 
 Outputs = Float[np.ndarray, "_ D"]
-"""What a predictor answers: logits where the property is a choice, otherwise numbers in the property's unit."""
+"""Predictions: logits of categorical properties, otherwise numbers in the property's unit."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good the predictions for M RNNs are. What has no meaning for a property is None."""
+    """Scores of the predictions for M RNNs; measures that do not apply to a property are None."""
 
     num_rnns: int
-    """M."""
+    """Number of RNNs, M."""
     loss: float
-    """The mean of the property's loss, in nats or in the square of the property's unit."""
+    """Mean of the property's loss, in nats or in the square of the property's unit."""
     accuracy: float | None = None
-    """Share of RNNs for which every choice is right."""
+    """Share of RNNs with every choice correct."""
     column_accuracy: dict[str, float] | None = None
-    """The same for each choice by itself, by column."""
+    """Share of RNNs with each single choice correct, by column."""
     calibration_error: float | None = None
     """Expected calibration error, from 0 to 1."""
     r_squared: float | None = None
-    """1 when all is right, 0 for the mean of these RNNs, below when that would have been better; None where all are
-    equal."""
+    """R squared: 1 for perfect predictions, 0 for those of the mean of these RNNs; None if all RNNs are equal."""
     root_mean_squared_error: float | None = None
-    """In the property's unit."""
+    """Root mean squared error, in the property's unit."""
     angular_error: float | None = None
     """Mean distance on the circle, in the property's unit."""
 
 
 def loss_function(prop: Property) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss that the property declares: outputs and targets `(M, D)` to its mean."""
+    """Return the property's loss, a function of outputs and targets `(M, D)` to their mean loss."""
     if prop.loss == "mean-squared-error":
         return functional.mse_loss
     if prop.loss == "binary-cross-entropy":
@@ -69,12 +68,12 @@ def loss_function(prop: Property) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def score(prop: Property, outputs: Outputs, targets: Float[np.ndarray, "M D"]) -> Score:
-    """Compare predictions with what should have been answered.
+    """Compare predictions with targets.
 
     Args:
-        prop: what is predicted, its categories known.
-        outputs: what was answered.
-        targets: as `Property.target` makes them.
+        prop: the property, with its categories.
+        outputs: predictions.
+        targets: targets in the form of `Property.target`.
     """
     answered, right = (torch.from_numpy(np.asarray(one, dtype=np.float64)) for one in (outputs, targets))
     loss = float(loss_function(prop)(answered, right))
@@ -114,12 +113,12 @@ def _score_numbers(prop: Property, loss: float, outputs: np.ndarray, targets: np
 
 
 def calibration_error(confidence: Float[np.ndarray, " A"], right: Bool[np.ndarray, " A"]) -> float:
-    """The expected calibration error of A answers.
+    """Compute the expected calibration error of A predictions.
 
     Args:
-        confidence: the probability that was given to each answer.
-        right: whether it was right.
+        confidence: probability of each prediction.
+        right: mask of the correct predictions.
     """
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)  # answers times (confidence - share right)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)  # number times (confidence - share correct)
     return float(np.abs(gaps).sum() / len(confidence))

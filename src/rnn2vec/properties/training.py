@@ -1,4 +1,4 @@
-"""Train a predictor of a property until its validation loss stops falling; keep the best one (Appendix E).
+"""Training of property predictors with early stopping (Appendix E).
 
 Both settings are a learner of the one training loop, `rnn2vec.training.loop`.
 """
@@ -29,7 +29,7 @@ from rnn2vec.training.loop import Learner, Loop
 from rnn2vec.training.tracking import Metrics
 
 Given = RNNStack | Representation
-"""Input of a predictor: N RNNs when an encoder is trained with it, otherwise their representations."""
+"""Input of a predictor: N RNNs if an encoder is trained with it, otherwise their representations."""
 
 _RNNS_AT_ONCE = 256
 
@@ -38,10 +38,10 @@ class Predictor(nn.Module):
     """An MLP that predicts from representations, with the encoder before it when both are trained together.
 
     Args:
-        encoder: makes the representations; None where they are given.
-        representation_size: entries of a representation.
+        encoder: encoder that computes the representations; None if they are given.
+        representation_size: size of a representation.
         hidden_size: width of the two hidden layers.
-        num_outputs: entries of a prediction.
+        num_outputs: size of a prediction.
         seed: seed of the MLP's new weights.
     """
 
@@ -76,7 +76,7 @@ class Scale:
 
     @classmethod
     def of(cls, data: PropertyData) -> Scale:
-        """Return the scale of a numeric property; that of choices changes nothing."""
+        """Return the scale of a numeric property; that of a categorical property changes nothing."""
         targets = data.targets[TRAIN]
         if data.property.categories is not None:
             return cls(np.zeros(targets.shape[1]), np.ones(targets.shape[1]))
@@ -99,9 +99,9 @@ class Trained:
     outputs: dict[str, Outputs]
     """Predictions of the best predictor for every RNN of each part."""
     best_step: int
-    """Updates until the best predictor."""
+    """Number of updates of the best predictor."""
     num_steps: int
-    """Updates in all."""
+    """Number of all updates."""
 
 
 def train(
@@ -117,17 +117,17 @@ def train(
     """Train a predictor.
 
     Args:
-        predictor: with new weights, on the device of what it is given.
+        predictor: predictor with new weights, on the device of its inputs.
         given: representations or RNNs of each part.
         data: the property.
-        config: how to train.
-        seed: seed of everything random.
+        config: options of the training.
+        seed: seed of all random numbers.
         checkpoint: file to resume from if it exists, written at every validation; none by default.
         progress: callback that receives the number of updates done.
 
     Raises:
-        DataError: a loss is not finite, or the checkpoint is damaged.
-        StorageError: the checkpoint cannot be written.
+        DataError: if a loss is not finite, or the checkpoint is damaged.
+        StorageError: if the checkpoint cannot be written.
     """
     learner = PredictionLearner(predictor, given, data, config, seed)
     remedy = f"delete {checkpoint} and train again."
@@ -150,10 +150,10 @@ class PredictionLearner(Learner[Predictor, _Batch]):
     """A predictor that learns one property; the best one is kept in memory.
 
     Args:
-        predictor: with new weights, on the device of what it is given.
+        predictor: predictor with new weights, on the device of its inputs.
         given: representations or RNNs of each part.
         data: the property.
-        config: how to train.
+        config: options of the training.
         seed: seed of the batches and the augmentation.
     """
 

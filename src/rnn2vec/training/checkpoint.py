@@ -1,7 +1,7 @@
 """Checkpoints: modules, optimizer and progress of a training in one file.
 
-A single file guarantees that everything in it is of the same update. It holds no state of a random generator: each
-update draws from a stream of its own number.
+A single file guarantees that all its parts are of the same update. It holds no generator state, because each update
+draws from a stream of its own number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rnn2vec.training.sealed import load_sealed, save_sealed
 
 @dataclass
 class Standing:
-    """Progress of a training: everything besides tensors that resuming needs."""
+    """Progress of a training: everything that resuming needs besides tensors."""
 
     step: int = 0
     """Number of updates done."""
@@ -32,7 +32,7 @@ class Standing:
     """Number of validations since then."""
 
     def take(self, loss: float) -> bool:
-        """Record a validation loss; return whether it is the lowest so far."""
+        """Record a validation loss; return True if it is the lowest so far."""
         is_best = self.best is None or loss < self.best
         if is_best:
             self.best, self.best_step, self.misses = loss, self.step, 0
@@ -53,7 +53,7 @@ def save_state(
         standing: progress of the training.
 
     Raises:
-        StorageError: the file cannot be written; a previous one stays unchanged.
+        StorageError: if the file cannot be written; a previous one stays unchanged.
     """
     tensors = collect_weights(modules)
     for number, state in optimizer.state_dict()["state"].items():
@@ -73,7 +73,7 @@ def load_state(
         remedy: advice about a damaged file.
 
     Raises:
-        DataError: the file is damaged, or holds other modules.
+        DataError: if the file is damaged, or holds other modules.
     """
     if not path.is_file():
         return Standing()
@@ -103,8 +103,8 @@ def spread_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tenso
     """Load weights that `collect_weights` returned.
 
     Raises:
-        ValueError: a number is NaN or infinite.
-        RuntimeError: names or shapes differ.
+        ValueError: if a number is NaN or infinite.
+        RuntimeError: if names or shapes differ.
     """
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():

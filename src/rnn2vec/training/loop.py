@@ -43,7 +43,7 @@ class Learner(ABC, Generic[Module, Batch]):
     metric: str
     """Name of the validation metric that selects the model; lower is better."""
     seed: int
-    """Seed of everything random."""
+    """Seed of all random numbers."""
 
     @abstractmethod
     def draw(self, step: int) -> Batch:
@@ -63,11 +63,11 @@ class Learner(ABC, Generic[Module, Batch]):
 
     @abstractmethod
     def keep(self, module: Module) -> None:
-        """Keep a module's weights: it has the lowest validation loss so far."""
+        """Keep a module's weights, which have the lowest validation loss so far."""
 
     @property
     def kept(self) -> Mapping[str, nn.Module]:
-        """Modules that `keep` changes in memory, by name: part of a checkpoint."""
+        """Modules that `keep` changes in memory, by name; part of a checkpoint."""
         return {}
 
 
@@ -75,17 +75,17 @@ class Loop(Generic[Module, Batch]):
     """Training of one learner.
 
     Args:
-        learner: what to train; its module is on `device`.
-        recipe: how to train.
-        device: where to train.
+        learner: learner to train; its module is on `device`.
+        recipe: options of the training.
+        device: device to train on.
         checkpoint: file to resume from, written at every validation; None keeps no checkpoint. Nothing is written
             before `run`.
         remedy: advice about a damaged checkpoint.
         processes: processes that train together.
-        fused: whether one kernel makes AdamW's step; the results differ in the last digits.
+        fused: use a single kernel for AdamW's step; the results differ in the last digits.
 
     Raises:
-        UsageError: the processor has no instructions for the recipe's precision.
+        UsageError: if the processor has no instructions for the recipe's precision.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Loop(Generic[Module, Batch]):
         """Continue from the checkpoint, if there is one.
 
         Raises:
-            DataError: the checkpoint is damaged.
+            DataError: if the checkpoint is damaged.
         """
         if self._checkpoint is not None:
             self.standing = load_state(self._checkpoint, self._modules, self._optimizer, remedy=self._remedy)
@@ -125,15 +125,15 @@ class Loop(Generic[Module, Batch]):
         return self.standing.step >= self._recipe.num_steps or out_of_patience
 
     def run(self, *, trackers: Sequence[Tracker] = (), progress: Progress = silent) -> None:
-        """Train to the end; the first process alone keeps models and writes checkpoints.
+        """Train to the end; only the first process keeps models and writes checkpoints.
 
         Args:
             trackers: receive the metrics of each validation, before its checkpoint is written.
             progress: callback that receives the number of updates done.
 
         Raises:
-            DataError: a loss is not finite.
-            StorageError: a checkpoint cannot be written; the previous one stays.
+            DataError: if a loss is not finite.
+            StorageError: if a checkpoint cannot be written; the previous one is kept.
         """
         while not self.is_finished:
             metrics = {**self._train_until_validation(progress), **self._learner.validate(self._validated.eval())}
@@ -154,12 +154,12 @@ class Loop(Generic[Module, Batch]):
 
     @property
     def _validated(self) -> Module:
-        """The module that is validated and kept: with averaged weights where there are any."""
+        """Module to validate and keep, with averaged weights if the recipe has them."""
         return self._learner.module if self._average is None else self._average
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        """Everything that a checkpoint holds."""
+        """All modules of a checkpoint, by name."""
         averaged = {} if self._average is None else dict(self._average.named_children())
         return {
             **dict(self._learner.module.named_children()),
@@ -234,5 +234,5 @@ def _require_precision(recipe: Recipe, device: str) -> None:
     if not any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name):
         raise UsageError(
             "precision bfloat16 on a processor without instructions for it, where it is about 10 times slower",
-            remedy="take float32.",
+            remedy="use float32.",
         )

@@ -1,12 +1,12 @@
-"""Pre-training in several processes that act as one, through `torch.distributed`.
+"""Pre-training of one model in several processes, through `torch.distributed`.
 
-Each process takes its share of every batch; gradients are averaged before they are clipped, so that an update is the
-one that a single process would have made with the whole batch. The first process alone writes files.
+Each process takes its share of every batch; gradients are averaged before they are clipped, so that an update equals
+that of a single process with the whole batch. Only the first process writes files.
 
     torchrun --nproc-per-node 2 -m rnn2vec pretrain ZOO --out RUN
 
-Encoders and emulators have one or two million parameters: several seeds side by side, one process each, use the same
-machines better. This is for the single run that has to be done soon.
+Encoders and emulators have one or two million parameters, so several seeds in parallel, one process each, make better
+use of the same machines. This is for a single run that must be finished soon.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rnn2vec._errors import UsageError
 
 @dataclass(frozen=True)
 class Processes:
-    """Processes that train one model together; by default this one alone."""
+    """The processes that train one model together; by default a single one."""
 
     rank: int = 0
     """Number of this process, from 0."""
@@ -34,7 +34,7 @@ class Processes:
 
     @classmethod
     def current(cls) -> Processes:
-        """Return the group of this process; a group of one where `torch.distributed` is not initialized."""
+        """Return the group of this process; a group of one if `torch.distributed` is not initialized."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
@@ -48,21 +48,21 @@ class Processes:
         """Return this process's items of a batch: every `count`-th.
 
         Raises:
-            UsageError: the batch has fewer items than there are processes.
+            UsageError: if the batch has fewer items than there are processes.
         """
         if num_items < self.count:
             raise UsageError(
                 f"a batch of {num_items} RNNs for {self.count} processes",
-                remedy="take fewer processes, a larger --batch-size, or a larger zoo.",
+                remedy="use fewer processes, a larger --batch-size, or a larger zoo.",
             )
         return slice(self.rank, num_items, self.count)
 
     def weight(self, num_mine: int, num_items: int) -> float:
-        """Return the weight of the mean over this process's items that makes the mean over processes that of all."""
+        """Return the weight of this process's mean, so that the mean over processes is that over all items."""
         return self.count * num_mine / num_items
 
     def average(self, values: Float[Tensor, " K"]) -> list[float]:
-        """Return the mean of each of K numbers over the processes."""
+        """Average each of K numbers over the processes."""
         if self.count == 1:
             return values.tolist()
         values = values.detach().clone()
@@ -70,7 +70,7 @@ class Processes:
         return [value / self.count for value in values.tolist()]
 
     def of_first(self, value: float, device: str) -> float:
-        """Return the first process's number in every process: rounding must not make their decisions differ."""
+        """Return the first process's number in every process, so that rounding does not make their decisions differ."""
         if self.count == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=device)
@@ -78,7 +78,7 @@ class Processes:
         return shared.item()
 
     def wait(self) -> None:
-        """Wait until all processes get here."""
+        """Wait until all processes have called this."""
         if self.count > 1:
             distributed.barrier()
 

@@ -18,34 +18,34 @@ class Recipe:
     """The options of the training loop, `rnn2vec.training.loop.Loop`.
 
     Raises:
-        UsageError: a number is out of range, or the precision is unknown.
+        UsageError: if a number is out of range, or the precision is unknown.
     """
 
     num_steps: int = 10_000
     """Maximum number of updates."""
     batch_size: int = 64
-    """RNNs per update."""
+    """Number of RNNs per update."""
     learning_rate: float = 1e-3
-    """Highest learning rate of AdamW."""
+    """Maximum learning rate of AdamW."""
     warm_up_steps: int = 0
-    """Updates over which the learning rate rises from 0."""
+    """Number of updates over which the learning rate rises from 0."""
     decay: bool = False
-    """Let the learning rate then fall linearly to 0."""
+    """Decrease the learning rate linearly to 0 after the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW."""
     gradient_clip: float = 1.0
-    """Largest gradient norm; each part of the model (such as the encoder) is clipped separately."""
+    """Maximum gradient norm; each part of the model, such as the encoder, is clipped separately."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights, such as 0.999; the average is then validated and kept.
-    0 disables it."""
+    """Decay of an exponential moving average of the weights, such as 0.999, which is then validated and kept; 0
+    disables it."""
     precision: Precision = "float32"
     """Precision of the forward pass of updates; losses, weights and validations always use float32. In pre-training at
     the paper's sizes, `bfloat16` was 1.3 to 1.9 times as fast on a processor with AVX-512 bf16, with the same loss
     curve. On a processor without such instructions it was 10 times slower; there it is refused."""
     validate_every: int = 100
-    """Updates between validations; each validation also writes a checkpoint."""
+    """Number of updates between validations; each validation also writes a checkpoint."""
     patience: int | None = None
-    """Validations without improvement after which training stops; None disables early stopping."""
+    """Number of validations without improvement after which training stops; None disables early stopping."""
 
     def __post_init__(self) -> None:
         require_choice("precision", self.precision, get_args(Precision))
@@ -73,17 +73,17 @@ def require_choice(name: str, given: str, known: Iterable[str]) -> None:
     """Check that an option has one of its known values.
 
     Raises:
-        UsageError: it has another; the message suggests the nearest.
+        UsageError: if it has another; the message suggests the nearest.
     """
     if given not in known:
         raise unknown_name(name, given, known)
 
 
 def require_at_least_one(config: object, names: Iterable[str]) -> None:
-    """Check that the named fields of a config are at least 1, or None where that is their default.
+    """Check that the named fields of a config are at least 1, or None if that is their default.
 
     Raises:
-        UsageError: one is less than 1.
+        UsageError: if one is less than 1.
     """
     for name in names:
         value = getattr(config, name)
@@ -96,7 +96,7 @@ def require_non_negative(config: object, names: Iterable[str]) -> None:
     """Check that the named fields of a config are finite and at least 0.
 
     Raises:
-        UsageError: one is negative or not finite.
+        UsageError: if one is negative or not finite.
     """
     for name in names:
         if not 0 <= getattr(config, name) < math.inf:

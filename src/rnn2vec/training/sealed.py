@@ -1,7 +1,7 @@
-"""Safetensors files with their own checksum, so that a changed bit in a model or a checkpoint is noticed.
+"""Safetensors files that contain their checksum, so that a changed bit in a model or a checkpoint is detected.
 
-The checksum covers the whole file, header included, with the checksum's own digits taken as zeros. A second file beside
-the weights was rejected: a kill between the two would leave a model that looks damaged.
+The checksum covers the whole file, header included, with the checksum's own digits as zeros. A second file beside the
+weights was rejected: an interruption between the two writes would leave a model that looks damaged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def save_sealed(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, An
     """Write tensors and a note of JSON-ready values to one sealed file, atomically.
 
     Raises:
-        StorageError: the disk refused; what stood there before still stands.
+        StorageError: if the file cannot be written; an existing one stays unchanged.
     """
     metadata = {_KEY: canonical_json({**note, "checksum": _OPEN.decode()})}
     plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -37,15 +37,15 @@ def save_sealed(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, An
 
 
 def load_sealed(path: Path, *, needs_seal: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors and the note of a sealed file, its checksum verified.
+    """Return the tensors and the note of a sealed file after verifying its checksum.
 
     Args:
         path: file to read.
-        needs_seal: whether to refuse a file that has no checksum.
+        needs_seal: refuse a file that has no checksum.
 
     Raises:
-        UsageError: the path is not a regular file.
-        DataError: the file is damaged, or was changed since it was written.
+        UsageError: if the path is not a regular file.
+        DataError: if the file is damaged, or was changed since it was written.
     """
     require_regular(path, largest=LARGEST_FILE)
     try:

@@ -14,7 +14,7 @@ from rnn2vec._files import canonical_json, read_json_lines, write_atomically
 METRICS = "metrics.jsonl"
 LOG = "log.jsonl"
 Metrics = dict[str, float]
-"""Flat: names such as `validation/total-variation`."""
+"""Numbers by name, such as `validation/total-variation`."""
 
 
 @runtime_checkable
@@ -27,11 +27,11 @@ class Tracker(Protocol):
 
 
 class JsonLines:
-    """Appends to `metrics.jsonl` in a run's folder.
+    """A tracker that appends to `metrics.jsonl` in a run's folder.
 
     Args:
-        folder: the run's folder.
-        resume_at: lines after this step are dropped; training writes them again.
+        folder: folder of the run.
+        resume_at: step after which existing lines are dropped; training writes them again.
     """
 
     def __init__(self, folder: Path, *, resume_at: int) -> None:
@@ -45,10 +45,10 @@ class JsonLines:
 
 
 class WallTimes:
-    """Appends the seconds since the start to `log.jsonl`, which is no part of the promise of equal bytes.
+    """A tracker that appends the seconds since the start to `log.jsonl`, whose bytes differ between equal runs.
 
     Args:
-        folder: the run's folder.
+        folder: folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,13 +61,13 @@ class WallTimes:
 
 
 class TensorBoard:
-    """Writes TensorBoard event files, the first one with the first metrics.
+    """A tracker that writes TensorBoard event files, the first one with the first metrics.
 
     Args:
         folder: destination of the files.
 
     Raises:
-        UsageError: TensorBoard is not installed.
+        UsageError: if TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,10 +90,10 @@ class TensorBoard:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's `metrics.jsonl`; a truncated last line is left out.
+    """Read the lines of a run's `metrics.jsonl`; a truncated last line is ignored.
 
     Raises:
-        DataError: the file holds something else.
+        DataError: if the file holds something else.
     """
     path = folder / METRICS
     lines: list[dict[str, Any]] = []
@@ -105,7 +105,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     if wrong is not None:
         raise DataError(
             f"{path} does not hold lines of metrics: {wrong}",
-            remedy=f"restore it; or delete {folder} and pre-train again, its zoo is not touched.",
+            remedy=f"restore it, or delete {folder} and pre-train again; its zoo is not affected.",
         )
     return lines
 
@@ -115,10 +115,10 @@ def _is_metrics(line: dict[str, Any]) -> bool:
 
 
 def best_line(folder: Path, metric: str) -> dict[str, Any]:
-    """Return the line of a run's `metrics.jsonl` at which a metric was lowest: that of the model that was kept.
+    """Return the line of a run's `metrics.jsonl` with the lowest value of a metric, which is that of the kept model.
 
     Raises:
-        DataError: the file holds something else, or no line.
+        DataError: if the file holds something else, or no line.
     """
     lines = read_metrics(folder)
     if not lines:
@@ -127,7 +127,7 @@ def best_line(folder: Path, metric: str) -> dict[str, Any]:
 
 
 def seconds_spent(folder: Path) -> float | None:
-    """Return the seconds that a run took, summed over all starts of an interrupted one; None if it has no log."""
+    """Sum the seconds of a run over all its starts; None if it has no log."""
     entries = seconds_in(folder / LOG)
     if entries is None:
         return None
@@ -136,24 +136,24 @@ def seconds_spent(folder: Path) -> float | None:
 
 
 def seconds_in(log: Path) -> list[float] | None:
-    """Return the `seconds` of each line of a log; None where there is no log.
+    """Return the `seconds` of each line of a log; None if there is no log.
 
     Raises:
-        DataError: a line has no seconds.
+        DataError: if a line has no seconds.
     """
     if not log.exists():
         return None
     seconds = [line.get("seconds") for line in read_json_lines(log)]
     if any(type(one) not in {int, float} for one in seconds):
-        raise DataError(f"{log} has a line without seconds", remedy="delete the log: it holds nothing but wall times.")
+        raise DataError(f"{log} has a line without seconds", remedy="delete the log, which holds wall times only.")
     return [float(one) for one in seconds if one is not None]
 
 
 def append_line(path: Path, values: dict[str, Any]) -> None:
-    """Append one line of JSON, atomically: these files are short, and a full disk must not cut one.
+    """Append a line of JSON, atomically; these files are short, and a full disk must not truncate one.
 
     Raises:
-        StorageError: the file cannot be written; it stays unchanged.
+        StorageError: if the file cannot be written; it stays unchanged.
     """
     before = path.read_bytes() if path.exists() else b""
     write_atomically(path, before + canonical_json(values).encode() + b"\n")
