@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from rnn2vec._text import visible
 
 CODE = "\n     "
-"""What comes before a line of code in a remedy."""
+"""Prefix of a line of code in a remedy."""
 
 
 class Rnn2VecError(Exception):

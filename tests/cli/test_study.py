@@ -40,7 +40,7 @@ def ran(written: Path) -> Path:
 
 def test_run_again_and_report(written: Path, ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "run", str(written), "--out", str(ran)]) == 0
-    assert capsys.readouterr().out == f"{ran}: 0 pieces done, 1 were done before, 0 failed\n"
+    assert capsys.readouterr().out == f"{ran}: 0 pieces done, 1 done before, 0 failed\n"
     assert main(["study", "report", str(ran)]) == 0
     said = capsys.readouterr().out
     assert "| layerwise-statistics | default | 1 |" in said
@@ -60,7 +60,7 @@ def test_a_failed_piece_is_shown_and_the_exit_code_says_so(
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     assert main(["study", "run", str(written), "--out", str(out), "--workers", "1"]) == 1
     shown = capsys.readouterr()
-    assert "0 pieces done, 0 were done before, 1 failed" in shown.out
+    assert "0 pieces done, 0 done before, 1 failed" in shown.out
     assert f"1 of 1 pieces failed: {piece}: {checkpoint} is damaged" in shown.err
     assert "Traceback (most recent call last)" not in shown.err
     assert "Traceback" in (out / "errors" / f"{piece}.txt").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnn2vec.properties.baselines import on_representation, on_statistics
+from rnn2vec.properties.baselines import learned, on_statistics
 from rnn2vec.properties.data import PropertyData
 from rnn2vec.properties.scores import Score, score
 from rnn2vec.tasks.base import Property
@@ -35,7 +35,10 @@ def _made(prop: Property, seed: int = 0, only: float | None = None) -> tuple[Pro
 
 def _scored(prop: Property, **options: float) -> dict[str, Score]:
     data, features = _made(prop, **options)  # pyright: ignore[reportArgumentType]
-    answers = {**on_statistics(data, features, seed=0), **on_representation(data, features, seed=0)}
+    answers = {
+        **on_statistics(data, features, seed=0),
+        "linear on representation": learned(data, features, "linear", 0),
+    }
     return {name: score(prop, one["ood"], data.targets["ood"]) for name, one in answers.items()}
 
 

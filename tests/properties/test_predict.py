@@ -12,6 +12,7 @@ import pytest
 
 from rnn2vec import encoders, tasks
 from rnn2vec._errors import UsageError
+from rnn2vec._typed import typed
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import config as pretraining
 from rnn2vec.properties.config import PRESETS, PredictConfig, preset
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_scores_and_the_same_test_for_all(
 
 def test_scores_come_back_from_json_and_say_what_they_are_of(zoo: Zoo, run: Path, config: PredictConfig) -> None:
     result = predict_property(zoo, "task", encoder=run, config=config)
-    assert PropertyScores.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
+    assert typed(PropertyScores, json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
     identity = identify(zoo, "task", encoder=run, config=config)
     assert {name: result.to_dict()[name] for name in identity} == identity
     assert identity != identify(zoo, "task", encoder=run, config=config, seed=1)

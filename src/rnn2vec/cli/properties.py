@@ -12,6 +12,7 @@ from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import canonical_json, read_sealed, sha256_of, write_atomically, write_sealed
 from rnn2vec._lock import claim
 from rnn2vec._registry import ENCODERS
+from rnn2vec._typed import typed
 from rnn2vec.cli.options import config_options, given_options, with_options
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb, registered
@@ -41,9 +42,7 @@ class Properties(Verb):
     model: str | None = None
     """Trained model: folder of a pre-training run, or name of a model that comes with the package. With --setting
     supervised, its encoder is trained again from new weights."""
-    encoder: Annotated[
-        str | None, registered("Alternatively, name of an encoder to train (--setting supervised)", ENCODERS)
-    ] = None
+    encoder: Annotated[str | None, registered("Name of an encoder to train (--setting supervised)", ENCODERS)] = None
     out: Path
     """Folder of the results."""
     setting: Setting = "frozen"
@@ -142,7 +141,7 @@ class Properties(Verb):
             return {}
         try:
             done = {
-                one["property"]: PropertyScores.from_dict(one)
+                one["property"]: typed(PropertyScores, one)
                 for one in read_sealed(path, newest=2, without_version=1)["results"]
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:

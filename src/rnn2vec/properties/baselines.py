@@ -9,7 +9,7 @@ training. For frozen encoders, `linear` is also fitted to the representation, to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -43,20 +43,9 @@ def on_statistics(
     learners: tuple[Learner, ...] = ("linear", "trees")
     for done, learner in enumerate(learners):
         progress(done, len(learners), f"{learner} on statistics")
-        answers[f"{learner} on statistics"] = _learned(data, features, learner, seed)
+        answers[f"{learner} on statistics"] = learned(data, features, learner, seed)
     progress(len(learners), len(learners), "done")
     return answers
-
-
-def on_representation(data: PropertyData, features: Features, *, seed: int) -> dict[str, dict[str, Outputs]]:
-    """The answers of a linear reading of representations for each part, by the baseline's name.
-
-    Args:
-        data: what should be answered.
-        features: representations of the RNNs.
-        seed: of the learner.
-    """
-    return {"linear on representation": _learned(data, features, "linear", seed)}
 
 
 def _constant(data: PropertyData) -> dict[str, Outputs]:
@@ -65,18 +54,23 @@ def _constant(data: PropertyData) -> dict[str, Outputs]:
     return {part: np.tile(answer, (len(rows), 1)) for part, rows in data.rows.items()}
 
 
-def _learned(data: PropertyData, features: Features, learner: Learner, seed: int) -> dict[str, Outputs]:
-    """Fit a learner to each column of the property; return the predictions of each part."""
+def learned(data: PropertyData, features: Features, learner: Learner, seed: int) -> dict[str, Outputs]:
+    """Fit a learner to each column of the property; return the predictions of each part.
+
+    Args:
+        data: the property to predict.
+        features: features of the RNNs of each part.
+        learner: `linear` or `trees`.
+        seed: seed of the learner.
+    """
     prop = data.property
-    if prop.categories is None:
-        targets = [data.targets[TRAIN][:, [place]] for place in range(len(prop.columns))]
-        make: Callable[[Learner, int], Any] = _regressor
-    else:
-        targets = np.split(data.targets[TRAIN], len(prop.columns), axis=1)
-        make = _classifier
-    by_column = [_one_column(make(learner, seed), features, one, prop) for one in targets]
+    is_numeric = prop.categories is None
+    targets = np.split(data.targets[TRAIN], len(prop.columns), axis=1)
+    by_column = [
+        _one_column(_new_learner(learner, seed, is_numeric=is_numeric), features, one, prop) for one in targets
+    ]
     joined = {part: np.concatenate([column[part] for column in by_column], axis=1) for part in features}
-    return joined if prop.categories is None else {part: _logits(prop, one) for part, one in joined.items()}
+    return joined if is_numeric else {part: _logits(prop, one) for part, one in joined.items()}
 
 
 def _one_column(
@@ -97,26 +91,16 @@ def _one_column(
     return answers
 
 
-def _regressor(learner: Learner, seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
-    from sklearn.linear_model import Ridge  # noqa: PLC0415
+def _new_learner(learner: Learner, seed: int, *, is_numeric: bool) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression, Ridge  # noqa: PLC0415
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
-    if learner == "trees":
-        return HistGradientBoostingRegressor(early_stopping=False, random_state=seed)  # pyright: ignore[reportArgumentType] (its stub knows "auto" only)
-    return make_pipeline(StandardScaler(), Ridge())
-
-
-def _classifier(learner: Learner, seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
-
-    if learner == "trees":
-        return HistGradientBoostingClassifier(early_stopping=False, random_state=seed)  # pyright: ignore[reportArgumentType] (its stub knows "auto" only)
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    if learner == "linear":
+        return make_pipeline(StandardScaler(), Ridge() if is_numeric else LogisticRegression(max_iter=2000))
+    kind: Any = HistGradientBoostingRegressor if is_numeric else HistGradientBoostingClassifier
+    return kind(early_stopping=False, random_state=seed)
 
 
 def _logits(prop: Property, probabilities: Float[np.ndarray, "M D"]) -> Outputs:

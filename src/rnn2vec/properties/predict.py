@@ -25,7 +25,7 @@ from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import checkpoints
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.encoders.statistics import layer_statistics
-from rnn2vec.properties.baselines import Features, on_representation, on_statistics
+from rnn2vec.properties.baselines import Features, learned, on_statistics
 from rnn2vec.properties.config import PredictConfig, Setting, preset, require_setting
 from rnn2vec.properties.data import TRAIN, PropertyData, collect, find_property
 from rnn2vec.properties.scores import Outputs, Score, score
@@ -74,17 +74,6 @@ class PropertyScores:
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON-ready values."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> PropertyScores:
-        """What `to_dict` wrote."""
-
-        def scores(written: dict[str, Any]) -> Scores:
-            return {part: Score(**one) for part, one in written.items()}
-
-        simple = {name: scores(one) for name, one in values["baselines"].items()}
-        read: dict[str, Any] = {**values, "scores": scores(values["scores"]), "baselines": simple}
-        return cls(**read)
 
 
 def predict_property(
@@ -141,7 +130,8 @@ def predict_property(
     trained = train(predictor, given, data, config, seed=seed, checkpoint=checkpoint, progress=progress)
     simple = on_statistics(data, _statistics(stacks), seed=seed) if baselines == "all" else {}
     if vectors is not None and baselines != "none":
-        simple |= on_representation(data, {part: one.numpy() for part, one in vectors.items()}, seed=seed)
+        features = {part: one.numpy() for part, one in vectors.items()}
+        simple["linear on representation"] = learned(data, features, "linear", seed)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return PropertyScores(

@@ -25,9 +25,9 @@ class Item:
     """A table or a figure."""
 
     key: str
-    """Such as `figure-5`; names its files."""
+    """Key, such as `figure-5`, which names its files."""
     title: str
-    """What it shows."""
+    """Title."""
     data: str
     """The table of the reproduction's data that it is made from."""
     family: str | None = None
@@ -134,7 +134,7 @@ ITEMS: tuple[Item, ...] = (
     Item("figure-21", "Representations by task and performance", "maps", SM, figures.maps(("rotation", "performance"))),
     Item("figure-22", "Representations by training step and gap", "maps", SM, figures.maps(("step", "gap"))),
 )  # fmt: skip
-"""In the paper's order."""
+"""Items in the paper's order."""
 
 
 def missing(data: Mapping[str, pa.Table]) -> list[str]:

@@ -30,9 +30,9 @@ class Shown:
     """An item as it is shown."""
 
     item: Item
-    """What it is."""
+    """Table or figure."""
     title: str
-    """Its heading."""
+    """Heading."""
     picture: str | None
     """File of the figure, below the folder."""
     cells: Cells | None

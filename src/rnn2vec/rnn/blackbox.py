@@ -1,8 +1,9 @@
-"""The step-only view of an RNN: all that an encoder which interrogates may see.
+"""The step-only view of an RNN, which is all that a probing encoder sees.
 
-A black box starts, steps, and answers. It says how large its inputs and outputs are and of which kind, and
-nothing else: no weights, no architecture, no hidden size. Whatever steps can be probed: a stack of N RNNs, one
-`nn.Module`, a Python function, a recurrent policy. `rnn2vec.rnn.budget` limits how often one is asked.
+A black box starts and steps. It declares the sizes and kinds of its inputs and outputs, and nothing else: no weights,
+no
+architecture, no hidden size. Anything that steps can be probed: a stack of N RNNs, an `nn.Module`, a Python function, a
+recurrent policy. `rnn2vec.rnn.budget` limits the number of calls.
 """
 
 from __future__ import annotations
@@ -22,53 +23,52 @@ from rnn2vec.rnn.stack import RNNStack
 
 @runtime_checkable
 class BlackBox(Protocol):
-    """N things that step side by side, each on its own sequences."""
+    """N RNNs that step in parallel, each on its own sequences."""
 
     @property
     def num_rnns(self) -> int:
-        """How many there are, N."""
+        """Number of RNNs, N."""
         ...
 
     @property
     def input_size(self) -> int:
-        """Features of one input step, I."""
+        """Number of features of an input step, I."""
         ...
 
     @property
     def output_size(self) -> int:
-        """Features of one output step, O."""
+        """Number of features of an output step, O."""
         ...
 
     @property
     def input_kind(self) -> Kind:
-        """What an input step is."""
+        """Kind of the inputs."""
         ...
 
     @property
     def output_kind(self) -> Kind:
-        """What an output step is."""
+        """Kind of the outputs."""
         ...
 
     def initial_state(self, num_sequences: int) -> Any:
-        """The state before the first step of `num_sequences` sequences per RNN; opaque to the caller."""
+        """Return the state before the first step of `num_sequences` sequences per RNN; opaque to the caller."""
         ...
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """One step of every sequence: inputs `(N, B, I)` to outputs `(N, B, O)`, and the next state."""
+        """Step every sequence: inputs `(N, B, I)` to outputs `(N, B, O)`, and the next state."""
         ...
 
 
 class StackBlackBox:
-    """An `RNNStack` behind the black-box view. Differentiable with respect to its inputs.
+    """An `RNNStack` as a black box, differentiable with respect to its inputs.
 
-    It is asked in any float type and on any device, and answers in the same; it computes in its own.
+    Inputs may have any float type and device, and outputs have the same; the stack computes in its own.
 
     Args:
         stack: the RNNs.
-        input_kind: what their inputs are.
-        output_kind: what their outputs are.
-        first_state: the state in which every sequence begins, if it is not zeros: for each layer its state vectors,
-            each `(N, 1, H)`.
+        input_kind: kind of their inputs.
+        output_kind: kind of their outputs.
+        first_state: initial state of every sequence: the state vectors of each layer, `(N, 1, H)`; zeros by default.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class StackBlackBox:
         self.output_size = stack.spec.output_size
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, State]:
-        """One step: `(N, B, I)` to `(N, B, O)`."""
+        """Step every sequence: `(N, B, I)` to `(N, B, O)`."""
         outputs, state = self._stack.step(inputs.to(self._stack.weights["readout.bias"]), state)
         return outputs.to(inputs), state
 
     def initial_state(self, num_sequences: int) -> State:
-        """Zeros, or the first state for every sequence."""
+        """Return zeros, or the first state, for every sequence."""
         zeros = self._stack.initial_state(num_sequences)
         if self._first_state is None:
             return zeros
@@ -100,17 +100,18 @@ class StackBlackBox:
 
 
 class ModuleBlackBox:
-    """One `nn.Module` that maps `((B, 1, I), state)` to `((B, 1, O), state)`, with `state=None` at the start.
+    """An `nn.Module` that maps `((B, 1, I), state)` to `((B, 1, O), state)`, with `state=None` at the start.
 
-    Modules made by `RNNStack.to_modules` and any wrapper of `nn.LSTM(batch_first=True)` with that call do. It is
-    asked in any float type and on any device, and answers in the same; the module computes in those of its parameters.
+    Modules made by `RNNStack.to_modules`, and any wrapper of `nn.LSTM(batch_first=True)` with that call, are suitable.
+    Inputs may have any float type and device, and outputs have the same; the module computes in those of its
+    parameters.
 
     Args:
-        module: the module; it is called, never looked into.
-        input_size: features of one input step.
-        output_size: features of one output step.
-        input_kind: what its inputs are.
-        output_kind: what its outputs are.
+        module: the module, which is called but not inspected.
+        input_size: number of features of an input step.
+        output_size: number of features of an output step.
+        input_kind: kind of its inputs.
+        output_kind: kind of its outputs.
     """
 
     num_rnns = 1
@@ -129,20 +130,20 @@ class ModuleBlackBox:
         return None
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """One step: `(1, B, I)` to `(1, B, O)`."""
+        """Step every sequence: `(1, B, I)` to `(1, B, O)`."""
         reference = next(self._module.parameters(), inputs)
         outputs, state = self._module(inputs[0].unsqueeze(1).to(reference), state)
         return outputs[:, 0].unsqueeze(0).to(inputs), state
 
 
 class _OneByOne:
-    """What is called once per sequence and step, with NumPy vectors. Not differentiable.
+    """A black box that is called once per sequence and step, with NumPy vectors; not differentiable.
 
     Args:
         input_size: length of an input vector.
         output_size: length of an output vector.
-        input_kind: what its inputs are.
-        output_kind: what its outputs are.
+        input_kind: kind of its inputs.
+        output_kind: kind of its outputs.
     """
 
     num_rnns = 1
@@ -154,21 +155,21 @@ class _OneByOne:
         self.output_kind: Kind = output_kind
 
     _called: ClassVar[str]
-    """What it is, for error texts."""
+    """Description for error messages."""
     _first: Callable[[], Any]
     """Makes the state before the first step."""
     _answer: Callable[[Any, Any], tuple[Any, Any]]
     """Output vector and next state, from input vector and state."""
 
     def initial_state(self, num_sequences: int) -> list[Any]:
-        """One state per sequence."""
+        """Return a state for each sequence."""
         return [self._first() for _ in range(num_sequences)]
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, list[Any]]:
-        """One call per sequence: `(1, B, I)` to `(1, B, O)`.
+        """Call it once for each sequence: `(1, B, I)` to `(1, B, O)`.
 
         Raises:
-            UsageError: an answer is not `output_size` numbers.
+            UsageError: if an output does not consist of `output_size` numbers.
         """
         vectors = inputs[0].detach().cpu().numpy().copy()  # what is called may write into what it gets
         answers = [self._answer(vector, one) for vector, one in zip(vectors, state, strict=True)]
@@ -183,17 +184,18 @@ class _OneByOne:
 
 
 class FunctionBlackBox(_OneByOne):
-    """One Python function `(input vector, state) -> (output vector, state)`, called once per sequence and step.
+    """A Python function `(input vector, state) -> (output vector, state)`, called once per sequence and step.
 
-    Not differentiable: good for embedding, not for training an encoder.
+    It is not differentiable: it can be embedded, but not used to train an encoder.
 
     Args:
-        function: takes and returns NumPy vectors or sequences of numbers; `state` is whatever it returned last.
-        first_state: makes the state before the first step.
+        function: function that takes and returns NumPy vectors or sequences of numbers; `state` is its last return
+            value.
+        first_state: function that returns the state before the first step.
         input_size: length of an input vector.
         output_size: length of an output vector.
-        input_kind: what its inputs are.
-        output_kind: what its outputs are.
+        input_kind: kind of its inputs.
+        output_kind: kind of its outputs.
     """
 
     _called = "function"
@@ -218,11 +220,11 @@ class Policy(Protocol):
     """A recurrent policy as reinforcement learning has it."""
 
     def reset(self) -> Any:
-        """The state at the start of an episode."""
+        """Return the state at the start of an episode."""
         ...
 
     def act(self, observation: Any, state: Any) -> tuple[Any, Any]:
-        """Action and next state for one observation."""
+        """Return the action and the next state for an observation."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""A black box that may be asked only so often: a paid service, a robot, a policy behind a slow simulator.
+"""A black box with a limited number of calls: a paid service, a robot, a policy behind a slow simulator.
 
-One call is one step of one sequence of one RNN, which is what such things charge for. What has been asked is counted
-whether it is limited or not, so that an embedding can be said to have cost so many calls.
+A call is one step of one sequence of one RNN, the usual unit of cost. Calls are counted even without a limit, so that
+the cost of an embedding is known.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from rnn2vec.rnn.interface import Kind
 
 
 class BudgetError(Rnn2VecError):
-    """A black box may not be asked any more."""
+    """Raised when the budget of a black box is exhausted."""
 
 
 @runtime_checkable
 class Clock(Protocol):
-    """Tells the time and waits, in seconds."""
+    """A clock that can wait, in seconds."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Return the seconds since a fixed moment."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Wait for a number of seconds."""
         ...
 
 
@@ -39,24 +39,24 @@ class SystemClock:
     """The clock of the machine."""
 
     now: Callable[[], float] = time.monotonic
-    """Never goes back."""
+    """Monotonic time."""
     wait: Callable[[float], None] = time.sleep
-    """Sleeps."""
+    """Function that sleeps."""
 
 
 class BudgetedBlackBox:
     """A black box with a budget of calls and a rate.
 
-    The calls of one step go out together; the next step waits until they are paid for at the given rate.
+    The calls of one step are made together; the next step waits until the rate permits it.
 
     Args:
-        box: what is asked.
-        calls: how many calls are allowed in all; None is no limit.
-        calls_per_second: the rate; None is no limit.
-        clock: tells the time and waits.
+        box: black box to limit.
+        calls: maximum number of calls; None for no limit.
+        calls_per_second: maximum rate; None for no limit.
+        clock: clock for the rate.
 
     Raises:
-        UsageError: a limit that allows nothing.
+        UsageError: if a limit is not positive.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class BudgetedBlackBox:
 
     @property
     def calls_left(self) -> int | None:
-        """What is left of the budget; None where there is none."""
+        """Number of calls left; None without a limit."""
         return None if self._calls is None else self._calls - self.calls_made
 
     def step(self, inputs: InputStep, state: Any) -> tuple[OutputStep, Any]:
-        """One step of every sequence, when there is a call left for each of them, and it is time.
+        """Step every sequence, once the rate permits it.
 
         Raises:
-            BudgetError: the budget does not cover the step; nothing was asked.
+            BudgetError: if the budget does not cover the step; no call was made.
         """
         asked = inputs.shape[0] * inputs.shape[1]
         if self.calls_left is not None and asked > self.calls_left:
             raise BudgetError(
                 f"{self.calls_made} of {self._calls} calls were made, and the next step needs {asked}",
-                remedy="give a larger budget, or an encoder that asks less: "
-                "it needs num_sequences x sequence_length calls for each RNN.",
+                remedy="give a larger budget, or use an encoder that needs fewer calls: "
+                "num_sequences x sequence_length for each RNN.",
             )
         self._wait_for_turn(asked)
         self.calls_made += asked

@@ -43,7 +43,7 @@ class RNNCollection:
             raise UsageError("no RNN was given", remedy="give at least one.")
         groups, positions = _grouped(members), _positions(members)
         self.batches: tuple[RNNs, ...] = tuple(_batch([members[number] for number in group]) for group in groups)
-        """One stack for each architecture, in the order of their first RNNs, and every black box by itself."""
+        """A stack for each architecture, in the order of their first RNNs, and each black box separately."""
         self.places = torch.cat([positions[number] for group in groups for number in group])
         """Place in the order of each RNN of the batches, one batch after the other: `(N,)`."""
         self._order = self.places.argsort()

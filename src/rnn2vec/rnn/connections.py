@@ -53,13 +53,13 @@ class Roles:
     """Knowledge about tensors that a module tree has and a state dict has not."""
 
     is_recurrent: Callable[[str], bool] = lambda _: True
-    """Whether one of PyTorch's recurrent modules or cells is at a place of the tree."""
+    """Function that returns True if a place of the tree holds one of PyTorch's recurrent modules or cells."""
     is_embedding: Callable[[str], bool] = lambda name: bool(_EMBEDDING_NAME.search(name.rpartition(".")[0]))
-    """Whether a tensor of this name is the table of an embedding."""
+    """Function that returns True if a tensor of this name is the table of an embedding."""
     is_linear: Callable[[str], bool] = lambda name: name.rpartition(".")[2] == "weight"
-    """Whether a matrix of this name is the weight of a linear layer."""
+    """Function that returns True if a matrix of this name is the weight of a linear layer."""
     are_answers_known: bool = False
-    """Whether readings will be held to answers, so that several may be offered."""
+    """True if readings will be checked against known outputs, so that several may be offered."""
     holder: str = ""
     """Owner of the tensors, for error texts."""
 

@@ -1,9 +1,9 @@
-"""From and to `torch.nn` modules.
+"""Conversion from and to `torch.nn` modules.
 
-A module is searched for one recurrent module (or cells, one a layer) and one linear readout that fits it, anywhere in
-the module tree and under any name; `rnn2vec.rnn.state_dicts` does the same for bare names. Anything else that a module
-does, such as a nonlinearity before the readout, is left to `rnn2vec.rnn.verify` to notice. Whether it takes `(B, T, I)`
-or `(T, B, I)` changes nothing about its weights.
+A module is searched for one recurrent module (or a cell per layer) and one linear readout that fits it, anywhere in the
+module tree and under any name; `rnn2vec.rnn.state_dicts` does the same for state dicts. Other operations of a module,
+such as a nonlinearity before the readout, are detected by `rnn2vec.rnn.verify`. The order of axes, `(B, T, I)` or
+`(T, B, I)`, does not affect the weights.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""`RNNStack`s on CPUs by compiled kernels.
+"""`RNNStack`s on compiled CPU kernels.
 
-They compute what `RNNStack.__call__` does, to float32 rounding, and take a fraction of the time for small RNNs.
+The results equal those of `RNNStack.__call__` to float32 rounding, and small RNNs take a fraction of the time.
 
-The first call of a process loads the kernels, and on a machine where they never ran compiles them, for all
-architectures at once. That takes seconds, so that nobody gets them unasked: loops over thousands of RNNs or updates ask
-for them. Which path is taken follows from what is asked and given, never from how long something takes, and the same
-call gives the same bytes on any number of threads.
+The first call of a process loads the kernels, and the first on a machine compiles them, for all architectures at once.
+This takes seconds, so kernels are used on request only: by loops over thousands of RNNs or updates. The choice depends
+on the arguments, never on measured time, and the same call gives the same bytes on any number of threads.
 """
 
 from __future__ import annotations
@@ -26,25 +25,22 @@ from rnn2vec.rnn.spec import TORCH_CELLS, RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 
 RNNS_TOGETHER = 8
-"""RNNs that a thread takes at a time."""
+"""Number of RNNs that a thread processes at a time."""
 _SEQUENCES_TOGETHER = 42
 WORTH_UPDATES = 1000
-"""Updates of a loop from which it should ask for kernels: they repay a compilation, and every later run gains."""
+"""Number of updates from which a loop should use kernels: they repay a compilation, and every later run gains."""
 WORTH_RNNS = 20_000
-"""RNNs from which an embedding should."""
+"""Number of RNNs from which an embedding should use kernels."""
 
 
 @functools.cache
 def is_available() -> bool:
-    """Return whether kernels can be compiled here, that is, whether Numba is installed."""
+    """Return True if kernels can be compiled here, that is, if Numba is installed."""
     return importlib.util.find_spec("numba") is not None
 
 
 def suits(stack: RNNStack) -> bool:
-    """Return whether kernels can run a stack.
-
-    They know the cells that `torch.nn` has, on the CPU, in float32, with weights that need no gradient.
-    """
+    """Return True if kernels can run a stack: cells of `torch.nn`, on the CPU, in float32, without weight gradients."""
     weights = stack.weights.values()
     return (
         is_available()
@@ -60,7 +56,7 @@ def run(stack: RNNStack, inputs: InputSequences, state: State | None = None) -> 
     Args:
         stack: N RNNs for which `suits` holds.
         inputs: `(N, B, T, I)` in float32.
-        state: where to start; zeros by default.
+        state: initial state; zeros by default.
 
     Returns:
         Outputs `(N, B, T, O)` and the state after the last step.
@@ -74,7 +70,7 @@ def run(stack: RNNStack, inputs: InputSequences, state: State | None = None) -> 
 
 @torch.no_grad()
 def outputs_of(stack: RNNStack, inputs: InputSequences) -> OutputSequences:
-    """Return the outputs on many sequences, some at a time: more would leave the cache.
+    """Compute the outputs on many sequences, in blocks that fit into the cache.
 
     Args:
         stack: N RNNs for which `suits` holds.
@@ -84,7 +80,7 @@ def outputs_of(stack: RNNStack, inputs: InputSequences) -> OutputSequences:
 
 
 class _Run(torch.autograd.Function):
-    """Sequences through RNNs, and the gradient to inputs and first state."""
+    """A pass of sequences through RNNs, with gradients for inputs and initial state."""
 
     @staticmethod
     def forward(ctx: Any, spec: RNNSpec, flat: Tensor, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,14 +121,14 @@ class _Run(torch.autograd.Function):
 
 
 def parts(number: int, size: int) -> list[slice]:
-    """Return slices that cut so many RNNs into parts of `size`: the same ones on any number of threads."""
+    """Divide a number of RNNs into slices of `size`, which do not depend on the number of threads."""
     return [slice(begin, min(begin + size, number)) for begin in range(0, number, size)]
 
 
 def side_by_side(calls: Sequence[Callable[[], None]]) -> None:
-    """Make some calls of kernels, which release the GIL, on as many threads as torch has.
+    """Run kernel calls, which release the GIL, on the number of threads that torch has.
 
-    The calls hold no operation of torch: each thread would start a team of torch's own threads.
+    The calls contain no torch operation, since each thread would start a team of torch's own threads.
     """
     threads = min(torch.get_num_threads(), len(calls))
     if threads <= 1:

@@ -1,4 +1,4 @@
-"""What is known of an RNN from outside: the kinds of its inputs and outputs, and how its sequences begin."""
+"""The external view of an RNN: the kinds of its inputs and outputs, and the first input of its sequences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["categorical", "continuous"]
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """How to talk to the RNNs of a task family.
+    """The kinds of inputs and outputs of the RNNs of a task family.
 
     >>> interface = Interface(input_kind="categorical", output_kind="categorical")
     >>> encoder = encoders.build("interactive-probing", spec, interface=interface)
@@ -22,13 +22,13 @@ class Interface:
     torch.Size([3, 16])
 
     Raises:
-        UsageError: the range of the inputs is empty, or the spread of the outputs not above 0.
+        UsageError: if the range of the inputs is empty, or the spread of the outputs is not positive.
     """
 
     input_kind: Kind = "continuous"
-    """What an input step is."""
+    """Kind of the inputs."""
     output_kind: Kind = "continuous"
-    """What an output step is."""
+    """Kind of the outputs."""
     first_input: tuple[float, ...] | None = None
     """The input with which every sequence of the family begins, such as a BOS token; None where there is none."""
     input_range: tuple[float, float] = (-1.0, 1.0)
@@ -36,9 +36,9 @@ class Interface:
     output_scale: tuple[float, float] = (0.0, 1.0)
     """Centre and spread of continuous outputs: what is learned from them is learned in these units."""
     input_names: tuple[str, ...] | None = None
-    """What people call each input token or feature."""
+    """Readable name of each input token or feature."""
     output_names: tuple[str, ...] | None = None
-    """What people call each output token or feature."""
+    """Readable name of each output token or feature."""
 
     def __post_init__(self) -> None:
         if self.input_range[0] >= self.input_range[1]:
@@ -47,17 +47,17 @@ class Interface:
             raise UsageError(f"output_scale={self.output_scale}", remedy="give a spread above 0.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The interface as JSON-ready values."""
+        """Return the interface as JSON-ready values."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Interface:
-        """The interface that `to_dict` wrote; scale and names may be missing.
+        """Build the interface from the values of `to_dict`; scale and names may be missing.
 
         Raises:
-            KeyError: another field is.
+            KeyError: if another field is missing.
         """
         for name in ("first_input", "input_kind", "output_kind", "input_range"):
             if name not in values:

@@ -36,7 +36,7 @@ class Lease:
         self.parts: tuple[Float[Tensor, " size"], ...] = tuple(
             self._memory[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)
         )
-        """One tensor for each size."""
+        """A tensor for each size."""
 
     def __del__(self) -> None:
         with _lock:

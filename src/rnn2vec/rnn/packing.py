@@ -1,7 +1,7 @@
-"""How matrices lie in the memory of compiled kernels: in panels of a few columns each (see `kernels.panels`).
+"""The layout of matrices in the memory of compiled kernels: panels of a few columns each (see `kernels.panels`).
 
-What is padded, is padded with zeros: columns up to a whole panel, and in weights the outputs of each gate, and each
-part of the inputs, for themselves.
+Padding is with zeros: columns up to a whole panel, and in weights the outputs of each gate and each part of the inputs
+separately.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _EXACT_INTEGERS = 2**24  # all integers up to here are float32 numbers
 
 
 class Converted(NamedTuple):
-    """One RNN as a converter read it."""
+    """An RNN as read by a converter."""
 
     spec: RNNSpec
     """Architecture."""
@@ -60,7 +60,7 @@ def name_of(names: Sequence[str], number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One recurrent layer: rows in the order of PyTorch's gates."""
+    """A recurrent layer, with rows in the order of PyTorch's gates."""
 
     weight_ih: Tensor
     """Weights on the layer below, `(G, inputs)`."""
@@ -136,7 +136,7 @@ def scaling(shift: Tensor, scale: Tensor, inputs: int) -> Affine:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """One RNN, taken apart."""
+    """The parts of an RNN."""
 
     cell: CellName
     """Cell of all layers."""

@@ -86,10 +86,10 @@ class RNNStack:
 
     @classmethod
     def from_flat(cls, spec: RNNSpec, flat: FlatWeights) -> RNNStack:
-        """A stack from flat weights `(N, P)` in the order of `spec.parameter_shapes`; views, no copy.
+        """Build a stack from flat weights `(N, P)` in the order of `spec.parameter_shapes`; views, no copy.
 
         Raises:
-            UsageError: P is not `spec.num_parameters`.
+            UsageError: if P is not `spec.num_parameters`.
         """
         if flat.shape[1] != spec.num_parameters:
             raise UsageError(
@@ -208,10 +208,10 @@ class RNNStack:
 
     @classmethod
     def concatenate(cls, stacks: Sequence[RNNStack]) -> RNNStack:
-        """One stack of all RNNs, in order.
+        """Concatenate stacks, in order.
 
         Raises:
-            UsageError: none was given, or they differ in architecture.
+            UsageError: if there are none, or they differ in architecture.
         """
         specs = {stack.spec for stack in stacks}
         if len(specs) != 1:
@@ -226,7 +226,7 @@ class RNNStack:
         return torch.cat([weight.flatten(1) for weight in self.weights.values()], dim=1)
 
     def select(self, indices: Int[Tensor, " M"] | Sequence[int] | slice) -> RNNStack:
-        """The stack of the chosen RNNs, in the order given."""
+        """Return the stack of the chosen RNNs, in the given order."""
         chosen = indices if isinstance(indices, (slice, Tensor)) else torch.as_tensor(indices, dtype=torch.long)
         return RNNStack(self.spec, {name: weight[chosen] for name, weight in self.weights.items()})
 
@@ -238,11 +238,11 @@ class RNNStack:
         ]
 
     def to(self, *args: Any, **kwargs: Any) -> RNNStack:
-        """The stack on another device or in another float type, as `torch.Tensor.to`."""
+        """Move the stack to another device or float type, as `torch.Tensor.to`."""
         return RNNStack(self.spec, {name: weight.to(*args, **kwargs) for name, weight in self.weights.items()})
 
     def permute_neurons(self, layer: int, permutation: Int[Tensor, " H"] | Int[Tensor, "N H"]) -> RNNStack:
-        """The same functions with the hidden units of one layer renumbered: new unit j is old unit permutation[j].
+        """Permute the hidden units of one layer, which changes no function: new unit j is old unit permutation[j].
 
         See `rnn2vec.rnn.symmetry.permute_neurons`.
         """
@@ -279,7 +279,7 @@ class RNNStack:
         return (layer_state,) * self.spec.num_layers
 
     def step(self, inputs: InputStep, state: State) -> tuple[OutputStep, State]:
-        """One step of every sequence of every RNN: `(N, B, I)` and a state to `(N, B, O)` and the next state."""
+        """Step every sequence of every RNN: `(N, B, I)` and a state to `(N, B, O)` and the next state."""
         cell = self.spec.cell_type
         new_state: list[LayerState] = []
         below: Tensor = inputs

@@ -48,7 +48,7 @@ _UNKNOWN = 1e-2  # where float32 and float64 are farther apart, an answer says n
 Answers = Float[Tensor, "rows columns O"]
 _Call = Callable[[nn.Module, Tensor], Any]
 _Form = str
-"""Which tensors of an answer they are, and what these hold."""
+"""Description of an output: its tensors and their contents."""
 
 
 @runtime_checkable
@@ -87,7 +87,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Manner:
-    """How a module wants to be called, and how it answers."""
+    """The calling convention of a module, and the form of its outputs."""
 
     call: _Call
     is_tokens: bool

@@ -1,8 +1,8 @@
-"""The contract of a task family: everything that the rest of the library wants to know about its tasks.
+"""The contract of a task family, through which the rest of the library uses its tasks.
 
-A family is a set of tasks of one kind, such as "generate this formal language", for each of which an RNN is
-trained. It deals tasks to runs, makes their training data, owns the environment in which a trained RNN acts,
-and says how its properties are predicted. The environment is the paper's (Section 4): it turns an RNN's output
+A family is a set of tasks of one kind, such as "generate this formal language"; each RNN is trained on one of them. The
+family deals tasks to runs, makes their training data, owns the environment in which a trained RNN is rolled out,
+and declares how its properties are predicted. The environment is the paper's (Section 4): it turns an RNN's output
 into its next input, `x_t, eta_t = E(y_{t-1}, eta_{t-1})`, and so closes the loop of a rollout.
 """
 
@@ -27,7 +27,7 @@ from rnn2vec.tasks.examples import Examples, LossExamples
 Task = tuple[float, ...]
 """The parameters of one task, in the order of the family's `task_columns`."""
 Split = Literal["train", "validation", "ood"]
-"""Which part a task belongs to: unseen tasks are in `validation`, unusual ones in `ood`."""
+"""Part of a family's tasks: unseen tasks are in `validation`, out-of-distribution ones in `ood`."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,24 @@ class Property:
     """Something to predict about a snapshot from its representation (Section 6.2)."""
 
     name: str
-    """Such as `"task"`."""
+    """Name, such as `"task"`."""
     columns: tuple[str, ...]
     """The columns of the zoo's property table that hold it."""
     loss: Literal["binary-cross-entropy", "cross-entropy", "mean-squared-error"]
-    """What a predictor of it minimizes."""
+    """Loss that a predictor minimizes."""
     categories: tuple[float, ...] | None = None
     """The values that each column can take, for the cross-entropies; None there means those that occur in the zoo."""
     period: float | None = None
-    """For an angle: numbers that differ by this are the same, such as 360."""
+    """Period of an angle, such as 360; None for other properties."""
 
     def target(self, table: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N D"]:
-        """What a predictor should answer: each column one-hot over `categories` side by side, or as a number.
+        """Compute the targets of a predictor: each column one-hot over `categories`, side by side, or as a number.
 
         Args:
             table: arrays `(N,)` by column name.
 
         Raises:
-            DataError: a value is none of the categories.
+            DataError: if a value is not one of the categories.
         """
         columns = np.stack([np.asarray(table[column]) for column in self.columns], axis=1)
         if self.categories is None:
@@ -116,11 +116,11 @@ class Environment(ABC):
 
     @abstractmethod
     def first(self) -> InputStep:
-        """The first input of every episode, `(N, B, I)`."""
+        """Return the first input of every episode, `(N, B, I)`."""
 
     @abstractmethod
     def next(self, outputs: OutputStep) -> InputStep | None:
-        """The next input of every episode, given the outputs `(N, B, O)`; None at the end."""
+        """Return the next input of every episode, given the outputs `(N, B, O)`; None at the end."""
 
     def sampled(self) -> SampledTokens | None:
         """Return what decides the episodes where each next input is a token sampled from an output, else None."""
@@ -132,11 +132,11 @@ class Environment(ABC):
 
     @abstractmethod
     def codes(self) -> UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]:
-        """The episodes in the family's compact code, from which `TaskFamily.rollout_inputs` makes inputs."""
+        """Return the episodes in the family's compact code, which `TaskFamily.rollout_inputs` converts to inputs."""
 
     @abstractmethod
     def performance(self) -> Float[Tensor, " N"]:
-        """How well each RNN did over its B episodes, from 0 to 1."""
+        """Return the performance of each RNN over its B episodes, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -176,20 +176,20 @@ class TaskFamily(ABC):
     @property
     @abstractmethod
     def properties(self) -> tuple[Property, ...]:
-        """What can be predicted about a snapshot."""
+        """Properties of a snapshot that can be predicted."""
 
     @property
     @abstractmethod
     def ood_rule(self) -> str:
-        """Which tasks are out of distribution, as a sentence; stored in the zoo."""
+        """Definition of the out-of-distribution tasks, as a sentence; stored in the zoo."""
 
     @abstractmethod
     def deal(self, num_runs: int, seed: int) -> list[DealtTask]:
-        """The task of each run. That of run i does not depend on how many runs there are."""
+        """Deal a task to each run; that of run i does not depend on the number of runs."""
 
     @abstractmethod
     def examples(self, task: Task) -> Examples:
-        """The training examples of a task."""
+        """Return the training examples of a task."""
 
     def loss_examples(self, task: Task, number: int) -> LossExamples:  # noqa: ARG002
         """On what the losses of a snapshot are measured. By default, exactly: on all examples of the task.
@@ -213,11 +213,11 @@ class TaskFamily(ABC):
     def environment(
         self, tasks: Sequence[Task], num_episodes: int, generators: Sequence[np.random.Generator]
     ) -> Environment:
-        """The environment for N RNNs, one task and one generator each, with `num_episodes` episodes each."""
+        """Build the environment for N RNNs, each with its task, its generator and `num_episodes` episodes."""
 
     @abstractmethod
     def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:
-        """The inputs `(N, B, T, I)` that RNNs saw in stored rollouts.
+        """Return the inputs `(N, B, T, I)` of RNNs in stored rollouts.
 
         Args:
             codes: rollouts of N RNNs, in the family's compact code.
@@ -226,31 +226,31 @@ class TaskFamily(ABC):
 
     @abstractmethod
     def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
-        """One rollout as a human reads it."""
+        """Describe a rollout for people."""
 
     @abstractmethod
     def describe(self, task: Task) -> str:
-        """A task as a human reads it, such as `a^n b^(n+1)`."""
+        """Describe a task for people, such as `a^n b^(n+1)`."""
 
     def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"] | None:  # noqa: ARG002
-        """Which steps of stored rollouts count when a sequence ends early: those up to its end. None for all."""
+        """Return a mask of the steps of stored rollouts up to the end of their sequences; None if none ends early."""
         return None
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"] | None:  # noqa: ARG002
-        """The best prediction that knows the family's tasks but not which one it faces.
+        """Compute the best prediction that knows the family's tasks but not the RNN's.
 
         Args:
-            codes: rollouts, whose prefixes are all that the prediction may use.
+            codes: rollouts; the prediction of a step uses only the prefix before it.
 
         Returns:
-            Probabilities that minimize the expected total variation, or None where there is no closed form.
+            Probabilities that minimize the expected total variation; None if there is no closed form.
         """
         return None
 
     def options(self) -> dict[str, Any]:
-        """The family's options as JSON-ready values: `tasks.build(family.name, family.options())` does the same.
+        """Return the family's options as JSON-ready values, for `tasks.build(family.name, family.options())`.
 
-        Fields with `metadata={"local": True}` are this machine's business and left out.
+        Fields with `metadata={"local": True}`, which depend on the machine, are left out.
         """
         fields = [field for field in dataclasses.fields(self) if field.init and not field.metadata.get("local")]
         return {field.name: getattr(self, field.name) for field in fields}

@@ -18,11 +18,11 @@ from jaxtyping import Float, UInt8
 
 
 class PrefixTree:
-    """Every prefix of every language, with how each language goes on after it.
+    """All prefixes of all languages, with each language's continuations.
 
     Args:
-        languages: for each language its equally likely sequences, as tokens that begin with the same BOS.
-        num_tokens: how many different tokens there are.
+        languages: equally likely sequences of each language, as tokens that begin with the same BOS.
+        num_tokens: number of different tokens.
     """
 
     def __init__(self, languages: Sequence[UInt8[np.ndarray, "_ T"]], num_tokens: int) -> None:
@@ -66,14 +66,14 @@ class PrefixTree:
 
 
 def _last_token(prefix: UInt8[np.ndarray, " S"]) -> bytes:
-    """The key of a last token; no sequence begins with a byte that high."""
+    """Return the key of a last token; no sequence begins with a byte that high."""
     return b"\xff" + prefix[-1:].tobytes()
 
 
 def nearest_in_total_variation(
     distributions: Float[np.ndarray, "M O"], weights: Float[np.ndarray, " M"]
 ) -> Float[np.ndarray, " O"]:
-    """The distribution with the smallest weighted mean total variation to the given ones, exactly."""
+    """Compute the distribution with the smallest weighted mean total variation to the given ones, exactly."""
     order = distributions.argsort(axis=0)
     values = np.take_along_axis(distributions, order, axis=0)
     levels = (weights / weights.sum())[order].cumsum(axis=0)

@@ -56,11 +56,11 @@ class Language:
         return max(0, *(-offset for offset in self.offsets))
 
     def string(self, n: int) -> str:
-        """The string for one n >= `n_min`."""
+        """Return the string for one n >= `n_min`."""
         return "".join(letter * (n + offset) for letter, offset in zip(LETTERS, self.offsets, strict=False))
 
     def accepts(self, string: str) -> bool:
-        """Whether the string is in the language: the right letters, as often as they should be, in order."""
+        """Return True if the string is in the language: the right letters, in order, the right number of times."""
         n = string.count("a") - self.offsets[0]
         return n >= self.n_min and string == self.string(n)
 
@@ -141,7 +141,7 @@ class FormalLanguages(TaskFamily):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """How tokens are shown: letters, `^` for BOS, `.` for EOS."""
+        """Symbols of the tokens: letters, `^` for BOS, `.` for EOS."""
         return (*LETTERS[: self.alphabet_size], "^", ".")
 
     @property
@@ -189,7 +189,7 @@ class FormalLanguages(TaskFamily):
         return f"the sum of absolute offsets is at most {self._ood_radius}"
 
     def splits(self, seed: int) -> dict[Split, list[Language]]:
-        """The languages of each split: OOD by rule; of the others a seeded 160 in 191 train, the rest validate."""
+        """Divide the languages: OOD by rule; of the others, a seeded 160 in 191 train, and the rest validate."""
         ood = [one for one in self.languages if sum(map(abs, one.offsets)) <= self._ood_radius]
         unusual = set(ood)
         others = [one for one in self.languages if one not in unusual]
@@ -218,17 +218,17 @@ class FormalLanguages(TaskFamily):
         return dealt[:num_runs]
 
     def language(self, task: Task) -> Language:
-        """The language of a task."""
+        """Return the language of a task."""
         return Language((0, *(int(offset) for offset in task)))
 
     def describe(self, task: Task) -> str:
-        """The language in the usual notation."""
+        """Return the language in the usual notation."""
         return str(self.language(task))
 
     # -- strings -----------------------------------------------------------------------------------
 
     def largest_n(self, language: Language) -> int:
-        """The largest n whose string and EOS fit into a sequence, at most `n_max`."""
+        """Return the largest n whose string and EOS fit into a sequence, at most `n_max`."""
         fitting = (self.sequence_length - 2 - sum(language.offsets)) // self.alphabet_size
         return min(self.n_max, fitting)
 
@@ -253,9 +253,9 @@ class FormalLanguages(TaskFamily):
         return SequenceExamples(tokens[:, :-1], tokens[:, 1:], np.full(len(tokens), 1 / len(tokens)))
 
     def accepted(self, codes: UInt8[Tensor, "N B C"], tasks: Sequence[Task]) -> Bool[Tensor, "N B"]:
-        """Whether each sequence, up to its first EOS, is a string of its RNN's language.
+        """Return a mask of the sequences that are, up to their first EOS, strings of their RNN's language.
 
-        Sequences begin with BOS. One without EOS, or with a second BOS, is not accepted.
+        Sequences begin with BOS. Those without EOS, or with a second BOS, are not accepted.
         """
         tokens = codes[:, :, 1:].long()
         ended = (tokens == self.eos).cumsum(dim=-1) > 0
@@ -268,7 +268,7 @@ class FormalLanguages(TaskFamily):
         return in_order & ended[..., -1] & (counts == expected).all(dim=-1)
 
     def decode(self, codes: Int[Tensor, " C"] | UInt8[Tensor, " C"]) -> str:
-        """The string after BOS, `.` for its end, `^` for a BOS inside; `...` when it has no end."""
+        """Return the string after BOS, with `.` for its end, `^` for a BOS inside, and `...` if it has no end."""
         text = "".join(self.symbols[int(token)] for token in codes[1:])
         return text[: text.index(".") + 1] if "." in text else text + "..."
 
@@ -277,22 +277,22 @@ class FormalLanguages(TaskFamily):
     def environment(
         self, tasks: Sequence[Task], num_episodes: int, generators: Sequence[np.random.Generator]
     ) -> Environment:
-        """Each RNN generates: what is sampled from its output is its next input."""
+        """Build an environment in which each RNN generates: samples of its output are its next input."""
         return _Generation(self, tasks, num_episodes, generators)
 
     def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:  # noqa: ARG002
-        """One-hot tokens, all but the last, which no RNN has read."""
+        """Return one-hot tokens, without the last, which no RNN has read."""
         return one_hot(codes[:, :, :-1], self.input_size)
 
     def before_end(self, codes: Tensor) -> Bool[Tensor, "N B T"]:
-        """The steps up to and including the one that should predict the first EOS."""
+        """Return a mask of the steps up to the one that should predict the first EOS."""
         return (codes[:, :, :-1] == self.eos).cumsum(dim=-1) == 0
 
     def task_blind_prediction(self, codes: Tensor) -> Float[Tensor, "N B T O"]:
-        """By counting: which languages can have begun like this, and how would each go on?
+        """Compute the prediction by counting the languages that have the prefix, and their continuations.
 
-        All languages of the family count as possible. With those of the training split alone the prediction is
-        worse on unseen languages (0.077 instead of 0.061 when we measured it), and so the easier floor to beat.
+        All languages of the family are possible. With those of the training split only, the prediction is worse on
+        unseen languages (0.077 instead of 0.061 in our measurement), and thus a floor that is easier to beat.
         """
         tree = PrefixTree([self.sequences(language) for language in self.languages], self.output_size)
         return torch.from_numpy(tree.predict(codes.flatten(0, 1).cpu().numpy())).unflatten(0, codes.shape[:2])

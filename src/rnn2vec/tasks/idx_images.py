@@ -63,7 +63,7 @@ class LabelledImages:
     """Images with their classes."""
 
     images: UInt8[np.ndarray, "E K"]
-    """One byte a pixel, row by row; 0 is background."""
+    """Pixels, one byte each, row by row; 0 is background."""
     labels: UInt8[np.ndarray, " E"]
     """The class of each, below `NUM_CLASSES`."""
     strange: tuple[str, ...] = ()
@@ -80,15 +80,15 @@ _known: dict[str, LabelledImages] = {}
 
 
 def find(folder: Path | None = None, *, fingerprint: str | None = None) -> LabelledImages:
-    """The training images, from wherever they are.
+    """Find the training images: in a folder, in the cache, or on the mirror.
 
     Args:
-        folder: where to read them; else `RNN2VEC_MNIST`, the cache, or the mirror.
-        fingerprint: which images they must be; None takes any.
+        folder: folder of the images; by default `RNN2VEC_MNIST`, the cache, or the mirror.
+        fingerprint: fingerprint that the images must have; None accepts any.
 
     Raises:
-        UsageError: the folder has no such files, or there is no folder and no mirror.
-        DataError: a file is damaged, or holds other images than those asked for.
+        UsageError: if the folder has no such files, or there is neither a folder nor a mirror.
+        DataError: if a file is damaged, or the images have another fingerprint.
     """
     if fingerprint in _known:
         return _known[fingerprint]
@@ -133,7 +133,7 @@ def _path_in(folder: Path, name: str) -> Path:
 
 
 def _unpack(path: Path, name: str) -> bytes:
-    """The whole IDX file, its header checked before memory is taken for the rest."""
+    """Return the whole IDX file; its header is checked before memory is allocated for the rest."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -185,7 +185,7 @@ def _strange(content: dict[str, bytes]) -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where images from the mirror are kept: `rnn2vec/mnist` in the user's cache."""
+    """Return the folder of images from the mirror: `rnn2vec/mnist` in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "rnn2vec" / "mnist"
 
@@ -210,7 +210,7 @@ def _from_cache_or_mirror() -> LabelledImages:
 
 
 def _download() -> dict[str, bytes]:
-    """The mirror's images and labels as unpacked IDX files."""
+    """Download the mirror's images and labels as unpacked IDX files."""
     advice = f"set {ENVIRONMENT_VARIABLE} (or --mnist) to a folder with {IMAGES}.gz and {LABELS}.gz"
     try:
         from huggingface_hub import constants, errors, hf_hub_download  # noqa: PLC0415

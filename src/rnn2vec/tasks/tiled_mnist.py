@@ -55,11 +55,11 @@ class TiledMnist(TaskFamily):
     tile_size: int = 4
     """Rows and columns of a tile: a divisor of 28."""
     held_out_seed: int = 0
-    """Which fifth of the images is held out follows from it."""
+    """Seed that selects the fifth of the images that is held out."""
     images: str | None = None
     """Fingerprint of the images; None takes those that are found, and `options` says which they are."""
     folder: Path | None = field(default=None, compare=False, repr=False, metadata={"local": True})
-    """Where the images are on this machine (see `idx_images`); no part of a zoo."""
+    """Folder of the images on this machine (see `idx_images`); not part of a zoo."""
 
     def __post_init__(self) -> None:
         if self.tile_size < 1 or SIDE % self.tile_size:

@@ -11,14 +11,14 @@ from jaxtyping import Int32
 
 
 def rotation_map(side: int, degrees: float) -> Int32[np.ndarray, "S S"]:
-    """Where each pixel of a rotated square image comes from.
+    """Compute the source of each pixel of a rotated square image.
 
     Args:
-        side: rows and columns of the image, S.
-        degrees: counter-clockwise, about the centre.
+        side: number of rows and columns of the image, S.
+        degrees: angle of the rotation, counter-clockwise about the centre.
 
     Returns:
-        Numbers of pixels, row by row; `side * side` where nothing of the image comes to lie.
+        Numbers of the source pixels, row by row; `side * side` for pixels outside the original image.
     """
     centre = (side - 1) / 2
     down, right = np.mgrid[:side, :side] - centre
@@ -30,9 +30,9 @@ def rotation_map(side: int, degrees: float) -> Int32[np.ndarray, "S S"]:
 
 
 def tile_map(pixels: Int32[np.ndarray, "S S"], tile_size: int) -> Int32[np.ndarray, "T I"]:
-    """The pixels of a square image as a sequence of square tiles, row by row, and row by row within each.
+    """Arrange the pixels of a square image as a sequence of square tiles, row by row, and row by row within each.
 
-    Before them comes the BOS tile: `S * S + 1` everywhere, an input of 0 (see `tasks.base.FrameExamples`).
+    The first tile is BOS: `S * S + 1` everywhere, an input of 0 (see `tasks.base.FrameExamples`).
     """
     side = len(pixels)
     count = side // tile_size

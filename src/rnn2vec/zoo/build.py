@@ -1,4 +1,4 @@
-"""Build a zoo, shard by shard; given again after an interruption, the same call finishes it."""
+"""Building of zoos, shard by shard; repeating an interrupted call finishes the zoo."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from rnn2vec.zoo.train import TrainedSnapshots, train_runs, weight_decay
 
 
 def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progress: Progress = silent) -> Zoo:
-    """Build a zoo, or finish one that was begun.
+    """Build a zoo, or finish an interrupted build.
 
     >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, num_episodes=5, num_rollouts=5, backend="torch")
     >>> zoo = build_zoo(config, "new-zoo")
     >>> zoo.properties.num_rows
     4
 
-    Finished shards are kept, damaged ones made again. On the same backend, machine type and versions, the same config
-    gives the same bytes, whether the build was interrupted or not.
+    Finished shards are kept, damaged ones rebuilt. On the same backend, machine type and versions, the same config
+    gives the same bytes, even after interruptions.
 
     Args:
-        config: what to build.
-        out: the zoo's folder: new, empty, or a zoo of the same config.
-        device: where a torch backend trains.
-        progress: told of the updates made, over all runs.
+        config: config of the zoo.
+        out: folder of the zoo: new, empty, or with a zoo of the same config.
+        device: device of a torch backend.
+        progress: callback that receives the number of updates done, over all runs.
 
     Raises:
-        UsageError: the folder holds something else or a zoo of another config, or a name is unknown.
-        BusyError: another process builds there.
-        StorageError: the disk is full; finished shards are kept.
+        UsageError: if the folder holds something else or a zoo of another config, or a name is unknown.
+        BusyError: if another process builds in this folder.
+        StorageError: if the disk is full; finished shards are kept.
     """
     folder = Path(out)
     family = tasks.build(config.family, config.family_options)
@@ -158,7 +158,7 @@ def _property_table(
     dealt: Sequence[DealtTask],
     columns: Sequence[dict[str, np.ndarray]],
 ) -> pa.Table:
-    """One row a snapshot, in the order of the weights."""
+    """Build the table of properties, with a row for each snapshot, in the order of the weights."""
     repeats = len(columns)
     table: dict[str, np.ndarray] = {"run": np.repeat(np.arange(runs.start, runs.stop), repeats)}
     table["spec"] = np.zeros(len(runs) * repeats, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a zoo is made of: one frozen record, stored in the zoo and the same from every entry point."""
+"""The config of a zoo: one frozen record, stored in the zoo and shared by all entry points."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIMITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ZooConfig:
-    """How a zoo is built. The defaults are the paper's (Section 5, Appendix D, and our rulings).
+    """Options of building a zoo; the defaults are the paper's (Section 5, Appendix D, and our rulings).
 
     >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, backend="torch")
     >>> config.snapshot_steps
@@ -34,7 +34,7 @@ class ZooConfig:
     4
 
     Raises:
-        UsageError: a number out of range.
+        UsageError: if a number is out of range.
     """
 
     family: str = "formal-languages"
@@ -64,7 +64,7 @@ class ZooConfig:
     runs_per_shard: int = 32
     """Runs trained side by side and stored in one file: what an interrupted build may lose."""
     backend: str = "auto"
-    """What does the arithmetic: `auto`, `numba`, `torch` or `triton`."""
+    """Backend that trains the RNNs: `auto`, `numba`, `torch` or `triton`."""
     seed: int = 0
     """Everything random follows from this and the number of the run."""
 
@@ -99,7 +99,7 @@ class ZooConfig:
         return self.num_runs * len(self.snapshot_steps)
 
     def learning_rate(self, step: int) -> float:
-        """The learning rate of update `step`, counted from 0."""
+        """Return the learning rate of update `step`, counted from 0."""
         start, middle, end = self.learning_rates
         share = 2 * step / self.num_steps
         return start + share * (middle - start) if share < 1 else middle + (share - 1) * (end - middle)
@@ -114,7 +114,7 @@ class ZooConfig:
         return typed(cls, values)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as JSON-ready values."""
+        """Return the config as JSON-ready values."""
         return {**dataclasses.asdict(self), "learning_rates": list(self.learning_rates)}
 
 
@@ -130,14 +130,14 @@ _OF_FAMILY: dict[tuple[str, str], dict[str, Any]] = {
     # The paper's rates fall early, for 20,000 steps; in 2000 there is no time for that (docs/tiled-mnist.md).
     ("laptop", "tiled-mnist"): {"num_steps": 2000, "learning_rates": (0.01, 0.01, 0.0001)},
 }
-"""Where a preset has other numbers for a family."""
+"""Changes to presets, by family."""
 
 
 def preset(name: str, family: str = "formal-languages") -> ZooConfig:
-    """The config of a preset for one task family.
+    """Return the config of a preset for one task family.
 
     Raises:
-        UsageError: there is no such preset; the text names the nearest.
+        UsageError: if the preset is unknown; the message suggests the nearest.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

@@ -1,7 +1,7 @@
-"""What snapshots do: rollouts, performance, and losses on examples.
+"""Evaluation of snapshots: rollouts, performance, and losses on examples.
 
-RNNs act and are scored in small groups, a group on each core. Single-threaded groups side by side are faster than one
-group on all cores: its steps are too small to be shared, and two threads that wait for each other lose more time than
+RNNs are rolled out and scored in small groups, one group per core. Single-threaded groups in parallel are faster than a
+single group on all cores, whose steps are too small to be shared: threads that wait for each other lose more time than
 they save as soon as anything else runs on the machine.
 """
 
@@ -30,7 +30,7 @@ from rnn2vec.zoo.train import pad_examples
 _WORTH_EPISODES = 1_000_000
 """Episodes that repay a compilation, see `rnn.fused`."""
 _RNNS_TOGETHER = 8
-"""With 1000 episodes each, their states still fit into the cache."""
+"""Number of RNNs per group; with 1000 episodes each, their states still fit into the cache."""
 
 _Result = TypeVar("_Result")
 
@@ -38,15 +38,15 @@ _Result = TypeVar("_Result")
 def act(
     config: ZooConfig, family: TaskFamily, stack: RNNStack, runs: Sequence[int], tasks: Sequence[Task], step: int
 ) -> tuple[Tensor, Float[np.ndarray, " N"]]:
-    """Let RNNs act in their tasks, each with a random stream of its own.
+    """Roll RNNs out in their tasks, each with its own random stream.
 
     Args:
-        config: the zoo's, with the number of episodes and the seed.
+        config: config of the zoo, with the number of episodes and the seed.
         family: the task family.
         stack: N snapshots.
-        runs: the run of each.
-        tasks: the task of each.
-        step: the updates that they had; with the run's number it decides the random stream.
+        runs: run of each snapshot.
+        tasks: task of each snapshot.
+        step: number of updates before the snapshots, which selects the random stream together with the run.
 
     Returns:
         Rollouts of all episodes in the family's code, `(N, episodes, C)`, and performance `(N,)`.
@@ -68,13 +68,13 @@ def act(
 def expected_losses(
     family: TaskFamily, stack: RNNStack, examples: Sequence[Examples], *, accelerated: bool = False
 ) -> Float[np.ndarray, " N"]:
-    """The expectation of each RNN's loss over examples: cross-entropy, averaged over the steps.
+    """Compute the expectation of each RNN's loss over examples: cross-entropy, averaged over the steps.
 
     Args:
         family: the task family.
         stack: N snapshots.
-        examples: those of each one's task, all of one kind.
-        accelerated: whether compiled kernels run the RNNs.
+        examples: examples of each RNN's task, all of one kind.
+        accelerated: run the RNNs with compiled kernels.
     """
 
     @torch.no_grad()
@@ -102,7 +102,7 @@ def uses_kernels(config: ZooConfig) -> bool:
 
 
 def _row_weights(examples: Examples, most: int) -> Float[Tensor, " R"]:
-    """The examples' probabilities, and 0 for padding."""
+    """Return the probabilities of the examples, and 0 for padding."""
     weights = torch.from_numpy(examples.weights.astype(np.float32))
     padding = 0 if isinstance(examples, FrameExamples) else most - len(examples)
     return torch.nn.functional.pad(weights, (0, padding))

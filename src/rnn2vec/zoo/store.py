@@ -161,7 +161,7 @@ class Zoo(ReadableZoo):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every shard is there."""
+        """True if every shard is finished."""
         return len(self.manifest.shards) == self.manifest.num_shards
 
     def identity(self) -> dict[str, str]:
@@ -170,21 +170,21 @@ class Zoo(ReadableZoo):
 
     @functools.cached_property
     def properties(self) -> pa.Table:
-        """One row a snapshot: run, step, task columns, performance, losses, weight decay, seed, split.
+        """Table with a row for each snapshot: run, step, task columns, performance, losses, weight decay, seed, split.
 
         Raises:
-            DataError: no shard is finished, or one is damaged.
+            DataError: if no shard is finished, or one is damaged.
         """
         if not self.manifest.shards:
-            remedy = f"let `rnn2vec zoo {self.manifest.verb}` go on."
+            remedy = f"rerun `rnn2vec zoo {self.manifest.verb}` to continue."
             raise DataError(f"{self.folder} has no finished shard yet", remedy=remedy)
         return pa.concat_tables([self.shard(i).properties for i in range(len(self.manifest.shards))]).combine_chunks()
 
     def column(self, name: str) -> np.ndarray:
-        """One property of every snapshot, `(N,)`.
+        """Return one property of every snapshot, `(N,)`.
 
         Raises:
-            UsageError: there is no such property.
+            UsageError: if the property is unknown.
         """
         table = self.properties
         if name not in table.column_names:
@@ -192,7 +192,7 @@ class Zoo(ReadableZoo):
         return table.column(name).to_numpy()
 
     def tasks(self, indices: Sequence[int] | np.ndarray) -> list[Task]:
-        """The task of each chosen snapshot."""
+        """Return the task of each chosen snapshot."""
         table = self.properties.select(list(self.family.task_columns)).take(self._rows(indices))
         rows = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
         return [tuple(map(float, row)) for row in rows]
@@ -214,11 +214,11 @@ class Zoo(ReadableZoo):
         return np.flatnonzero(matching(self.properties, conditions, equal))
 
     def rnns(self, indices: Sequence[int] | np.ndarray) -> RNNStack:
-        """The chosen snapshots as one stack."""
+        """Return the chosen snapshots as one stack."""
         return RNNStack.from_flat(self.spec, self._gather(indices, "weights"))
 
     def rollouts(self, indices: Sequence[int] | np.ndarray) -> UInt8[Tensor, "N B C"] | Int[Tensor, "N B C"]:
-        """The rollouts of the chosen snapshots, in the family's compact code."""
+        """Return the rollouts of the chosen snapshots, in the family's compact code."""
         return self._gather(indices, "rollouts")
 
     def snapshots(self, indices: Sequence[int] | np.ndarray) -> Shard:
@@ -253,10 +253,10 @@ class Zoo(ReadableZoo):
         return rows.astype(np.int64)
 
     def shard(self, place: int) -> Shard:
-        """A finished shard, verified when it is read for the first time.
+        """Return a finished shard, which is verified when it is first read.
 
         Raises:
-            DataError: a file of it is missing, damaged, or holds something else than the manifest says.
+            DataError: if a file is missing or damaged, or differs from the manifest.
         """
         entry = self.manifest.shards[place]
         if place not in self._tables:
@@ -286,7 +286,7 @@ class Zoo(ReadableZoo):
             raise DataError(wrong, remedy=self._to_mend())
 
     def _to_mend(self) -> str:
-        """What a person can do about a damaged shard."""
+        """Return advice about a damaged shard."""
         verb = self.manifest.verb
         if verb == "build":
             return f"`rnn2vec zoo build` with this zoo's options and --out {self.folder} makes it again."
@@ -323,8 +323,8 @@ def _num_bytes(tensors: dict[str, Tensor]) -> int:
 
 
 def _not_a_shard(path: Path, reason: str) -> DataError:
-    """An error for a file that is what the manifest promised to the bit, and still no part of a shard of it."""
+    """Return an error for a file that has the checksum in the manifest but is not part of a valid shard."""
     return DataError(
         f"{path} is not part of a shard of this zoo: {reason}",
-        remedy="whoever made the zoo wrote it wrongly: get or build it again.",
+        remedy="the zoo was written incorrectly: download or build it again.",
     )

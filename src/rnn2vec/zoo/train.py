@@ -68,16 +68,16 @@ def train_runs(
 
 
 def weight_decay(config: ZooConfig, family: TaskFamily, run: int) -> float:
-    """The weight decay of a run: the config's, or one drawn from the family's."""
+    """Return the weight decay of a run: the config's, or one drawn from the family's."""
     if config.weight_decay is not None:
         return config.weight_decay
     return float(numpy_generator(config.seed, "run", run, "weight-decay").choice(family.weight_decays))
 
 
 def pad_examples(examples: Sequence[Examples], most: int) -> RunExamples:
-    """The examples of several tasks of one family as arrays over runs.
+    """Collect the examples of several tasks of one family in arrays over runs.
 
-    Sequences are padded to `most` examples by a task's first one; images are the same for all tasks.
+    Sequences are padded to `most` examples with a task's first one; images are the same for all tasks.
     """
     first = examples[0]
     if isinstance(first, FrameExamples):

@@ -210,7 +210,7 @@ def test_a_zoo_of_another_family_is_refused(ran: Ran, tmp_path: Path, small_stud
 
 def test_a_zoo_without_its_end_is_refused(copy: Path, tmp_path: Path, small_study: Callable[..., Study]) -> None:
     rewrite(copy / "zoo" / "zoo.json", lambda content: content["config"].update({"num_runs": 300}))
-    with pytest.raises(DataError, match="is not built to its end"):
+    with pytest.raises(DataError, match="is not complete"):
         run_study(small_study(zoo={"folder": str(copy / "zoo")}), tmp_path / "out")
 
 

@@ -82,7 +82,7 @@ def _tanh_of_type(x):
 
 
 def fast_sigmoid(x):
-    """The sigmoid inside kernels; unlike half a tanh it is exact to the last digits where it is nearly 0."""
+    """Compute the sigmoid inside kernels; unlike half a tanh, it is exact to the last digits where it is nearly 0."""
     raise NotImplementedError
 
 

@@ -33,7 +33,7 @@ _BLOCK = 256  # so much of the inner dimension at a time that a panel of it stay
 SOURCE = "".join(
     hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(Path(__file__).parent.glob("*.py"))
 )
-"""What compiled kernels depend on: Numba's on-disk cache looks at a kernel's own file and constants alone."""
+"""Dependencies of compiled kernels, since Numba's on-disk cache checks only a kernel's own file and constants."""
 
 _INDEX = ir.IntType(64)
 _REAL = ir.FloatType()
@@ -41,7 +41,7 @@ _VECTOR = ir.VectorType(_REAL, _LANES)
 
 
 def num_panels(columns: int) -> int:
-    """Return the panels that so many columns take."""
+    """Return the number of panels of a number of columns."""
     return -(-columns // WIDTH)
 
 
@@ -71,8 +71,8 @@ def add_transposed(typingctx, start, start_place, a, a_place, b, b_place, out, o
 
 _NEXT_ROW = (WIDTH, 1, WIDTH)
 _NEXT_COLUMN = (1, WIDTH, 0)
-"""How the first factor is read: steps to the next row, along the inner dimension, and after how much of it a panel
-ends (0 for never). Constants, because so many row addresses fit into no registers."""
+"""Reading of the first factor: steps to the next row and along the inner dimension, and its length within a panel (0
+for no panels). They are constants, because the addresses of all rows would not fit into registers."""
 
 
 def _signature(reading, *kinds):
@@ -90,13 +90,13 @@ def _signature(reading, *kinds):
 
 
 def _numbers(context, builder, kind, value):
-    """The entries of a tuple as 64-bit numbers."""
+    """Return the entries of a tuple as 64-bit numbers."""
     parts = cgutils.unpack_tuple(builder, value, len(kind))
     return [context.cast(builder, part, one, types.int64) for part, one in zip(parts, kind, strict=True)]
 
 
 def _function(module, reading):
-    """The function that multiplies, one in a module for each way of reading."""
+    """Return the function that multiplies, one per module and reading."""
     name = f"rnn2vec_add_panels_{reading[0]}"
     if name in module.globals:
         return module.globals[name]
@@ -161,7 +161,7 @@ def _emit_rows(builder, tile, rows, inner, reading):
 
 
 def _emit_tile(builder, tile, top, height, inner, reading):
-    """One tile of the result, in registers: LLVM turns the stack slots into them."""
+    """Emit one tile of the result, in registers: LLVM turns the stack slots into them."""
     (source, source_row), (a, a_panel), panel, (out, out_row) = tile
     to_row, along, length = reading
     lefts = range(0, WIDTH, _LANES)
@@ -198,7 +198,7 @@ def _emit_tile(builder, tile, top, height, inner, reading):
 
 
 def _loads(builder, row):
-    """The vectors of one row of a panel."""
+    """Return the vectors of one row of a panel."""
     vectors = []
     for left in range(0, WIDTH, _LANES):
         vectors.append(builder.load(_vector_at(builder, row, left)))
@@ -211,7 +211,7 @@ def _vector_at(builder, row, left):
 
 
 def _spread(builder, number):
-    """A vector with the same number everywhere."""
+    """Return a vector with the same number everywhere."""
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)

@@ -31,12 +31,12 @@ _INDEX = ir.IntType(64)
 _TILE = 24 if _BITS == 512 else 12  # vectors of the result, of 32 or 16 registers: the rest is for the operands
 _TILE_VECTORS = 2  # in a row of it
 INNER_BLOCK = 128
-"""So much of the inner dimension at a time that its rows stay in the first cache."""
+"""Length of a block of the inner dimension whose rows stay in the first-level cache."""
 
 SOURCE = "".join(
     hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in ("products.py", "functions.py")
 )
-"""What a kernel that multiplies depends on: Numba's on-disk cache looks at its own file and constants alone."""
+"""Dependencies of kernels that multiply, since Numba's on-disk cache checks only their own file and constants."""
 
 
 def _row_tiles(rows: int, most: int) -> list[tuple[int, int]]:
@@ -58,7 +58,7 @@ def _column_tiles(columns: int, lanes: int) -> list[tuple[int, list[int]]]:
 
 
 def vector_columns(columns: int) -> int:
-    """Columns to give a result of which so many are needed, that it be computed in few vectors: 16 rather than 12."""
+    """Return a padded number of columns that takes fewer vectors to compute: 16 rather than 12."""
     lanes = _BITS // 32
     return max(4, 1 << (columns - 1).bit_length()) if columns <= lanes else -(-columns // lanes) * lanes
 
@@ -70,19 +70,19 @@ class _Matrix:
         self.builder, self.data, self.strides = builder, data, strides
 
     def or_else(self, other, condition):
-        """This one where the condition holds, the other where not."""
+        """Select this one where the condition holds, and the other elsewhere."""
         builder = self.builder
         pairs = zip((self.data, *self.strides), (other.data, *other.strides), strict=True)
         data, *strides = (builder.select(condition, mine, theirs) for mine, theirs in pairs)
         return _Matrix(builder, data, strides)
 
     def entry(self, row, column):
-        """The address of one number."""
+        """Return the address of a number."""
         places = zip((row, column), self.strides, strict=True)
         return self.builder.gep(self.data, [self.builder.add(*(self.builder.mul(*place) for place in places))])
 
     def vector(self, row, column, kind):
-        """The address of a vector in a row."""
+        """Return the address of a vector in a row."""
         return self.builder.bitcast(self.entry(row, column), kind.as_pointer())
 
 
@@ -111,7 +111,7 @@ def add_product(typingctx, start, a, b, out, rows, inner, columns):  # noqa: ARG
 
 
 def _product(module, rows, columns, number):
-    """The function that multiplies matrices of this size, one in a module: LLVM's time grows with what it reads."""
+    """Return the function that multiplies matrices of this size, one per module, which keeps LLVM's inputs small."""
     name = f"add_product_{rows}x{columns}_{number}"
     if name in module.globals:
         return module.globals[name]
@@ -152,7 +152,7 @@ def _tiles(builder, first, count, size):
 
 
 def _emit_tile(builder, matrices, rows, columns, inner):
-    """One tile of the result, in registers: LLVM turns the stack slots into them."""
+    """Emit one tile of the result, in registers: LLVM turns the stack slots into them."""
     so_far, a, b, out = matrices
     (top, height), (left, vectors) = rows, columns
     lefts, offset = [], 0
@@ -190,7 +190,7 @@ def _alignment(vector):
 
 
 def _spread(builder, number, vector):
-    """A vector with the same number everywhere."""
+    """Return a vector with the same number everywhere."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)

@@ -1,8 +1,9 @@
-"""One step of an RNN for sequences side by side, forward and backward to its inputs: of any cell and any size.
+"""A step of an RNN for parallel sequences, forward and backward to its inputs, for any cell and size.
 
-What `RNNStack.step` does to all RNNs at once is done here to one RNN, whose weights stay in the cache from step to
-step. Sizes are arguments, so that one compilation serves all architectures (see `panels`). The gradient goes to inputs
-and states alone, since nobody trains the RNNs that an encoder looks at; and the arithmetic is float32.
+`RNNStack.step` processes all RNNs at once; here, a single RNN is processed, whose weights stay in the cache from step
+to
+step. Sizes are arguments, so that one compilation serves all architectures (see `panels`). Gradients are computed for
+inputs and states only, since the RNNs that an encoder reads are not trained. The arithmetic is float32.
 
 A vector of H units of B sequences takes up `num_panels(H)` panels of B rows. Columns beyond H hold zeros, because the
 packed weights have zeros there. The gates of a step follow one another in PyTorch's order, each padded for itself.
@@ -36,7 +37,7 @@ def sizes_of(spec: RNNSpec) -> Sizes:
 
 @register_jitable
 def panels_of(columns):
-    """Return the panels that so many columns take."""
+    """Return the number of panels of a number of columns."""
     return (columns + WIDTH - 1) // WIDTH
 
 

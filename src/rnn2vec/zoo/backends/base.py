@@ -63,7 +63,7 @@ class RunFrames:
     values: Float32[np.ndarray, " 256"]
     """The input that each byte stands for."""
     pixel_map: Int32[np.ndarray, "N T I"]
-    """Which byte feeds each input feature, from 0 to K + 1."""
+    """Number of the byte that feeds each input feature, from 0 to K + 1."""
     step_weights: Float32[np.ndarray, "N T"] | None = None
     """Weight of each step in the loss; None weighs all alike."""
 
@@ -84,7 +84,7 @@ class Batches:
 
 @dataclass
 class TrainingState:
-    """Where N runs stand. Backends change the arrays in place."""
+    """State of the training of N runs; backends change the arrays in place."""
 
     weights: Float[np.ndarray, "N P"]
     """Flat weights in PyTorch's order."""
@@ -99,7 +99,7 @@ class TrainingState:
 
     @classmethod
     def start(cls, weights: Float[np.ndarray, "N P"]) -> TrainingState:
-        """The state before the first update."""
+        """Return the state before the first update."""
         return cls(weights.copy(), np.zeros_like(weights), np.zeros_like(weights), np.zeros(len(weights)))
 
 
@@ -108,7 +108,7 @@ class Backend(Protocol):
     """Trains N runs of one architecture side by side."""
 
     name: str
-    """As in `--backend`, and stored in the zoo."""
+    """Name of the backend, as in `--backend`; stored in the zoo."""
 
     def obstacle(self, spec: RNNSpec, kind: ExampleKind) -> str | None:
         """Return why this backend does not train such RNNs on such examples, on this machine; None if it does."""

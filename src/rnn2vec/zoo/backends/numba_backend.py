@@ -81,7 +81,7 @@ class NumbaBackend:
 def _examples_of(
     examples: RunExamples, run: int, real: np.dtype[np.floating]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A run's inputs, its pixel map, what bytes stand for, and its targets, as the kernel wants them."""
+    """Return a run's inputs, pixel map, byte values and targets in the form that the kernel expects."""
     if isinstance(examples, RunFrames):
         values = examples.values.astype(real, copy=False)
         return examples.images, examples.pixel_map[run], values, examples.labels[:, None]

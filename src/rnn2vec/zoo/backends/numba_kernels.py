@@ -1,7 +1,7 @@
 """Training one RNN in cache: forward, backward and AdamW for S steps, compiled for one architecture and size.
 
-The kernel of the Numba backend, alone in its file because Numba's on-disk cache notices edits only here. What
-makes it fast:
+The kernel of the Numba backend, in a file of its own because Numba's on-disk cache detects changes of this file only.
+Reasons for its speed:
 
 - Sizes are compile-time constants (closure variables): loops unroll and vectorize.
 - A model's weights, moments and activations stay in the cache for hundreds of steps: one thread per model.
@@ -11,8 +11,8 @@ makes it fast:
 - Tokens are one-hot inputs of such a product: looking up rows of W_ih and adding to them took longer.
 - exp, tanh and the sigmoid are polynomials (`rnn.kernels.functions`), which vectorize.
 
-Cells differ in `_activate` and `_retreat` alone. Weights and gradients stand in PyTorch's order; the forward pass
-multiplies with transposed copies, made anew after each update.
+Cells differ in `_activate` and `_retreat` only. Weights and gradients are in PyTorch's order; the forward pass
+multiplies with transposed copies, which are updated after each step.
 """
 
 # pyright: basic, reportUnusedParameter=false, reportCallIssue=false, reportArgumentType=false
@@ -39,7 +39,7 @@ _NUMBERS = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _TANH, "rnn_relu": _RELU}
 
 @numba.njit(**INLINED)
 def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidden, R, H):
-    """One step forward, from gates (R, G) before their nonlinearity, which replaces them.
+    """Step forward from gates (R, G) before their nonlinearity, which replaces them.
 
     An LSTM's state is its cell vector, and extra the tanh of it. A GRU's recurrent part comes apart, and extra keeps
     that of its candidate. Tanh and ReLU RNNs have neither.
@@ -76,7 +76,7 @@ def _activate(cell, gates, recurrent, state, new_state, extra, hidden, new_hidde
 
 @numba.njit(**INLINED)
 def _retreat(cell, gates, d_gates, d_recurrent, state, extra, hidden, new_hidden, d_hidden, d_state, R, H):
-    """One step back, from d_hidden (R, H) to the gradients of the gates before their nonlinearity.
+    """Step back from d_hidden (R, H) to the gradients of the gates before their nonlinearity.
 
     d_state goes from step to step: the gradient of an LSTM's cell vector, or what a GRU hands to its hidden vector past
     the gates. d_recurrent, the gradient of the recurrent part, is d_gates itself except in a GRU.
@@ -121,7 +121,7 @@ def _retreat(cell, gates, d_gates, d_recurrent, state, extra, hidden, new_hidden
 
 @numba.njit(**INLINED)
 def _matrix(w, start, rows, columns):
-    """A view of a matrix in the flat weights or their gradients."""
+    """Return a view of a matrix in the flat weights or their gradients."""
     return w[start : start + rows * columns].reshape(rows, columns)
 
 
@@ -163,7 +163,7 @@ def _add_rows(matrix, total, rows, columns):
 
 @numba.njit(**INLINED)
 def _cross_entropy(logits, targets, row_weights, needs_loss, T, R, O, padded):
-    """The loss; logits (T, R, padded) become their own gradients, 0 in the columns from O on."""
+    """Return the loss; replace logits (T, R, padded) by their gradients, 0 in the columns from O on."""
     real = logits.dtype.type
     for t in range(T):
         for r in range(R):

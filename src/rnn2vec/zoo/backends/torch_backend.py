@@ -147,7 +147,7 @@ class TorchBackend:
             target[:] = source.detach().cpu().numpy()
 
     def _outputs(self, stack: RNNStack, inputs: InputSequences) -> OutputSequences:
-        """What the RNNs make of their inputs: all that a backend on the same device may do otherwise."""
+        """Compute the RNNs' outputs; derived backends override this method only."""
         return stack(inputs)[0]
 
     def _load(self, array: np.ndarray) -> Tensor:

@@ -25,14 +25,14 @@ from rnn2vec.tasks.examples import ExampleKind
 from rnn2vec.zoo.backends.torch_backend import TorchBackend
 
 SMALLEST_BLOCK = 16
-"""Of a matrix product in Triton."""
+"""Smallest block of a matrix product in Triton."""
 RECURRENT_BYTES = 64 * 1024
 """The largest W_hh, as a block. With 32 rows beside it, going back takes 96 KB of shared memory; an H100 has 227 KB.
 A GRU of 128 units (192 KB) would take 240 KB by Triton 3.7, 208 KB by 3.9."""
 
 
 def block_size(size: int) -> int:
-    """The smallest block that holds so many rows or units: a power of two."""
+    """Return the smallest block that holds `size` rows or units, a power of two."""
     return max(SMALLEST_BLOCK, 1 << (size - 1).bit_length())
 
 
@@ -84,7 +84,7 @@ def _affine(inputs: Float[Tensor, "N R I"], weight: Float[Tensor, "N O I"], bias
 def recurrence(
     input_part: Float[Tensor, "N T R G"], w_hh: Float[Tensor, "N G H"], b_hh: Float[Tensor, "N G"], cell: CellName
 ) -> Float[Tensor, "N T R H"]:
-    """A layer's outputs at all steps, from a state of zeros; differentiable once.
+    """Compute a layer's outputs at all steps, from a state of zeros; differentiable once.
 
     Args:
         input_part: `W_ih x + b_ih` of each step of R sequences of N RNNs, gates in PyTorch's order.
@@ -128,7 +128,7 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _constants(cell: CellName, rows: int, hidden_size: int) -> dict[str, Any]:
-    """What a kernel is compiled for.
+    """Return the compile-time constants of a kernel.
 
     One stage: Triton would load steps ahead into shared memory, which takes twice the room of W_hh.
     """

@@ -106,7 +106,7 @@ def forward(
 
 @triton.jit
 def _lstm_gradients(d_hidden, d_memory, i, f, g, o, memory, before):
-    """Of a step's gates before their nonlinearity, and of the cell vector, which was `before` and became `memory`."""
+    """Return the gradients of a step's gates before their nonlinearity, and of the previous cell vector, `before`."""
     bounded = _tanh(memory)
     d_memory += d_hidden * o * (1.0 - bounded * bounded)
     d_i, d_f = d_memory * g * i * (1.0 - i), d_memory * before * f * (1.0 - f)
@@ -116,7 +116,7 @@ def _lstm_gradients(d_hidden, d_memory, i, f, g, o, memory, before):
 
 @triton.jit
 def _gru_gradients(d_hidden, r, z, candidate, recurrent, before):
-    """Of a step's gates before their nonlinearity; `before` is the hidden state before the step."""
+    """Return the gradients of a step's gates before their nonlinearity; `before` is the previous hidden state."""
     d_n = d_hidden * (1.0 - z) * (1.0 - candidate * candidate)
     return d_n * recurrent * r * (1.0 - r), d_hidden * (before - candidate) * z * (1.0 - z), d_n
 
