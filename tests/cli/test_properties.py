@@ -102,10 +102,10 @@ def test_an_interruption_goes_on_with_the_checkpoint(
         (["--property", "tusk"], "unknown property of formal-languages 'tusk'\n  -> did you mean 'task'?"),
         (["--preset", "tinny"], "did you mean 'tiny'"),
         (["--steps", "0"], "num_steps=0"),
-        (["--encoder", "dwsnet"], "both of --model and --encoder is given"),
-        (["--model", "dwsnet"], "frozen with 'dwsnet', which is not pre-trained"),
-        (["--representation-size", "3"], "--representation-size beside --model, which decides it"),
-        (["--encoder-options", "hidden_size=3"], "--encoder-options beside --model, which decides it"),
+        (["--encoder", "dwsnet"], "both of model and encoder is given"),
+        (["--model", "dwsnet"], "unknown model or folder 'dwsnet'"),
+        (["--representation-size", "3"], "--representation-size beside --model, which determines it"),
+        (["--encoder-options", "hidden_size=3"], "--encoder-options beside --model, which determines it"),
     ],
 )
 def test_a_wrong_call_is_code_2_and_makes_no_folder(

@@ -67,6 +67,11 @@ def test_the_program_runs_as_a_module() -> None:
     )
 
 
+def test_the_version_is_printed(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rnn2vec {rnn2vec.__version__}\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["zoo"], ["zoo", "info"], ["zoo", "info", "a", "b"], ["zoo", "info", "--no"]]
 )

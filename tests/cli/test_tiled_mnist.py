@@ -13,8 +13,8 @@ from rnn2vec.tasks import idx_images
 
 Captured = pytest.CaptureFixture[str]
 OPTIONS = [
-    "--preset", "tiny", "--runs", "3", "--steps", "5", "--hidden-size", "8", "--tile-size", "14", "--episodes", "10",
-    "--rollouts", "5", "--backend", "torch",
+    "--preset", "tiny", "--runs", "3", "--steps", "5", "--hidden-size", "8", "--family-options", "tile_size=14",
+    "--episodes", "10", "--rollouts", "5", "--backend", "torch",
 ]  # fmt: skip
 
 
@@ -80,8 +80,11 @@ def test_a_picture_needs_a_place(zoo: Path, tmp_path: Path, capsys: Captured, pl
 
 
 def test_options_of_one_family_are_not_anothers(tmp_path: Path, capsys: Captured) -> None:
-    assert main(["zoo", "build", "formal-languages", "--tile-size", "4", "--out", str(tmp_path / "zoo")]) == 2
+    command = ["zoo", "build", "formal-languages", "--out", str(tmp_path / "zoo")]
+    assert main([*command, "--family-options", "tile_size=4"]) == 2
     assert "known: alphabet_size" in capsys.readouterr().err
+    assert main([*command, "--mnist", str(tmp_path)]) == 2
+    assert "--mnist for formal-languages, which reads no images" in capsys.readouterr().err
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path, capsys: Captured) -> None:

@@ -24,7 +24,7 @@ PARTS = {f"{part}{end}" for part in ("train", "validation", "ood") for end in ("
 
 
 def test_frozen_reads_the_representations_of_a_run(zoo: Zoo, run: Path, config: PredictConfig) -> None:
-    result = predict_property(zoo, "task", encoder=run, setting="frozen", config=config)
+    result = predict_property(zoo, "task", model=run, setting="frozen", config=config)
     assert (result.setting, result.encoder, result.source) == ("frozen", "layerwise-statistics", "run")
     assert result.model is not None
     assert result.config["representation_size"] == 5
@@ -54,7 +54,7 @@ def test_supervised_takes_the_architecture_of_a_run_but_not_its_weights(
 ) -> None:
     config = dataclasses.replace(config, representation_size=3, encoder_options={})
     common: dict[str, Any] = {"setting": "supervised", "baselines": "none"}
-    result = predict_property(zoo, "performance", encoder=run, config=config, **common)
+    result = predict_property(zoo, "performance", model=run, config=config, **common)
     assert result.config["representation_size"] == 5
     assert result.config["encoder_options"] == {"hidden_size": 8}
     named = dataclasses.replace(config, representation_size=5, encoder_options={"hidden_size": 8})
@@ -66,18 +66,18 @@ def test_supervised_takes_the_architecture_of_a_run_but_not_its_weights(
 def test_the_same_seed_gives_the_same_scores_and_the_same_test_for_all(
     zoo: Zoo, run: Path, config: PredictConfig
 ) -> None:
-    common: dict[str, Any] = {"encoder": run, "config": config, "baselines": "none"}
+    common: dict[str, Any] = {"model": run, "config": config, "baselines": "none"}
     one, again, other = (predict_property(zoo, "task", **common, seed=seed) for seed in (0, 0, 1))
     assert one == again
     assert one.scores != other.scores
 
 
 def test_scores_come_back_from_json_and_say_what_they_are_of(zoo: Zoo, run: Path, config: PredictConfig) -> None:
-    result = predict_property(zoo, "task", encoder=run, config=config)
+    result = predict_property(zoo, "task", model=run, config=config)
     assert typed(PropertyScores, json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
-    identity = identify(zoo, "task", encoder=run, config=config)
+    identity = identify(zoo, "task", model=run, config=config)
     assert {name: result.to_dict()[name] for name in identity} == identity
-    assert identity != identify(zoo, "task", encoder=run, config=config, seed=1)
+    assert identity != identify(zoo, "task", model=run, config=config, seed=1)
 
 
 def test_baselines_that_need_no_encoder_are_the_same_beside_every_encoder_and_alone(
@@ -87,7 +87,7 @@ def test_baselines_that_need_no_encoder_are_the_same_beside_every_encoder_and_al
     alone = property_baselines(zoo, "task", seed=1, progress=lambda done, *_: told.append(done))
     assert told == [0, 1, 2]
     assert list(alone) == ["constant", "linear on statistics", "trees on statistics"]
-    common: dict[str, Any] = {"encoder": run, "config": config, "seed": 1}
+    common: dict[str, Any] = {"model": run, "config": config, "seed": 1}
     beside = predict_property(zoo, "task", **common).baselines
     own = predict_property(zoo, "task", **common, baselines="representation").baselines
     assert list(own) == ["linear on representation"]
@@ -98,7 +98,7 @@ def test_baselines_that_need_no_encoder_are_the_same_beside_every_encoder_and_al
 def test_a_model_without_its_run_is_taken_as_it_is(zoo: Zoo, run: Path, config: PredictConfig, tmp_path: Path) -> None:
     Rnn2Vec.from_pretrained(run).save(tmp_path / "model")
     common: dict[str, Any] = {"config": config, "baselines": "none"}
-    saved, from_run = (predict_property(zoo, "task", encoder=one, **common) for one in (tmp_path / "model", run))
+    saved, from_run = (predict_property(zoo, "task", model=one, **common) for one in (tmp_path / "model", run))
     assert saved.scores == from_run.scores
     assert saved.model == from_run.model
 
@@ -115,19 +115,19 @@ def test_a_run_on_another_zoo_is_refused(zoo: Zoo, run: Path, tmp_path: Path) ->
     """What is unseen there may have been trained on here."""
     other = build_zoo(dataclasses.replace(zoo.manifest.config, seed=1, num_runs=6), tmp_path / "zoo")
     with pytest.raises(UsageError, match=r"run was pre-trained on a zoo other than .*zoo\n"):
-        predict_property(other, "task", encoder=run)
+        predict_property(other, "task", model=run)
 
 
 @pytest.mark.usefixtures("without_type_checks")
 def test_unknown_names_are_refused(zoo: Zoo, run: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown setting 'frosen'\n.*did you mean 'frozen'"):
-        predict_property(zoo, "task", encoder=run, setting="frosen")  # pyright: ignore[reportArgumentType]
+        predict_property(zoo, "task", model=run, setting="frosen")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match=r"unknown choice of baselines 'representations'\n.*'representation'"):
-        predict_property(zoo, "task", encoder=run, baselines="representations")  # pyright: ignore[reportArgumentType]
+        predict_property(zoo, "task", model=run, baselines="representations")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match=r"unknown property of formal-languages 'tusk'\n.*did you mean 'task'"):
-        predict_property(zoo, "tusk", encoder=run)
+        predict_property(zoo, "tusk", model=run)
     with pytest.raises(UsageError, match="unknown model or folder 'no-such-run'"):
-        predict_property(zoo, "task", encoder="no-such-run")
+        predict_property(zoo, "task", model="no-such-run")
 
 
 # -- configs ---------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_a_zoo_learns_its_task_and_goes_through_the_whole_library(
     vectors = Rnn2Vec.from_pretrained(tmp_path / "run").embed(zoo)
     assert np.isfinite(vectors).all()
     config = PredictConfig(num_steps=2, validate_every=2)
-    assert predict_property(zoo, "task", encoder=tmp_path / "run", config=config).scores
+    assert predict_property(zoo, "task", model=tmp_path / "run", config=config).scores
 
 
 def test_only_weighted_steps_count() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Annotated
 
 import tyro
@@ -19,6 +21,7 @@ from rnn2vec.cli.models import Models, Pack
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.properties import Properties
 from rnn2vec.cli.study import StudyVerbs
+from rnn2vec.cli.terminal import write_out
 from rnn2vec.cli.tour import Tour
 from rnn2vec.cli.track import Track
 from rnn2vec.cli.verb import Verb, execute, parse
@@ -27,7 +30,10 @@ from rnn2vec.cli.zoo import ZooVerbs
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Turn recurrent neural networks into vectors that say what the networks do. Start with: rnn2vec demo."""
+    """Turn recurrent neural networks into vectors that describe what the networks do.
+
+    Start with: rnn2vec demo. rnn2vec --version prints the version.
+    """
 
     verb: (
         Annotated[Demo, tyro.conf.subcommand("demo")]
@@ -50,6 +56,9 @@ class CommandLine:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code (see `cli.verb.execute`)."""
+    if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        write_out(f"rnn2vec {metadata.version('rnn2vec')}")
+        return 0
     given = parse(CommandLine, "rnn2vec", arguments).verb
     verb: Verb = given.verb if isinstance(given, ZooVerbs | StudyVerbs | IndexVerbs) else given
     return execute(verb)

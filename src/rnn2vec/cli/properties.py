@@ -69,10 +69,14 @@ class Properties(Verb):
         names = self.property or tuple(prop.name for prop in zoo.family.properties)
         for name in names:
             find_property(zoo.family, name)
-        chosen = self._chosen()
+        decided = {"representation_size", "encoder_options"} & set(given_options(self))
+        if decided and self.model is not None:
+            raise UsageError(
+                f"--{min(decided).replace('_', '-')} beside --model, which determines it", remedy="leave it out."
+            )
         config = with_options(preset(self.preset, self.setting, self.encoder, family=zoo.family), self)
         common: dict[str, Any] = {
-            "encoder": chosen, "setting": self.setting, "config": config, "seed": self.seed
+            "model": self.model, "encoder": self.encoder, "setting": self.setting, "config": config, "seed": self.seed
         }  # fmt: skip
         identities = {name: identify(zoo, name, **common) for name in names}  # a wrong call makes no folder
         with claim(self.out, marker=MARKER, kind="result of `rnn2vec properties`"):
@@ -81,27 +85,6 @@ class Properties(Verb):
             write_atomically(self.out / "properties.md", text.encode())
         terminal.say(f"{text}\ntables: {self.out}")
         return {"results": [result.to_dict() for result in results]}
-
-    def _chosen(self) -> str:
-        """Return the trained model, or the name of the encoder to train.
-
-        Raises:
-            UsageError: if both or neither are given, or options that the model determines.
-        """
-        if (self.model is None) == (self.encoder is None):
-            raise UsageError(
-                f"{'neither' if self.model is None else 'both'} of --model and --encoder is given",
-                remedy="give --model RUN, a trained model, or --encoder NAME --setting supervised to train one.",
-            )
-        if self.encoder is not None:
-            _ = ENCODERS[self.encoder]
-            return self.encoder
-        decided = {"representation_size", "encoder_options"} & set(given_options(self))
-        if decided:
-            raise UsageError(
-                f"--{min(decided).replace('_', '-')} beside --model, which determines it", remedy="leave it out."
-            )
-        return str(self.model)
 
     def _results(
         self, zoo: Zoo, identities: dict[str, dict[str, Any]], common: dict[str, Any], terminal: Terminal

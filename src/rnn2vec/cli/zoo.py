@@ -20,7 +20,7 @@ from rnn2vec.cli.zoo_share import Card, Pull, Push
 from rnn2vec.zoo.config import PRESETS, ZooConfig, preset
 
 
-@config_options(ZooConfig, PRESETS, without=("family", "family_options"))
+@config_options(ZooConfig, PRESETS, without=("family",))
 @dataclass(frozen=True, kw_only=True)
 class Build(Verb):
     """Build a zoo of trained RNNs, or resume an interrupted build.
@@ -37,16 +37,15 @@ class Build(Verb):
     """Device on which a torch backend trains."""
     mnist: Path | None = None
     """Folder with MNIST's IDX files, for tiled-mnist; by default RNN2VEC_MNIST, else a cache or the public mirror."""
-    tile_size: int | None = None
-    """Number of rows and columns of a tile, for tiled-mnist."""
     dry_run: bool = False
     """Build nothing; report the estimated time, memory and disk space, measured on a small sample."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Build the zoo, then show its summary."""
-        options = given(folder=self.mnist, tile_size=self.tile_size)
+        if self.mnist is not None and self.family != "tiled-mnist":
+            raise UsageError(f"--mnist for {self.family}, which reads no images", remedy="leave it out.")
+        options = given(folder=self.mnist)
         config = with_options(dataclasses.replace(preset(self.preset, self.family), family_options=options), self)
-
         if self.dry_run:
             return _estimate(config, self.out, self.device, terminal)
         from rnn2vec.zoo.build import build_zoo

@@ -80,7 +80,8 @@ def predict_property(
     zoo: Zoo,
     property_name: str,
     *,
-    encoder: str | Path,
+    model: str | Path | None = None,
+    encoder: str | None = None,
     setting: Setting = "frozen",
     config: PredictConfig | None = None,
     seed: int = 0,
@@ -94,8 +95,9 @@ def predict_property(
     Args:
         zoo: RNNs and their properties.
         property_name: name of a property of the zoo's family, such as `task` or `performance`.
-        encoder: for `frozen` the folder of a run, or the name of an encoder that comes with the package; for
-            `supervised` an encoder's name, or the folder of a run, whose encoder is trained from new weights.
+        model: trained model: folder of a pre-training run, or name of a model that comes with the package. In the
+            `supervised` setting, its encoder is trained from new weights.
+        encoder: name of an encoder to train instead, in the `supervised` setting.
         setting: `frozen` or `supervised`.
         config: options of the training; by default the `laptop` preset.
         seed: seed of all random numbers, including the half of the OOD tasks that joins the training data.
@@ -113,7 +115,7 @@ def predict_property(
     require_setting(setting)
     if baselines not in get_args(Baselines):
         raise unknown_name("choice of baselines", baselines, get_args(Baselines))
-    source = _Source.of(zoo, encoder, setting)
+    source = _Source.of(zoo, model, encoder, setting)
     config = source.complete(zoo, config, setting)
     data = collect(zoo, property_name, seed=seed)
     stacks = {part: zoo.rnns(rows) for part, rows in data.rows.items()}
@@ -169,7 +171,8 @@ def identify(
     zoo: Zoo,
     property_name: str,
     *,
-    encoder: str | Path,
+    model: str | Path | None = None,
+    encoder: str | None = None,
     setting: Setting = "frozen",
     config: PredictConfig | None = None,
     seed: int = 0,
@@ -184,7 +187,7 @@ def identify(
     """
     require_setting(setting)
     find_property(zoo.family, property_name)
-    source = _Source.of(zoo, encoder, setting)
+    source = _Source.of(zoo, model, encoder, setting)
     return _identity(zoo, property_name, source, setting, source.complete(zoo, config, setting), seed)
 
 
@@ -219,24 +222,31 @@ class _Source:
     """Entries of the config that a run determines: its encoder's hyperparameters and representation size."""
 
     @classmethod
-    def of(cls, zoo: Zoo, given: str | Path, setting: Setting) -> _Source:
-        """Find the source by its name: an encoder, a run, or a pre-trained encoder that comes with the package."""
-        is_name = str(given) in encoders.ENCODERS and not Path(given).is_dir() and str(given) not in shipped_names("models")
-        if is_name and setting == "supervised":
-            return cls(str(given), None, None, None, {})
-        if is_name:
+    def of(cls, zoo: Zoo, model: str | Path | None, encoder: str | None, setting: Setting) -> _Source:
+        """Load the source: a trained model, or an encoder to train."""
+        if (model is None) == (encoder is None):
             raise UsageError(
-                f"frozen with {str(given)!r}, which is not pre-trained",
-                remedy=f"give a folder of `rnn2vec pretrain --encoder {given} --out`, or use the supervised setting.",
+                f"{'neither' if model is None else 'both'} of model and encoder is given",
+                remedy="give model=RUN, a trained model, or encoder=NAME and setting=supervised to train one.",
             )
-        pretrained = Rnn2Vec.from_pretrained(given)
-        checkpoints.require_pretrained_on(zoo, Path(given))
+        if encoder is not None:
+            _ = encoders.ENCODERS[encoder]
+            if setting == "frozen":
+                raise UsageError(
+                    f"frozen with {encoder!r}, which is not pre-trained",
+                    remedy=f"give model=RUN, a folder of `rnn2vec pretrain --encoder {encoder} --out`, "
+                    "or setting=supervised.",
+                )
+            return cls(encoder, None, None, None, {})
+        given = Path(str(model))
+        pretrained = Rnn2Vec.from_pretrained(str(model))
+        checkpoints.require_pretrained_on(zoo, given)
         size = pretrained.encoder.representation_size
         if setting == "frozen":
             weights = safetensors.torch.save(pretrained.encoder.state_dict())
             return cls(
                 encoder=pretrained.encoder.name,
-                name=Path(given).name,
+                name=given.name,
                 checksum=sha256_of(weights),
                 pretrained=pretrained,
                 sizes={"representation_size": size, "encoder_options": {}},

@@ -40,7 +40,7 @@ class ZooConfig:
     family: str = "formal-languages"
     """The task family's name."""
     family_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the family; its own defaults are the paper's."""
+    """Options of the task family, such as alphabet_size of formal-languages or tile_size of tiled-mnist."""
     num_runs: int = 1000
     """RNNs trained, one task each."""
     num_steps: int = 20_000
