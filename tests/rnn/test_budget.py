@@ -73,7 +73,7 @@ def test_a_budget_is_used_up_and_not_overdrawn(box: FunctionBlackBox, asked: Ask
     _steps(budgeted, 3)
     assert budgeted.calls_left == 1
     with pytest.raises(
-        BudgetError, match=r"6 of 7 calls were made, and the next step needs 2\n.*larger budget, or an en"
+        BudgetError, match=r"6 of 7 calls were made, and the next step needs 2\n.*larger budget, or use an en"
     ):
         _steps(budgeted, 1)
     assert asked.times == 6

@@ -108,7 +108,7 @@ def test_a_shard_of_other_sizes_is_no_shard(copy: Path, change: Callable[[Shard]
     zoo = _rewrite(copy, 1, change)
     (problem,) = verify(zoo)
     assert words in problem
-    with pytest.raises(DataError, match=r"not part of a shard of this zoo(.|\n)*get or build it again"):
+    with pytest.raises(DataError, match=r"not part of a shard of this zoo(.|\n)*download or build it again"):
         zoo.rnns([8])
 
 

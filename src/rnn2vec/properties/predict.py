@@ -15,7 +15,6 @@ import safetensors.torch
 import torch
 
 from rnn2vec import encoders
-from rnn2vec._assets import shipped_names
 from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._files import sha256_of
 from rnn2vec._progress import Progress, silent

@@ -75,7 +75,7 @@ def test_the_tiny_study_runs_whole(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["study", "run", str(STUDIES / "tiny.yaml"), "--out", str(out)]) == 0
     assert main(["study", "report", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "44 pieces done, 0 were done before, 0 failed" in said
+    assert "44 pieces done, 0 done before, 0 failed" in said
     assert "| probe-length (`encoder_options.sequence_length`) | 4 | 8 |" in said
     assert "Task-blind floor: **" in said
     assert "| trees on statistics, baseline |" in said

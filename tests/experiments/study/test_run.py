@@ -98,7 +98,7 @@ def test_a_study_may_grow_and_a_failing_piece_does_not_stop_the_others(
         outcome.require_success(copy)
     assert caught.value.problem.startswith(f"1 of 4 pieces failed: {broken}: ")
     assert "is not a run" in caught.value.problem
-    assert "the same command tries these again" in caught.value.remedy
+    assert "rerun the command to try these again" in caught.value.remedy
     assert caught.value.exit_code == 1
 
     (copy / "runs" / broken / "mine.txt").unlink()
