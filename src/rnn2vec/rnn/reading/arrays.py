@@ -34,7 +34,13 @@ _TYPES = {"f": None, "i": np.float32, "u": np.float32, "b": np.float32}
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayLayer:
-    """One recurrent layer, gates side by side in the stated order."""
+    """One recurrent layer, gates side by side in the stated order.
+
+    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))
+    >>> stack.spec.hidden_size
+    2
+    """
 
     input_kernel: np.ndarray
     """Weights on the layer below: gates times H, by inputs; or the other way round."""
@@ -58,6 +64,11 @@ def from_arrays(
     input_scaling: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> RNNStack:
     """Return a stack of the one RNN that these arrays are.
+
+    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)), np.zeros(1))
+    >>> stack.flatten().shape
+    torch.Size([1, 13])
 
     Args:
         cell: of all layers.
