@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -183,6 +185,48 @@ def test_no_file_is_longer_than_500_lines(folder: str) -> None:
     assert {name: length for name, length in lengths.items() if length > 500} == {}
 
 
+LONGEST_BODY = 60
+LONG_FUNCTIONS = {  # numba compiles closures over constants: the kernels of one architecture are one function's body
+    "emulation/emulator_kernels.py: compiled",
+    "encoders/dialogue_kernels.py: backward",
+    "encoders/dialogue_kernels.py: compiled",
+    "rnn/kernels/sequences.py: compiled",
+    "zoo/backends/numba_kernels.py: train",
+    "zoo/backends/numba_kernels.py: trainer",
+}
+
+
+def long_functions(source: Path) -> set[str]:
+    """Functions and methods with more than 60 lines of code, not counting signature, docstring, comments and blanks."""
+    found: set[str] = set()
+    for file in source.rglob("*.py"):
+        text = file.read_text()
+        layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+        tokens = [one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type not in layout]
+        code = {line for one in tokens for line in range(one.start[0], one.end[0] + 1)}
+        nodes = list(ast.walk(ast.parse(text)))
+        code -= {line for one in nodes if _is_docstring(one) for line in _lines(one)}
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = {line for one in node.body for line in _lines(one)} & code
+                if len(lines) > LONGEST_BODY:
+                    found.add(f"{file.relative_to(source).as_posix()}: {node.name}")
+    return found
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and _is_text(node.value)
+
+
+def _lines(node: ast.AST) -> range:
+    assert isinstance(node, ast.stmt)
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    assert long_functions(SOURCE) == LONG_FUNCTIONS
+
+
 # -- the rules notice what breaks them -------------------------------------------------------------
 
 
@@ -271,6 +315,13 @@ def test_a_cycle_is_noticed(tmp_path: Path, code: str) -> None:
     assert import_cycles(tmp_path) == []
     _plant(tmp_path, "rnn/stack.py", code)
     assert import_cycles(tmp_path) != []
+
+
+@pytest.mark.parametrize(("lines", "is_long"), [(60, False), (61, True)])
+def test_a_long_function_is_noticed(tmp_path: Path, lines: int, is_long: bool) -> None:
+    body = "\n".join(['    """A docstring."""', *["    x = 1", "", "    # a comment"] * lines])
+    _plant(tmp_path, "rnn/stack.py", f"class A:\n  def f():\n{body}")
+    assert bool(long_functions(tmp_path)) is is_long
 
 
 def test_a_user_of_experiments_is_noticed(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.recorded import Recorded, split_by_run
 from rnn2vec.emulation.sequences import Inputs, Sequences
 from rnn2vec.rnn.interface import Kind
+from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.rnn.state_dicts import Hints
 from rnn2vec.training.tracking import best_line, read_metrics
@@ -51,21 +52,10 @@ def fit(
     progress: Progress = silent,
 ) -> tuple[Model, FitReport]:
     """Pre-train; the arguments are those of `Rnn2Vec.fit`."""
-    if isinstance(rnns, Zoo) and inputs is None:
-        source: Source = ZooSource(rnns)
-        architectures, notes, is_comparable = [rnns.spec], (), False
-    else:
-        if inputs is None:
-            raise UsageError("no input sequences", remedy="give inputs: an array, or a .npy or .parquet file.")
-        stacks, order = by_architecture(rnns, hints, verify=verify)
-        num_rnns = sum(len(stack) for stack in stacks)
-        runs = np.arange(num_rnns) if runs is None else runs
-        validation = split_by_run(runs, validation_share, config.seed if config else seed)
-        if len(validation) != num_rnns:
-            raise UsageError(f"{len(validation)} runs for {num_rnns} RNNs", remedy="name the run of each RNN.")
-        sequences = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns).reordered(order)
-        source = Recorded(stacks, sequences, validation[order], output_kind=output_kind)
-        architectures, notes, is_comparable = [stack.spec for stack in stacks], sequences.notes, sequences.is_shared
+    config_seed = config.seed if config else seed
+    source, architectures, notes, is_comparable = _as_source(
+        rnns, inputs, hints, runs, output_kind=output_kind, share=validation_share, seed=config_seed, verify=verify
+    )
     train, unseen = (source.part(split, device="cpu") for split in ("train", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run" if out is None else Path(out)
@@ -96,6 +86,33 @@ def fit(
         notes=notes,
     )
     return model, report
+
+
+def _as_source(
+    rnns: Zoo | RNNStack | Sequence[RNNStack | OneRNN],
+    inputs: Inputs | None,
+    hints: Hints,
+    runs: Sequence[Any] | np.ndarray | None,
+    *,
+    output_kind: Kind | None,
+    share: float,
+    seed: int,
+    verify: bool,
+) -> tuple[Source, list[RNNSpec], tuple[str, ...], bool]:
+    """Return the source of training data, its architectures, notes on its inputs, and True if all RNNs share these."""
+    if isinstance(rnns, Zoo) and inputs is None:
+        return ZooSource(rnns), [rnns.spec], (), False
+    if inputs is None:
+        raise UsageError("no input sequences", remedy="give inputs: an array, or a .npy or .parquet file.")
+    stacks, order = by_architecture(rnns, hints, verify=verify)
+    num_rnns = sum(len(stack) for stack in stacks)
+    runs = np.arange(num_rnns) if runs is None else runs
+    validation = split_by_run(runs, share, seed)
+    if len(validation) != num_rnns:
+        raise UsageError(f"{len(validation)} runs for {num_rnns} RNNs", remedy="name the run of each RNN.")
+    sequences = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns).reordered(order)
+    source = Recorded(stacks, sequences, validation[order], output_kind=output_kind)
+    return source, [stack.spec for stack in stacks], sequences.notes, sequences.is_shared
 
 
 def by_architecture(
