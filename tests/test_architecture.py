@@ -190,7 +190,6 @@ LONG_FUNCTIONS = {  # numba compiles closures over constants: the kernels of one
     "emulation/emulator_kernels.py: compiled",
     "encoders/dialogue_kernels.py: backward",
     "encoders/dialogue_kernels.py: compiled",
-    "rnn/kernels/sequences.py: compiled",
     "zoo/backends/numba_kernels.py: train",
     "zoo/backends/numba_kernels.py: trainer",
 }
