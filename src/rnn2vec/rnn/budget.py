@@ -7,9 +7,7 @@ the cost of an embedding is known.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from rnn2vec._errors import Rnn2VecError, UsageError
 from rnn2vec._shapes import InputStep, OutputStep
@@ -30,29 +28,6 @@ class BudgetError(Rnn2VecError):
     """
 
 
-@runtime_checkable
-class Clock(Protocol):
-    """A clock that can wait, in seconds."""
-
-    def now(self) -> float:
-        """Return the seconds since a fixed moment."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Wait for a number of seconds."""
-        ...
-
-
-@dataclass(frozen=True)
-class SystemClock:
-    """The clock of the machine."""
-
-    now: Callable[[], float] = time.monotonic
-    """Monotonic time."""
-    wait: Callable[[float], None] = time.sleep
-    """Function that sleeps."""
-
-
 class BudgetedBlackBox:
     """A black box with a budget of calls and a rate.
 
@@ -68,7 +43,6 @@ class BudgetedBlackBox:
         box: black box to limit.
         calls: maximum number of calls; None for no limit.
         calls_per_second: maximum rate; None for no limit.
-        clock: clock for the rate.
 
     Raises:
         UsageError: if a limit is not positive.
@@ -80,7 +54,6 @@ class BudgetedBlackBox:
         *,
         calls: int | None = None,
         calls_per_second: float | None = None,
-        clock: Clock | None = None,
     ) -> None:
         if (calls is not None and calls < 1) or (calls_per_second is not None and calls_per_second <= 0):
             raise UsageError(
@@ -89,8 +62,7 @@ class BudgetedBlackBox:
         self._box = box
         self._calls = calls
         self._rate = calls_per_second
-        self._clock = clock or SystemClock()
-        self._free_at = self._clock.now()
+        self._free_at = time.monotonic()
         self.calls_made = 0
         self.num_rnns = box.num_rnns
         self.input_size = box.input_size
@@ -124,7 +96,7 @@ class BudgetedBlackBox:
     def _wait_for_turn(self, asked: int) -> None:
         if self._rate is None:
             return
-        now = self._clock.now()
+        now = time.monotonic()
         if now < self._free_at:
-            self._clock.wait(self._free_at - now)
+            time.sleep(self._free_at - now)
         self._free_at = max(now, self._free_at) + asked / self._rate
