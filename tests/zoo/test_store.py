@@ -219,7 +219,7 @@ def test_a_growing_zoo_shows_its_finished_shards(copy: Path) -> None:
 def test_a_zoo_without_any_finished_shard_says_so(copy: Path) -> None:
     manifest = Manifest.read(copy)
     Manifest(manifest.config, manifest.spec, manifest.ood_rule, manifest.provenance).write(copy)
-    with pytest.raises(DataError, match=r"has no finished shard yet\n.*zoo build` go on"):
+    with pytest.raises(DataError, match=r"has no finished shard yet\n.*zoo build` to continue"):
         _ = Zoo.open(copy).properties
 
 
