@@ -115,3 +115,13 @@ def test_samples_are_named(tmp_path: Path, tiny_zoo: Zoo, monkeypatch: pytest.Mo
 
 def test_an_index_is_opened_as_a_model(packed: Path) -> None:
     assert Rnn2Vec.from_pretrained(packed).config == Index.open(packed).model.config
+
+
+def test_the_sample_holds_unseen_and_ood_languages() -> None:
+    zoo = Zoo.sample("formal-languages")
+    assert len(zoo) == 80
+    assert zoo.split("train").size == 0
+    assert zoo.split("validation").size == 44
+    assert zoo.split("ood").size == 36
+    assert len({tuple(task) for task in zoo.tasks(range(80))}) == 20
+    assert sum(path.stat().st_size for path in zoo.folder.rglob("*")) < 5e6
