@@ -13,6 +13,7 @@ import tyro
 from rnn2vec.cli.demo import Demo
 from rnn2vec.cli.diff import Diff
 from rnn2vec.cli.embed import Embed
+from rnn2vec.cli.explore import Explore
 from rnn2vec.cli.fit import Fit
 from rnn2vec.cli.index import IndexVerbs
 from rnn2vec.cli.inspect import Inspect
@@ -49,6 +50,7 @@ class CommandLine:
         | Annotated[Track, tyro.conf.subcommand("track")]
         | Annotated[Models, tyro.conf.subcommand("models")]
         | Annotated[Pack, tyro.conf.subcommand("pack")]
+        | Annotated[Explore, tyro.conf.subcommand("explore")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
     )

@@ -116,8 +116,8 @@ def embed_files_to(
         _plan(folder, {"files": _stamps(files), "model": _digest(rnn2vec), "hints": _plain(hints)})
         whole = joined(_embed_all(rnn2vec, portions(files), hints, progress, folder))
         if whole.names:
-            table = _columns(whole.names, whole.vectors)
-            write_atomically(out, _csv(table) if out.suffix == ".csv" else _parquet(table))
+            table = vector_columns(whole.names, whole.vectors)
+            write_atomically(out, as_csv(table) if out.suffix == ".csv" else as_parquet(table))
         shutil.rmtree(folder)
     return whole
 
@@ -221,17 +221,20 @@ def _plain(hints: Hints) -> dict[str, Any]:
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _columns(names: Sequence[str], vectors: np.ndarray) -> pa.Table:
+def vector_columns(names: Sequence[str], vectors: Float32[np.ndarray, "N Z"]) -> pa.Table:
+    """Return a table with a column `rnn` of names and the columns `z0`, `z1`, ... of vectors."""
     return pa.table({"rnn": pa.array(names, pa.string()), **{f"z{at}": column for at, column in enumerate(vectors.T)}})
 
 
-def _parquet(table: pa.Table) -> bytes:
+def as_parquet(table: pa.Table) -> bytes:
+    """Return a table as the content of a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, write_page_checksum=True)
     return buffer.getvalue()
 
 
-def _csv(table: pa.Table) -> bytes:
+def as_csv(table: pa.Table) -> bytes:
+    """Return a table as the content of a CSV file."""
     buffer = io.BytesIO()
     csv.write_csv(table, buffer)
     return buffer.getvalue()
@@ -240,10 +243,10 @@ def _csv(table: pa.Table) -> bytes:
 def _write_part(place: Path, part: Embedded) -> None:
     """Write one Parquet file, named by number and checksum: vectors; as metadata, files left out and assumptions."""
     left_out = [vars(one) | {"path": str(one.path)} for one in part.left_out]
-    table = _columns(part.names, part.vectors).replace_schema_metadata(
+    table = vector_columns(part.names, part.vectors).replace_schema_metadata(
         {"left_out": canonical_json(left_out), "assumed": canonical_json(part.assumed)}
     )
-    data = _parquet(table)
+    data = as_parquet(table)
     write_atomically(place.with_name(f"{place.name}.{sha256_of(data)}.parquet"), data)
 
 

@@ -27,12 +27,11 @@ from rnn2vec.rnn.stack import RNNStack
 class WeightEncoder(nn.Module, ABC):
     """Map from N RNNs to N representations.
 
-    Examples:
-        >>> encoder = encoders.build("layerwise-statistics", spec)
-        >>> isinstance(encoder, WeightEncoder)
-        True
-        >>> encoder(gru_stack).shape
-        torch.Size([3, 16])
+    >>> encoder = encoders.build("layerwise-statistics", spec)
+    >>> isinstance(encoder, WeightEncoder)
+    True
+    >>> encoder(gru_stack).shape
+    torch.Size([3, 16])
 
     Args:
         spec: architecture of the RNNs.

@@ -25,7 +25,7 @@ from rnn2vec.emulation import checkpoints
 from rnn2vec.index import groups, store
 from rnn2vec.index.groups import Cluster
 from rnn2vec.index.outliers import Familiar, Outliers, judge_members
-from rnn2vec.index.search import SEARCHES, Search
+from rnn2vec.index.search import SEARCHES, Found, Search
 
 _SAME = 1e-4  # a vector that was computed again in another batch is rounded in another way
 
@@ -45,11 +45,10 @@ class Neighbour:
 class Index:
     """Vectors of RNNs, with names and properties, in a folder that grows.
 
-    Examples:
-        >>> index = Index.build("index", Rnn2Vec("model"))
-        >>> _ = index.add(["a", "b", "c"], Rnn2Vec("model").embed(gru_stack))
-        >>> len(index)
-        3
+    >>> index = Index.build("index", Rnn2Vec("model"))
+    >>> _ = index.add(["a", "b", "c"], Rnn2Vec("model").embed(gru_stack))
+    >>> len(index)
+    3
 
     Args:
         folder: where it is.
@@ -295,15 +294,21 @@ class Index:
         Raises:
             UsageError: the index is empty, the vectors are of another size, or a condition is wrong.
         """
-        vectors = np.asarray(vectors, dtype=np.float32)
-        self.require_queries(vectors)
-        if number < 1:
-            raise UsageError(f"number={number} neighbours", remedy="give at least 1.")
-        distances, rows = self._search.nearest(vectors, number, self.where(*where) if where else None)
+        distances, rows = self.nearest(vectors, number, where=where)
         return [
             [self.neighbour(int(row), float(distance)) for row, distance in zip(*one, strict=True) if row >= 0]
             for one in zip(rows, distances, strict=True)
         ]
+
+    def nearest(
+        self, vectors: Float[np.ndarray, "Q Z"], number: int = 10, *, where: Sequence[str | Condition] = ()
+    ) -> Found:
+        """Return distances and rows of the nearest RNNs of each vector; args and errors are those of `query`."""
+        vectors = np.asarray(vectors, dtype=np.float32)
+        self.require_queries(vectors)
+        if number < 1:
+            raise UsageError(f"number={number} neighbours", remedy="give at least 1.")
+        return self._search.nearest(vectors, number, self.where(*where) if where else None)
 
     def outliers(self, *, ordinary: Sequence[str | Condition] = (), seed: int = 0) -> Outliers:
         """Return how unusual each RNN of the index is; see `rnn2vec.index.outliers`.

@@ -179,7 +179,7 @@ def dialogue(rnn2vec: Rnn2Vec, rnn: RNNStack) -> tuple[tuple[tuple[str, str], ..
     said = [
         [
             (_words(asked, kinds.input_kind, kinds.input_names), _words(answered, *_answer_words(kinds)))
-            for asked, answered in zip(exchange.probes[0], _readable(exchange.responses[0], kinds), strict=True)
+            for asked, answered in zip(exchange.probes[0], readable(exchange.responses[0], kinds), strict=True)
         ]
         for exchange in encoder.dialogue(rnn)
     ]
@@ -190,8 +190,8 @@ def _answer_words(kinds: Interface) -> tuple[Kind, tuple[str, ...] | None]:
     return kinds.output_kind, kinds.output_names
 
 
-def _readable(responses: Tensor, kinds: Interface) -> Tensor:
-    """Answers as probabilities, or in the RNN's own unit."""
+def readable(responses: Tensor, kinds: Interface) -> Tensor:
+    """Return responses of a dialogue as probabilities, or as numbers in the RNN's own unit."""
     if kinds.output_kind == "categorical":
         return responses.softmax(dim=-1)
     centre, spread = kinds.output_scale

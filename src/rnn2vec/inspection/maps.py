@@ -29,6 +29,16 @@ class Projection:
     """Where each one lies; the unit is that of the representations for PCA, and none for t-SNE."""
     explained: float | None
     """The share of the variance that the map shows, from 0 to 1; None where there is no such share."""
+    centre: Float[np.ndarray, " Z"] | None = None
+    """Representation at the origin of a linear map; None for another."""
+    axes: Float[np.ndarray, "2 Z"] | None = None
+    """Directions of a linear map; None for another."""
+
+    def place(self, representations: Float[np.ndarray, "Q Z"]) -> Float[np.ndarray, "Q 2"] | None:
+        """Return where other representations lie on the map; None where the map is not linear."""
+        if self.centre is None or self.axes is None:
+            return None
+        return (representations - self.centre) @ self.axes.T
 
 
 def project(representations: Float[np.ndarray, "N Z"], *, method: str = "pca", seed: int = 0) -> Projection:
@@ -53,11 +63,12 @@ def _pca(representations: Float[np.ndarray, "N Z"], seed: int) -> Projection:
     """The two directions of the largest variance. Its randomness is in a solver that is not used here."""
     from sklearn.decomposition import PCA  # noqa: PLC0415
 
+    width = representations.shape[1]
     if np.ptp(representations, axis=0).max() == 0:  # all the same: no direction is better than another
-        return Projection("pca", np.zeros((len(representations), 2)), None)
+        return Projection("pca", np.zeros((len(representations), 2)), None, representations[0], np.zeros((2, width)))
     pca = PCA(n_components=2, svd_solver="full", random_state=seed)
     coordinates = pca.fit_transform(representations)
-    return Projection("pca", coordinates, float(pca.explained_variance_ratio_.sum()))
+    return Projection("pca", coordinates, float(pca.explained_variance_ratio_.sum()), pca.mean_, pca.components_)
 
 
 def _tsne(representations: Float[np.ndarray, "N Z"], seed: int) -> Projection:

@@ -11,6 +11,7 @@ Black boxes that answer at random are compared by their distributions: a permuta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -251,14 +252,25 @@ def _energy(apart: np.ndarray, labels: np.ndarray) -> float:
     return float(2 * between - apart[labels][:, labels].mean() - apart[~labels][:, ~labels].mean())
 
 
-def read_member(name: str, **hints: Unpack[Hints]) -> RNNStack:
+def read_member(name: str, *, open_zoo: Callable[[str], Zoo] = Zoo.open, **hints: Unpack[Hints]) -> RNNStack:
     """Read an RNN of an index again by its name: a checkpoint's path, or `ZOO#NUMBER`.
+
+    Args:
+        name: the name.
+        open_zoo: opens the zoo of a name; a cache can save reading its manifest for every RNN.
+        **hints: what a checkpoint leaves open, see `rnn2vec.rnn.state_dicts.Hints`.
 
     Raises:
         UsageError: there is no such file.
         DataError: the file is damaged.
     """
-    zoo, _, row = name.rpartition("#")
-    if zoo and row.isdigit() and Path(zoo).is_dir():
-        return Zoo.open(zoo).rnns([int(row)])
+    place = place_in_zoo(name)
+    if place is not None:
+        return open_zoo(place[0]).rnns([place[1]])
     return load_rnn(Path(name), **hints)
+
+
+def place_in_zoo(name: str) -> tuple[str, int] | None:
+    """Return the folder and the row that a name `ZOO#NUMBER` of an index states; None for a checkpoint."""
+    zoo, _, row = name.rpartition("#")
+    return (zoo, int(row)) if zoo and row.isdigit() and Path(zoo).is_dir() else None

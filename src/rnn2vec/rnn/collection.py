@@ -25,12 +25,11 @@ RNNs = RNNStack | BlackBox
 class RNNCollection:
     """RNNs of any architectures in one order.
 
-    Examples:
-        >>> collection = RNNCollection([gru_stack, lstm_stack, gru_stack])
-        >>> len(collection), len(collection.batches)
-        (9, 2)
-        >>> collection.map(count_parameters).shape
-        torch.Size([9])
+    >>> collection = RNNCollection([gru_stack, lstm_stack, gru_stack])
+    >>> len(collection), len(collection.batches)
+    (9, 2)
+    >>> collection.map(count_parameters).shape
+    torch.Size([9])
 
     Args:
         members: stacks and black boxes, the RNNs of each one after another.

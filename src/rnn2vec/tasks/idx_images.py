@@ -109,6 +109,23 @@ def find(folder: Path | None = None, *, fingerprint: str | None = None) -> Label
     return found
 
 
+def at_hand(folder: Path | None = None, *, fingerprint: str | None = None) -> LabelledImages | None:
+    """Return the images that `find` would return, if they are on this machine; None otherwise. Downloads nothing.
+
+    Args:
+        folder: as for `find`.
+        fingerprint: as for `find`.
+    """
+    if fingerprint in _known:
+        return _known[fingerprint]
+    named = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    with contextlib.suppress(UsageError, DataError, OSError):
+        found = read_folder(Path(named) if named else cache_folder())
+        if fingerprint in {None, found.fingerprint}:
+            return found
+    return None
+
+
 @functools.lru_cache(maxsize=4)
 def read_folder(folder: Path) -> LabelledImages:
     """Read the training images and labels in a folder, packed or not.

@@ -165,6 +165,11 @@ class TiledMnist(TaskFamily):
         """
         return idx_images.find(self.folder, fingerprint=self.images)
 
+    @property
+    def has_data(self) -> bool:
+        """Whether the images are on this machine, so that `data` downloads nothing."""
+        return idx_images.at_hand(self.folder, fingerprint=self.images) is not None
+
     @functools.cached_property
     def _order(self) -> Int[np.ndarray, " E"]:
         generator = numpy_generator(self.held_out_seed, "tiled-mnist", "held out")
@@ -221,8 +226,12 @@ class TiledMnist(TaskFamily):
     def rollout_inputs(self, codes: Tensor, tasks: Sequence[Task]) -> InputSequences:
         """Return the images as each RNN sees them."""
         numbers = codes[..., 0].cpu().numpy()
+        return self.seen(torch.from_numpy(self.data.images[numbers]), tasks)
+
+    def seen(self, images: UInt8[Tensor, "N B K"], tasks: Sequence[Task]) -> InputSequences:
+        """Return images, a byte a pixel, as the RNN of each task sees them: rotated, cut into tiles, normalized."""
         maps = np.stack([self.pixel_map(task) for task in tasks])
-        return read_frames(torch.from_numpy(self.data.images[numbers]), _values(), torch.from_numpy(maps))
+        return read_frames(images, _values(), torch.from_numpy(maps))
 
 
 def _values() -> Float32[Tensor, " 256"]:

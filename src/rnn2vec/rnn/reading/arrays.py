@@ -36,11 +36,10 @@ _TYPES = {"f": None, "i": np.float32, "u": np.float32, "b": np.float32}
 class ArrayLayer:
     """One recurrent layer, gates side by side in the stated order.
 
-    Examples:
-        >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
-        >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))
-        >>> stack.spec.hidden_size
-        2
+    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))
+    >>> stack.spec.hidden_size
+    2
     """
 
     input_kernel: np.ndarray
@@ -66,11 +65,10 @@ def from_arrays(
 ) -> RNNStack:
     """Return a stack of the one RNN that these arrays are.
 
-    Examples:
-        >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
-        >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)), np.zeros(1))
-        >>> stack.flatten().shape
-        torch.Size([1, 13])
+    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)), np.zeros(1))
+    >>> stack.flatten().shape
+    torch.Size([1, 13])
 
     Args:
         cell: of all layers.
