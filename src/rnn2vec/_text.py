@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _ACTED_ON = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of control characters, formats (bidirectional marks among them), surrogates and separators."""
+_SUSPECT = re.compile(r"[^ -~]")
+"""Characters whose category is looked up: all but those of printable ASCII, of which a text may have millions."""
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -15,13 +18,13 @@ def visible(text: str, *, keep: str = "") -> str:
         text: such as a name from a file.
         keep: characters that stay as they are.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join(one if one in keep or unicodedata.category(one) not in _ACTED_ON else _written(one) for one in text)
+    return _SUSPECT.sub(lambda found: found[0] if found[0] in keep else _written(found[0]), text)
 
 
 def _written(character: str) -> str:
-    return ascii(character)[1:-1]
+    return ascii(character)[1:-1] if unicodedata.category(character) in _ACTED_ON else character
 
 
 def markdown(text: str, *, keep: str = "") -> str:

@@ -7,13 +7,14 @@ computes a gradient, after which torch refuses to compute any in a child.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,10 @@ torch.set_num_threads(1)
 source_commit()  # remembered: it is part of what is compared, and may change while the campaign runs
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
+CPU_SECONDS = 60
+"""Processor time after which a child is killed, as computing for ever."""
+WALL_SECONDS = 300.0
+"""Time after which a child is killed, as waiting for ever: long, since a busy machine leaves a child little."""
 CRASHED = 70
 """Exit code of a child in which an exception escaped from the command line."""
 
@@ -66,6 +71,7 @@ class Child:
         log: file for its output.
         at_event: called in the child before event number `n`, from 0.
         prepare: called in the child first.
+        note_modules: file for the names of all modules that it has loaded in the end.
     """
 
     def __init__(
@@ -76,8 +82,10 @@ class Child:
         *,
         at_event: Callable[[int], None] = lambda _: None,
         prepare: Callable[[], None] = lambda: None,
+        note_modules: Path | None = None,
     ) -> None:
         self._log = log
+        self._note_modules = note_modules
         self._count = log.with_suffix(".events")
         self._count.write_text("0")
         log.write_bytes(b"")
@@ -103,6 +111,7 @@ class Child:
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             with contextlib.suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
             prepare()
             _watch(folder, self._count, at_event)
             code = (arguments() or 0) if callable(arguments) else main(arguments)
@@ -117,12 +126,14 @@ class Child:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
+            if self._note_modules is not None:
+                self._note_modules.write_text("\n".join(sys.modules))
             _write_memory(self._log.with_suffix(".memory"))
             os._exit(code)
 
-    def wait(self, *, limit: float = 120.0) -> Ended:
-        """Return how it ended; it is killed, as hanging, after `limit` seconds."""
-        deadline = time.monotonic() + limit
+    def wait(self) -> Ended:
+        """Return how it ended; it is killed, as hanging, after `WALL_SECONDS`."""
+        deadline = time.monotonic() + WALL_SECONDS
         while True:
             pid, status, used = os.wait4(self.pid, os.WNOHANG)
             if pid:
@@ -147,8 +158,14 @@ class Child:
 
 def run(arguments: Sequence[str] | Callable[[], int | None], folder: Path, log: Path, **options: object) -> Ended:
     """Run a command line to its end; see `Child`."""
-    limit = float(options.pop("limit", 120.0))  # pyright: ignore[reportArgumentType]
-    return Child(arguments, folder, log, **options).wait(limit=limit)  # pyright: ignore[reportArgumentType]
+    return Child(arguments, folder, log, **options).wait()  # pyright: ignore[reportArgumentType]
+
+
+def import_all(names: Iterable[str]) -> None:
+    """Import modules, but for those that are made while a program runs."""
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def kill_at(event: int) -> Callable[[int], None]:

@@ -24,8 +24,8 @@ from tests.campaign import hostile
 from tests.campaign.material import READERS, WRITERS, World, Writer, contents, leftovers
 from tests.campaign.process import Child, Ended, kill_at, pause_at, run
 
-SECONDS = 4.0
-"""Processor time of a round on a machine of half the speed; on an idle one of today a round takes at most 2."""
+SECONDS = 2.0
+"""Processor time of a round beyond imports, which the parent has made (`material.make_world`)."""
 MEGABYTES = 1024.0
 
 
@@ -207,7 +207,7 @@ class Campaign:
             kind, path = hostile.checkpoint(draw, number, place, canary, self.world)
             for name, command in verbs:
                 given = self._filled(command, CHECKPOINT=path, CHECKPOINTS=path)
-                ended = run(given, self.folder / "out", self.folder / "a.log", limit=20)
+                ended = run(given, self.folder / "out", self.folder / "a.log")
                 problem = "something was executed" if canary.exists() else _bounded(ended)
                 yield Round("files", number, f"{name} of {kind}", problem)
 
@@ -220,7 +220,7 @@ class Campaign:
             what, verbs = hostile.manifest(draw, number, targets)
             for name in verbs:
                 given = self._filled(dict(READERS)[name], **targets)
-                ended = run(given, self.folder / "out", self.folder / "a.log", limit=20)
+                ended = run(given, self.folder / "out", self.folder / "a.log")
                 yield Round("manifests", number, f"{name}: {what}", _bounded(ended))
 
     def _copy(self, places: list[str]) -> dict[str, Path]:
@@ -290,7 +290,7 @@ class Campaign:
             given = self._filled(
                 dict(READERS)[verb], **targets, **({"CHECKPOINT": path} if place == "CHECKPOINTS" else {})
             )
-            ended = run(given, self.folder / "out", self.folder / "a.log", limit=20)
+            ended = run(given, self.folder / "out", self.folder / "a.log")
             problem = _bounded(ended, seconds=math.inf)
             if problem is None and is_sealed and changed and not ended.code:
                 problem = f"a change went unnoticed: {ended.said[:200]}"

@@ -33,6 +33,12 @@ def test_a_column_wider_than_the_terminal_still_gets_its_own_block() -> None:
     assert table(["a", "b", "c"], [["1", "x" * 50, "3"]], width=20).count("\n\n") == 1
 
 
+def test_a_text_longer_than_any_path_is_cut() -> None:
+    lines = table(["RNN", "note"], [["a", "x" * 10_000_000], ["b", "short"]]).splitlines()
+    assert max(map(len, lines)) < 5000
+    assert lines[1].endswith("xxx...")
+
+
 def test_only_a_terminal_limits_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert "\n\n" not in table(HEAD, ROWS)

@@ -272,15 +272,22 @@ class TestARunOfSomethingElse:
             pretrain(build_zoo(config, tmp_path / "other"), small_config, folder)
         assert _contents(folder) == before
 
-    @pytest.mark.parametrize("content", ["[]", "3", "{}", '{"zoo": 1, "config": 2}', "{"])
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("[]", "names no format version"),
+            ("3", "names no format version"),
+            ("{}", "does not have the entries of a run"),
+            ('{"zoo": 1, "config": 2}', "does not have the entries of a run"),
+            ("{", "is not valid JSON"),
+        ],
+    )
     def test_with_a_damaged_record(
-        self, small_zoo: Zoo, small_config: PretrainConfig, folder: Path, content: str
+        self, small_zoo: Zoo, small_config: PretrainConfig, folder: Path, content: str, words: str
     ) -> None:
         (folder / "run.json").write_text(content)
         before = _contents(folder)
-        with pytest.raises(
-            DataError, match=r"run\.json (does not have the entries of a run|is not valid JSON|names no format)"
-        ):
+        with pytest.raises(DataError, match=rf"run\.json {words}"):
             pretrain(small_zoo, small_config, folder)
         assert _contents(folder) == before
 

@@ -9,9 +9,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rnn2vec.experiments.statistics import estimate
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import pieces_of
-from rnn2vec.experiments.study.files import checked, write_marker
+from rnn2vec.experiments.study.files import write_marker
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, write_row
 from rnn2vec.report.study_report import write_study_report
 from rnn2vec.report.study_tables import estimate_text

@@ -234,7 +234,7 @@ def test_an_output_path_that_is_a_file(tmp_path: Path, run: Run, below: str, wor
         (["zoo", "build", "formal-langages"], ["unknown task family 'formal-langages'", "mean 'formal-languages'?"]),
         (["zoo", "build", "formal-languages", "--preset", "labtop"], ["unknown preset 'labtop'", "mean 'laptop'?"]),
         (["zoo", "build", "formal-languages", "--backend", "nunba"], ["unknown backend 'nunba'", "mean 'numba'?"]),
-        (["zoo", "build", "formal-languages", "--cell", "gruu"], ["unknown cell 'gruu'", "'gru'", "lstm"]),
+        (["zoo", "build", "formal-languages", "--cell", "gruu"], ["--cell gruu: unknown cell 'gruu'", "'gru'", "lstm"]),
         (
             ["zoo", "build", "formal-languages", "--backend", "numba", "--hidden-size", "512"],
             ["backend 'numba' does not train lstm 2x512", "at most 3 layers of 128 units", "torch"],
@@ -243,18 +243,18 @@ def test_an_output_path_that_is_a_file(tmp_path: Path, run: Run, below: str, wor
         *[
             (["zoo", "build", "formal-languages", option, value], [words, "-> give at least 1."])
             for option, value, words in [
-                ("--runs", "0", "num_runs=0"),
-                ("--steps", "0", "num_steps=0"),
-                ("--runs", "-5", "num_runs=-5"),
-                ("--runs-per-shard", "0", "runs_per_shard=0"),
-                ("--hidden-size", "0", "hidden_size=0"),
-                ("--layers", "0", "num_layers=0"),
+                ("--runs", "0", "--runs 0"),
+                ("--steps", "0", "--steps 0"),
+                ("--runs", "-5", "--runs -5"),
+                ("--runs-per-shard", "0", "--runs-per-shard 0"),
+                ("--hidden-size", "0", "--hidden-size 0"),
+                ("--layers", "0", "--layers 0"),
             ]
         ],
-        (["zoo", "build", "formal-languages", "--seed", "-1"], ["seed=-1", "-> give 0 or more."]),
+        (["zoo", "build", "formal-languages", "--seed", "-1"], ["--seed -1", "-> give 0 or more."]),
         (
             ["zoo", "build", "formal-languages", "--rollouts", "9", "--episodes", "5"],
-            ["num_rollouts=9 of num_episodes=5", "-> the stored rollouts are the first episodes"],
+            ["--rollouts 9 of --episodes 5", "-> the stored rollouts are the first episodes"],
         ),
         (["zoo", "build", "formal-languages", "--runs", "many"], ["'many'", "--runs"]),
         (["zoo", "build"], ["--out"]),

@@ -10,6 +10,8 @@ from typing import Any
 from rnn2vec._text import visible
 
 _GAP = 2
+_LONGEST_CELL = 4096
+"""Characters of a cell that are shown: those of the longest path."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
@@ -20,7 +22,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | No
         rows: a value for each column.
         width: characters of a line; by default those of the terminal, and without limit in a pipe or a file.
     """
-    cells = [[visible(name) for name in head], *([_cell(value) for value in row] for row in rows)]
+    cells = [[_cell(name) for name in head], *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
     blocks: list[list[int]] = [[]]
     room = (_terminal_width() if width is None else width) - widths[0]
@@ -41,7 +43,10 @@ def _line(row: Sequence[str], columns: Sequence[int], widths: Sequence[int]) -> 
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else visible(str(value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return visible(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}...")
 
 
 def _terminal_width() -> int:

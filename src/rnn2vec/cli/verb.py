@@ -11,7 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import tyro
 
@@ -20,6 +20,7 @@ from rnn2vec._files import refused
 from rnn2vec._registry import Registry
 from rnn2vec.cli.terminal import Terminal, write_note, write_out
 
+_KEYWORD = r"\b{name}=(['\"]?)({value})\1(?![\w.])"
 _NO_MEMORY = re.compile(r"can't allocate memory|out of memory|[Cc]annot allocate memory")
 
 
@@ -31,6 +32,8 @@ class Verb(ABC):
     """Print the result as JSON, and nothing else."""
     debug: bool = False
     """Show the traceback of an error."""
+    config_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that are those of a config (`cli.options`)."""
 
     @abstractmethod
     def run(self, terminal: Terminal) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def execute(verb: Verb) -> int:
 def _explained(error: BaseException, verb: Verb) -> Rnn2VecError | None:
     """Return an error in the words of the command line; None for one that only a traceback explains."""
     if isinstance(error, Rnn2VecError):
-        return type(error)(error.problem, remedy=_as_options(error.remedy, verb))
+        return type(error)(_naming_options(error.problem, verb), remedy=_as_options(error.remedy, verb))
     if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
         reason = (str(error).strip().splitlines() or ["an allocation failed"])[0]
         return StorageError(f"memory ran out: {reason}", remedy="give smaller sizes or fewer workers, or free memory.")
@@ -102,8 +105,25 @@ def _explained(error: BaseException, verb: Verb) -> Rnn2VecError | None:
 def _as_options(text: str, verb: Verb) -> str:
     """Write keyword arguments in a remedy, such as `cell='rnn_tanh'`, as the options of the verb."""
     for one in dataclasses.fields(verb):
-        text = re.sub(rf"\b{one.name}=(['\"]?)([\w.*-]+)\1", rf"--{one.name.replace('_', '-')} \2", text)
+        text = re.sub(_KEYWORD.format(name=one.name, value=r"[\w.*-]+"), rf"{option_of(verb, one.name)} \2", text)
     return text
+
+
+def _naming_options(text: str, verb: Verb) -> str:
+    """Write keyword arguments that the caller gave, such as `num_runs=0`, as the options of the verb; others stay."""
+    for one in dataclasses.fields(verb):
+        value = getattr(verb, one.name)
+        option = f"{option_of(verb, one.name)} {value}"
+        keyword = _KEYWORD.format(name=one.name, value=re.escape(str(value)))
+        text = re.sub(keyword, option.replace("\\", r"\\"), text)
+        if text == f"unknown {one.name.replace('_', ' ')} {value!r}":
+            text = f"{option}: {text}"
+    return text
+
+
+def option_of(verb: Verb, name: str) -> str:
+    """Return the option for a field of a verb, such as `--steps` for a config's `num_steps`."""
+    return f"--{(name.removeprefix('num_') if name in verb.config_fields else name).replace('_', '-')}"
 
 
 def _drop_output() -> None:

@@ -70,7 +70,9 @@ def pretrain(
         _ = encoders.ENCODERS[config.encoder]
     require_device(device)
     processes = Processes.current()
-    # Refuse what cannot be trained before the folder is touched.
+    # Refuse another run before a model is built, and what cannot be trained before the folder is touched.
+    if (folder / checkpoints.RUN).exists():
+        _require_same(folder, source, config)
     loop = Loop(
         EmulationLearner(source, config, folder, device, processes),
         config,
@@ -96,23 +98,30 @@ def pretrain(
 
 def _begin(folder: Path, source: Source, config: PretrainConfig) -> None:
     """Write `run.json`, or check that the existing one has the same config and zoo."""
-    identity = {
-        "config": config.to_dict(),
-        "zoo": source.identity(),
-    }
     path = folder / checkpoints.RUN
-    if not path.exists():
-        write_sealed(path, {"format_version": checkpoints.FORMAT_VERSION, **identity, "provenance": provenance()})
+    if path.exists():
+        _require_same(folder, source, config)
         return
+    identity = {"config": config.to_dict(), "zoo": source.identity()}
+    write_sealed(path, {"format_version": checkpoints.FORMAT_VERSION, **identity, "provenance": provenance()})
+
+
+def _require_same(folder: Path, source: Source, config: PretrainConfig) -> None:
+    """Check that the run in a folder is of this source and config.
+
+    Raises:
+        UsageError: it is of another.
+        DataError: its `run.json` is damaged.
+    """
     run = checkpoints.read_run(folder)
-    if run["zoo"]["checksum"] != identity["zoo"]["checksum"]:
+    if run["zoo"]["checksum"] != source.identity()["checksum"]:
         raise UsageError(
             f"{folder} holds a run on another zoo ({run['zoo'].get('folder')}), or that zoo has changed since; "
             "it was not touched",
             remedy="give that zoo to resume it, or another --out for a new run.",
         )
     # A run of an earlier version lacks newer options, and was trained with their defaults.
-    old, new = {**PretrainConfig().to_dict(), **run["config"]}, identity["config"]
+    old, new = {**PretrainConfig().to_dict(), **run["config"]}, config.to_dict()
     different = [f"{name} is {old[name]}, asked for {value}" for name, value in new.items() if old[name] != value]
     if different:
         raise UsageError(

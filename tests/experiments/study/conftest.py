@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import StudyPiece, pieces_of
-from rnn2vec.experiments.study.files import checked, write_marker
+from rnn2vec.experiments.study.files import write_marker
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, write_row
 from rnn2vec.experiments.study.run import Outcome, run_study
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from rnn2vec._errors import UsageError
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import Study
 from rnn2vec.experiments.study.expand import StudyPiece, pieces_of
-from rnn2vec.experiments.study.files import checked, write_marker
+from rnn2vec.experiments.study.files import write_marker
 from rnn2vec.experiments.study.pieces import run_prediction
 from rnn2vec.experiments.study.rows import Row, read_rows, write_row
 from rnn2vec.experiments.study.run import Outcome, run_study

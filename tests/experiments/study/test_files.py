@@ -13,9 +13,10 @@ from rnn2vec._errors import UsageError
 from rnn2vec.emulation.config import PretrainConfig, preset
 from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.encoders import ENCODERS
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import BASELINE, Study
 from rnn2vec.experiments.study.expand import DEFAULT, pieces_of, points_of, require_trainable
-from rnn2vec.experiments.study.files import checked, read_study
+from rnn2vec.experiments.study.files import read_study
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.tasks import FAMILIES
 
@@ -59,6 +60,8 @@ def test_a_study_survives_json_with_its_order(tmp_path: Path) -> None:
         ("zoo: {preset: tiny, options: {runs: 3}}", "zoo: unknown zoo option 'runs'", "did you mean 'num_runs'"),
         ("zoo: {preset: tinny}", "study.yaml: unknown preset 'tinny'", "did you mean 'tiny'"),
         ("zoo: {preset: tiny, options: {num_runs: 0}}", "num_runs=0", "at least 1"),
+        ("zoo: {preset: tiny, options: {num_runs: a}}", "study.yaml: zoo.options: num_runs is 'a'", "valid integer"),
+        ("zoo: {preset: tiny, options: {num_steps: {}}}", "num_steps is {}", "valid integer"),
         ("name: My study", "study.yaml: name 'My study'", "lower-case letters"),
         ("seeds: []", "no encoders or seeds", "at least one"),
         ("seeds: [1, 1]", "seeds [1, 1]", "distinct numbers"),

@@ -20,6 +20,7 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec.emulation import config as emulation_config
 from rnn2vec.emulation.oracle import Oracle
 from rnn2vec.encoders import ENCODERS
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import Setting
 from rnn2vec.tasks.base import TaskFamily
@@ -71,12 +72,12 @@ class ZooSource:
         """Return the config of the zoo to build; None for an existing zoo.
 
         Raises:
-            UsageError: if the preset is unknown, or a number is out of range.
+            UsageError: if the preset is unknown, or an option is out of range or has the wrong type.
         """
         if self.preset is None:
             return None
-        options = {name: tuple(value) if name == "learning_rates" else value for name, value in self.options.items()}
-        return dataclasses.replace(zoo_config.preset(self.preset, self.family), **options)
+        preset = zoo_config.preset(self.preset, self.family)
+        return checked(ZooConfig, {**dataclasses.asdict(preset), **self.options}, where="zoo.options")
 
     @functools.cached_property
     def task_family(self) -> TaskFamily:

@@ -14,8 +14,8 @@ from rnn2vec.emulation import config as emulation_config
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.oracle import Oracle, build_encoder
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study, Sweep, Variant
-from rnn2vec.experiments.study.files import checked
 from rnn2vec.properties import config as properties_config
 from rnn2vec.properties.config import PredictConfig, Setting
 from rnn2vec.rnn.interface import Interface

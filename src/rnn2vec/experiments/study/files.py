@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from rnn2vec._errors import DataError, UsageError, unknown_name
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._files import read_bytes, read_json, write_atomically
 from rnn2vec._provenance import provenance
-from rnn2vec.experiments.study.config import Study, Sweep, Variant, ZooSource
-
-T = TypeVar("T")
+from rnn2vec.experiments.study.checked import checked
+from rnn2vec.experiments.study.config import Study
 
 MARKER = "study.json"
 """File with a copy of the study, which marks a folder as that of a study."""
@@ -22,8 +20,6 @@ MARKER = "study.json"
 _LARGEST_STUDY = 2**20  # bytes
 _MOST_NODES = 10_000  # keys and values
 _DEEPEST = 20  # levels
-_PARTS = {"zoo": ZooSource, "variants": Variant, "sweeps": Sweep}
-"""The record below each of these keys."""
 
 
 def read_study(path: str | Path) -> Study:
@@ -84,43 +80,6 @@ def _expanded(node: Any, depth: int) -> Iterator[Any]:
     nodes = itertools.chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in below)
     each = itertools.chain.from_iterable(_expanded(one, depth + 1) for one in nodes)
     yield from itertools.islice(each, _MOST_NODES + 1)
-
-
-def checked(kind: type[T], content: Mapping[str, Any], *, where: str) -> T:
-    """Build a dataclass from plain values, each converted to the type of its field.
-
-    Args:
-        kind: the dataclass.
-        content: values by field; YAML reads `1e-3` as text, which is converted.
-        where: origin of the values, for error messages.
-
-    Raises:
-        UsageError: if a key is unknown or missing, or a value has the wrong type.
-    """
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
-
-    try:
-        return TypeAdapter(kind).validate_python(dict(content))
-    except ValidationError as error:
-        raise _explained(error.errors()[0], where) from error
-
-
-def _explained(wrong: Mapping[str, Any], where: str) -> UsageError:
-    """Convert the first error that pydantic found: the key, its value, and the expected type."""
-    *above, last = wrong["loc"] or ("",)
-    key = ".".join(map(str, wrong["loc"]))
-    if wrong["type"] == "unexpected_keyword_argument":
-        kind = _PARTS[str(above[0])] if above else Study
-        unknown = unknown_name("key", str(last), (one.name for one in dataclasses.fields(kind)))
-        place = f"{where}, below {'.'.join(map(str, above))}" if above else where
-        return UsageError(f"{place}: {unknown.problem}", remedy=unknown.remedy)
-    at = f"{where}: {key}" if key else where
-    if wrong["type"] == "missing":
-        return UsageError(f"{at} is missing", remedy="give it.")
-    cause = wrong.get("ctx", {}).get("error")
-    if isinstance(cause, UsageError):
-        return UsageError(f"{at}: {cause.problem}", remedy=cause.remedy)
-    return UsageError(f"{at} is {wrong['input']!r}", remedy=f"{wrong['msg']}.")
 
 
 def write_marker(folder: Path, study: Study) -> None:

@@ -15,9 +15,10 @@ from rnn2vec._files import write_atomically
 from rnn2vec._lock import claim
 from rnn2vec.execution.devices import spread
 from rnn2vec.execution.local import Piece, try_pieces
+from rnn2vec.experiments.study.checked import checked
 from rnn2vec.experiments.study.config import BASELINE, PRETRAIN, Study
 from rnn2vec.experiments.study.expand import StudyPiece, changes, pieces_of, require_trainable
-from rnn2vec.experiments.study.files import MARKER, checked, study_before, write_marker
+from rnn2vec.experiments.study.files import MARKER, study_before, write_marker
 from rnn2vec.experiments.study.pieces import run_baselines, run_floor, run_prediction, run_pretraining
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, read_rows
 from rnn2vec.properties.data import find_property
