@@ -133,6 +133,8 @@ def test_bos_comes_first_as_every_encoder_is_told(paper: FormalLanguages) -> Non
         ({"alphabet_size": 27}, r"alphabet_size=27\n.*2 to 26"),
         ({"smallest_offset": 3}, r"offsets from 3 to 2\n.*smaller one first"),
         ({"n_max": 2}, r"a\^n b\^\(n-3\).* has no string with n <= 2 in 42 tokens\n.*raise n_max"),
+        ({"sequence_length": 1001}, r"sequence_length=1001\n.*1 to 1,000"),
+        ({"n_max": 10**18}, r"n_max=10{18}\n.*1 to 1,000"),
         ({"sequence_length": 8}, r"has no string with n <= 9 in 8 tokens\n.*sequence_length"),
         ({"alphabet_size": 2, "smallest_offset": 2}, r"1 languages over 2 letters .* 2 to 2\n.*3 to 100,000"),
         ({"alphabet_size": 26}, r"28,430,288,029,929,701,376 languages over 26 letters"),

@@ -133,6 +133,17 @@ def test_rollouts_are_reproduced(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> N
         assert reports[-1] == (min(count, 15), min(count, 15), "done")
 
 
+def test_rollouts_of_another_length_than_the_options_make_are_found(copy: Path) -> None:
+    manifest = Manifest.read(copy)
+    longer = dataclasses.replace(
+        manifest.config, family_options={**manifest.config.family_options, "sequence_length": 50}
+    )
+    dataclasses.replace(manifest, made=longer).write(copy)
+    (problem, *_) = list(verify(Zoo.open(copy), recompute=1))
+    assert "its stored rollouts have 42 entries each" in problem
+    assert "formal-languages in zoo.json make 50" in problem
+
+
 def test_a_performance_that_is_not_what_the_rnn_does_is_found(copy: Path) -> None:
     stored = Zoo.open(copy).column("performance")[6:12]
     wrong = [

@@ -32,6 +32,8 @@ from rnn2vec.tasks.examples import SequenceExamples
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _FEWEST_LANGUAGES = 3  # one of each split
 _MOST_LANGUAGES = 100_000
+_LONGEST = 1000
+"""Tokens of a sequence, and the largest n: a zoo from elsewhere cannot ask for rollouts without end."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class FormalLanguages(TaskFamily):
     """All languages over one alphabet with offsets in one range. The defaults are the paper's 216 languages.
 
     Raises:
-        UsageError: an alphabet, range or length that leaves some language without a string.
+        UsageError: an alphabet, range or length that leaves some language without a string, or a length beyond 1,000.
     """
 
     name: ClassVar[str] = "formal-languages"
@@ -100,6 +102,9 @@ class FormalLanguages(TaskFamily):
             raise UsageError(
                 f"offsets from {self.smallest_offset} to {self.largest_offset}", remedy="give the smaller one first."
             )
+        for name in ("n_max", "sequence_length"):
+            if not 1 <= getattr(self, name) <= _LONGEST:
+                raise UsageError(f"{name}={getattr(self, name)}", remedy=f"give 1 to {_LONGEST:,}.")
         num_languages = (self.largest_offset - self.smallest_offset + 1) ** (self.alphabet_size - 1)
         if not _FEWEST_LANGUAGES <= num_languages <= _MOST_LANGUAGES:
             raise UsageError(

@@ -18,7 +18,7 @@ _LIMITS = {
     "num_steps": 100_000_000,
     "batch_size": 100_000,
     "num_rollouts": 100_000,
-    "num_episodes": 1_000_000,
+    "num_episodes": 100_000,
     "runs_per_shard": 100_000,
 }
 

@@ -77,6 +77,11 @@ def _compare(zoo: Zoo, group: _Group) -> Iterator[str]:
     allowed = np.full(len(expected), ALLOWED_DIFFERENCE)
     if group.config is None:
         allowed += 4 * np.sqrt(2 * expected * (1 - expected) / config.num_episodes)
+    elif codes.shape[2] != stored.shape[2]:
+        yield (
+            f"{_name(zoo, group, 0)}: its stored rollouts have {stored.shape[2]} entries each, where the options of "
+            f"{zoo.family.name} in zoo.json make {codes.shape[2]}"
+        )
     else:
         differ = (codes[:, : stored.shape[1]] != stored).any(dim=2).double().mean(dim=1)
         for place in np.flatnonzero(differ.numpy() > ALLOWED_DIFFERENCE).tolist():
