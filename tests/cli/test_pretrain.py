@@ -80,9 +80,9 @@ def test_people_are_told_the_best_and_the_time_left(tiny_zoo: Zoo, tmp_path: Pat
         (["--encoder", "interactive"], "did you mean 'interactive-probing'"),
         (["--preset", "tinny"], "did you mean 'tiny'"),
         (["--loss", "total-varation"], "did you mean 'total-variation'"),
-        (["--steps", "0"], "num_steps=0"),
-        (["--patience", "0"], "patience=0"),
-        (["--learning-rate", "-1"], "learning_rate=-1"),
+        (["--steps", "0"], "--steps 0"),
+        (["--patience", "0"], "--patience 0"),
+        (["--learning-rate", "-1"], "--learning-rate -1"),
         (["--device", "cuda:99"], "torch cannot use device 'cuda:99'"),
     ],
 )

@@ -101,7 +101,7 @@ def test_an_interruption_goes_on_with_the_checkpoint(
     [
         (["--property", "tusk"], "unknown property of formal-languages 'tusk'\n  -> did you mean 'task'?"),
         (["--preset", "tinny"], "did you mean 'tiny'"),
-        (["--steps", "0"], "num_steps=0"),
+        (["--steps", "0"], "--steps 0"),
         (["--encoder", "dwsnet"], "both of model and encoder is given"),
         (["--model", "dwsnet"], "unknown model or folder 'dwsnet'"),
         (["--representation-size", "3"], "--representation-size beside --model, which determines it"),

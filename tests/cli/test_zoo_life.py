@@ -119,7 +119,7 @@ def test_one_builder_at_a_time_and_readers_beside_it(
     [
         (["filter", "{zoo}", "--where", "stepp=1"], ["unknown property 'stepp'", "did you mean 'step'?"]),
         (["filter", "{zoo}", "--where", "step=7"], ["no RNN has step = 7", "-> there are: 0, 20."]),
-        (["subset", "{zoo}", "--runs", "9"], ["num_runs=9 of a zoo with 3", "-> give 1 to 3."]),
+        (["subset", "{zoo}", "--runs", "9"], ["--runs 9 of a zoo with 3", "-> give 1 to 3."]),
         (["merge", "{zoo}"], ["1 zoo to merge", "-> give at least two."]),
         (["merge", "{zoo}", "{zoo}"], ["every RNN of {zoo} is in the zoos before it"]),
         (["import", "{zoo}"], ["{zoo} is not a release of formal languages: it lacks parameters.npy"]),

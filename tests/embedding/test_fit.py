@@ -17,6 +17,7 @@ from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.recorded import Recorded, split_by_run
 from rnn2vec.emulation.sequences import Sequences
+from rnn2vec.encoders.random_probing import RandomProbing
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo
@@ -126,6 +127,45 @@ def test_a_fleet_that_is_alike_is_told_from_an_encoder_that_failed(series: np.nd
     assert report.agreement.typical_difference < 0.05
     assert report.agreement.num_unusual == 2
     assert "almost nothing" not in str(report)
+
+
+class Switching(torch.nn.Module):
+    """An RNN that answers in another way to inputs between 5.5 and 5.6, which verification alone does not try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.readout = torch.nn.GRU(2, 5, batch_first=True), torch.nn.Linear(5, 1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        answers = self.readout(self.rnn(inputs)[0])
+        return answers + 1 if ((inputs > 5.5) & (inputs < 5.6)).all() else answers
+
+
+@pytest.mark.parametrize("call", [Rnn2Vec.fit, Rnn2Vec.untrained])
+def test_modules_are_verified_on_the_callers_inputs(call: Callable[..., Rnn2Vec]) -> None:
+    modules = [Switching() for _ in range(4)]
+    assert len(RNNStack.from_modules(modules)) == 4
+    with pytest.raises(UsageError, match=r"item 0.*answers otherwise"):
+        call(modules, np.random.default_rng(0).uniform(5.51, 5.59, (6, 9, 2)))
+
+
+def test_few_rnns_are_asked_the_callers_sequences(random_rnns: MakeRNNs, series: np.ndarray) -> None:
+    """A learned prober needs many RNNs; the emulator is trained all the same."""
+    rnns, rest = random_rnns(GRU, 12), random_rnns(TANH, 3)
+    config = dataclasses.replace(recommended(12, 1000, 9, probes=(12, 9)), num_steps=4, validate_every=2)
+    rnn2vec = Rnn2Vec.fit([rnns, rest], series, config=config)
+    encoder = rnn2vec.encoder
+    assert isinstance(encoder, RandomProbing)
+    assert torch.equal(encoder.probes, torch.from_numpy(series).float())
+    answers = rnns(encoder.probes.expand(12, -1, -1, -1))[0]
+    assert abs(float(encoder.scale[0, 0]) - float(answers.median())) < float(encoder.scale[1, 0])
+    assert "vectors are answers to 12 of the inputs, 9 steps of each" in str(rnn2vec.report)
+    assert rnn2vec.emulator is not None
+    wrong = dataclasses.replace(config, encoder_options={})
+    with pytest.raises(UsageError, match=r"asks 16 sequences of 32 steps; the inputs have 12 sequences of 9 steps"):
+        Rnn2Vec.fit([rnns, rest], series, config=wrong)
+    assert recommended(99, 1000, 9, probes=(12, 9)).encoder == "random-probing"
+    assert recommended(100, 1000, 9, probes=(12, 9)).encoder == "interactive-probing"
 
 
 def test_updates_grow_with_the_number_of_rnns_and_the_first_checkpoint_comes_soon() -> None:

@@ -94,18 +94,12 @@ def test_without_training_the_copies_come_with_their_verdicts(story: Story) -> N
     assert 0 < story.difference["verdict"]["mean_distance"] < story.difference["verdict"]["largest_distance"] < 0.1
 
 
-def test_after_fit_two_of_the_three_are_flagged(story: Story) -> None:
-    assert flagged(story.fitted) >= {"forecaster_22", "forecaster_41"}
-    assert story.card["unusual"]["p"] <= 5 / 63
-
-
-@pytest.mark.xfail(
-    strict=True, reason="50 RNNs are few to train on: 22 comes before 07, and in the full form three more do"
-)
 def test_after_fit_the_broken_ones_lead_the_ranking(story: Story) -> None:
     place = ranks(story.fitted)
     assert {place["forecaster_07"], place["forecaster_41"]} == {1, 2}
+    assert place["forecaster_22"] <= 5
     assert flagged(story.fitted) >= {"forecaster_07", "forecaster_41"}
+    assert story.card["unusual"]["p"] <= 5 / 63
 
 
 @pytest.mark.skipif(not IS_FULL, reason="times are those of the commands as they stand")

@@ -20,7 +20,7 @@ from rnn2vec._files import refused
 from rnn2vec._registry import Registry
 from rnn2vec.cli.terminal import Terminal, write_note, write_out
 
-_KEYWORD = r"\b{name}=(['\"]?)({value})\1(?![\w.])"
+_KEYWORD = r"\b(?:num_)?{name}=(['\"]?)({value})\1(?![\w.])"
 _NO_MEMORY = re.compile(r"can't allocate memory|out of memory|[Cc]annot allocate memory")
 
 

@@ -18,15 +18,17 @@ from torch import nn
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
-from rnn2vec.embedding.collect import OneRNN, collected
+from rnn2vec.embedding.collect import OneRNN, collected, require_verified
 from rnn2vec.embedding.fit_report import FitReport, agreement, emulation_loss
-from rnn2vec.embedding.plan import config_of, recommended, with_loss, within
+from rnn2vec.embedding.plan import FEWEST_TO_LEARN_PROBES, config_of, recommended, with_loss, within
+from rnn2vec.embedding.untrained import LONGEST_PROBE, MOST_PROBES
 from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import Source, ZooSource
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.emulation.recorded import Recorded, split_by_run
 from rnn2vec.emulation.sequences import Inputs, Sequences
+from rnn2vec.encoders.random_probing import RandomProbing
 from rnn2vec.rnn.interface import Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -56,13 +58,14 @@ def fit(
     source, architectures, notes, is_comparable = _as_source(
         rnns, inputs, hints, runs, output_kind=output_kind, share=validation_share, seed=config_seed, verify=verify
     )
+    probes = source.probes(MOST_PROBES, LONGEST_PROBE).shape[:2] if isinstance(source, Recorded) else None
     train, unseen = (source.part(split, device="cpu") for split in ("train", "validation"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run" if out is None else Path(out)
         begun = config_of(folder) if config is None and time_budget is not None else None
         if config is None:
             largest, length = max(spec.num_parameters for spec in architectures), unseen.all(1)[0].inputs.shape[2]
-            config = dataclasses.replace(recommended(len(train.steps), largest, length), seed=seed)
+            config = dataclasses.replace(recommended(len(train.steps), largest, length, probes), seed=seed)
         config = with_loss(config, source)
         if begun is not None:
             config = begun
@@ -83,7 +86,7 @@ def fit(
         best_step=best["step"],
         num_steps=metrics[-1]["step"],
         agreement=agreement(model, [*behaviours, *seen], config.loss) if is_comparable else None,
-        notes=notes,
+        notes=(*_about(config, len(train.steps)), *notes),
     )
     return model, report
 
@@ -110,9 +113,23 @@ def _as_source(
     validation = split_by_run(runs, share, seed)
     if len(validation) != num_rnns:
         raise UsageError(f"{len(validation)} runs for {num_rnns} RNNs", remedy="name the run of each RNN.")
-    sequences = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns).reordered(order)
+    read = Sequences.read(inputs, stacks[0].spec.input_size, num_rnns)
+    if verify and not isinstance(rnns, (Zoo, RNNStack)):
+        require_verified(rnns, hints, read.examples())
+    sequences = read.reordered(order)
     source = Recorded(stacks, sequences, validation[order], output_kind=output_kind)
     return source, [stack.spec for stack in stacks], sequences.notes, sequences.is_shared
+
+
+def _about(config: PretrainConfig, num_rnns: int) -> tuple[str, ...]:
+    """Return what the report says of an encoder that has learned nothing."""
+    if config.encoder != RandomProbing.name:
+        return ()
+    note = (
+        "vectors are answers to {num_sequences} of the inputs, {sequence_length} steps of each, and the emulator alone "
+        "was trained: {few} RNNs are too few to learn what to ask, which takes {fewest}"
+    )
+    return (note.format(**config.encoder_options, few=num_rnns, fewest=FEWEST_TO_LEARN_PROBES),)
 
 
 def by_architecture(

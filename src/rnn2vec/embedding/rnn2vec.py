@@ -17,7 +17,7 @@ from rnn2vec._errors import UsageError, unknown_name
 from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec._shapes import Representation
-from rnn2vec.embedding.collect import OneRNN, collected
+from rnn2vec.embedding.collect import OneRNN, collected, require_verified
 from rnn2vec.embedding.fit import by_architecture, fit
 from rnn2vec.embedding.fit_report import FitReport
 from rnn2vec.embedding.search import Found, Method, Objective, search
@@ -27,7 +27,7 @@ from rnn2vec.emulation.checkpoints import Model
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.decoding import decode, interpolate
 from rnn2vec.emulation.emulator import Emulator
-from rnn2vec.emulation.sequences import Inputs
+from rnn2vec.emulation.sequences import Inputs, Sequences
 from rnn2vec.execution.devices import require_device
 from rnn2vec.rnn import fused
 from rnn2vec.rnn.blackbox import BlackBox
@@ -135,7 +135,8 @@ class Rnn2Vec:
             config: how to train; by default `rnn2vec.embedding.plan.recommended`, by number and size of the RNNs.
             time_budget: seconds that training may take; fewer updates are made where it is short.
             seed: seed of everything random, where there is no `config`.
-            verify: run modules to check that they answer as what was read; see `rnn2vec.rnn.verify`.
+            verify: run modules, on these inputs too, to check that they answer as what was read; see
+                `rnn2vec.rnn.verify`.
             device: where to train.
             progress: callback that receives the number of updates done.
             **hints: what modules, state dicts and files leave open; see `embed`.
@@ -202,6 +203,9 @@ class Rnn2Vec:
         """
         interface = rnns.family.interface if isinstance(rnns, Zoo) else None
         stacks, _ = by_architecture(rnns, hints, verify=True)
+        if inputs is not None and not isinstance(rnns, (Zoo, RNNStack)):
+            read = Sequences.read(inputs, stacks[0].spec.input_size, sum(map(len, stacks)))
+            require_verified(rnns, hints, read.examples())
         model = untrained(
             stacks,
             inputs,

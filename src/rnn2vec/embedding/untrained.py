@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -30,8 +28,10 @@ from rnn2vec.rnn.state_dicts import Hints
 
 SIZE = 64
 """Entries of an untrained representation: distances are off by about 1/sqrt(2 SIZE), 9 %."""
-_SEQUENCES = 16
-_LONGEST = 64
+MOST_PROBES = 16
+"""Sequences of the user's that probe."""
+LONGEST_PROBE = 64
+"""Steps of each that are read."""
 _COMPARED = 64
 _MOST_SAMPLED = 256  # RNNs that set the unit of the outputs; more would hardly move it
 
@@ -68,7 +68,7 @@ def untrained(
     if inputs is not None:
         sequences = Sequences.read(inputs, spec.input_size, sum(map(len, stacks)))
         interface = kinds_of(sequences, spec, output_kind)
-        probes = _chosen(sequences)
+        probes = sequences.probes(MOST_PROBES, LONGEST_PROBE)
     interface = interface or Interface(output_kind=output_kind or "continuous")
     options = {} if probes is None else {"num_sequences": probes.shape[0], "sequence_length": probes.shape[1]}
     config = model_config("random-probing", options, None, spec, interface, representation_size, provenance())
@@ -155,12 +155,3 @@ def _most_frequent(stacks: Sequence[RNNStack]) -> RNNSpec:
 
 def _sides(spec: RNNSpec) -> tuple[int, int]:
     return spec.input_size, spec.output_size
-
-
-def _chosen(sequences: Sequences) -> Float[Tensor, "M L I"]:
-    """Return 16 of the sequences, or all of fewer, spread evenly and cut to the length that all of them have."""
-    whole = sequences.pooled()
-    count = min(_SEQUENCES, len(whole))
-    some = [whole[row] for row in np.linspace(0, len(whole) - 1, count).astype(int)]
-    length = min(_LONGEST, *map(len, some)) if len(some) > 1 else min(_LONGEST, len(some[0]))
-    return torch.stack([sequence[:length] for sequence in some])

@@ -13,6 +13,7 @@ from torch import Tensor
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.emulation.oracle import labels_of
+from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn import fused
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.rnn.spec import RNNSpec
@@ -79,6 +80,10 @@ class Source(Protocol):
         """Return `folder`, a readable name, and `checksum`, that of the content."""
         ...
 
+    def prepare(self, encoder: WeightEncoder) -> None:
+        """Give a new encoder what it takes from the RNNs and their inputs without training."""
+        ...
+
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
         """Return the RNNs of the `train` or the `validation` split: of its first `num_runs` runs, or of all."""
         ...
@@ -99,6 +104,9 @@ class ZooSource:
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`."""
         return self._zoo.identity()
+
+    def prepare(self, encoder: WeightEncoder) -> None:
+        """See `Source.prepare`: the interface of a task family says it all."""
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
         """See `Source.part`; errors as for `SplitData`."""

@@ -141,4 +141,6 @@ def _new_model(source: Source, config: PretrainConfig, labels: Float[Tensor, "N 
         representation_size=config.representation_size,
         provenance=provenance(),
     )
-    return checkpoints.make_model(description, seed=config.seed)
+    model = checkpoints.make_model(description, seed=config.seed)
+    source.prepare(model.encoder)
+    return model

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rnn2vec._errors import UsageError
@@ -24,6 +24,8 @@ from rnn2vec._seeding import numpy_generator
 from rnn2vec._shapes import InputSequences, OutputSequences
 from rnn2vec.emulation.data import Behaviour, TrainingData
 from rnn2vec.emulation.sequences import Sequences
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.encoders.random_probing import RandomProbing
 from rnn2vec.rnn.interface import Interface, Kind
 from rnn2vec.rnn.spec import RNNSpec
 from rnn2vec.rnn.stack import RNNStack
@@ -101,6 +103,31 @@ class Recorded:
         for stack in self._stacks:
             digest.update(stack.flatten().cpu().contiguous().numpy().tobytes())
         return {"folder": f"{len(self._is_validation)} recorded RNNs", "checksum": digest.hexdigest()}
+
+    def probes(self, most: int, longest: int) -> Float[Tensor, "M L I"]:
+        """Return sequences that can probe; see `Sequences.probes`."""
+        return self._sequences.probes(most, longest)
+
+    def prepare(self, encoder: WeightEncoder) -> None:
+        """Let random probing ask sequences of these, and read answers in the unit of the training RNNs.
+
+        Raises:
+            UsageError: it asks more or longer sequences than there are.
+        """
+        if not isinstance(encoder, RandomProbing):
+            return
+        probes = self._sequences.probes(encoder.num_sequences, encoder.sequence_length)
+        if probes.shape != encoder.probes.shape:
+            wanted, there = (f"{one.shape[0]} sequences of {one.shape[1]} steps" for one in (encoder.probes, probes))
+            number, length = probes.shape[:2]
+            raise UsageError(
+                f"random-probing asks {wanted}; the inputs have {there}",
+                remedy=f"give it num_sequences={number} and sequence_length={length}, or more inputs.",
+            )
+        encoder.ask(probes)
+        rows = zip(self._stacks, self._rows(), strict=True)
+        seen = [stack.select(torch.from_numpy(np.flatnonzero(~self._is_validation[mine]))) for stack, mine in rows]
+        encoder.standardize([stack for stack in seen if len(stack)])
 
     def part(self, split: Split, *, device: str, num_runs: int | None = None) -> TrainingData:
         """See `Source.part`.

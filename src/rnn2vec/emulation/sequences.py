@@ -103,6 +103,23 @@ class Sequences:
         flat = [group.reshape(-1, *group.shape[group.ndim - axes + 1 :]) for group in self.groups]
         return [sequence for group in flat for sequence in self._as_inputs(group)]
 
+    def probes(self, most: int, longest: int) -> Float[Tensor, "M L I"]:
+        """Return `most` of the sequences, or all of fewer, spread evenly.
+
+        Args:
+            most: sequences.
+            longest: steps; the sequences are cut to the length that all of them have, and to this one.
+        """
+        whole = self.pooled()
+        some = [whole[row] for row in np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int)]
+        length = min(longest, *map(len, some))
+        return torch.stack([sequence[:length] for sequence in some])
+
+    def examples(self) -> Float[Tensor, "S T I"] | Int[Tensor, "S T"]:
+        """Return the sequences of the group of the longest ones, those of the first RNN, as they were given."""
+        group = self.groups[-1]
+        return torch.from_numpy(np.ascontiguousarray(group if self.is_shared else group[0]))
+
     def longest_group(self) -> Float[Tensor, "S T I"]:
         """Return the first RNN's sequences of the group with the longest ones."""
         number = self.numbers[-1]
