@@ -41,18 +41,18 @@ class Hints(TypedDict, total=False):
     """Sample inputs `(B, T, I)` or tokens `(B, T)`, and the outputs to them, which what is read must reproduce."""
 
 
-def readings(state_dict: Mapping[str, Any], **hints: Any) -> list[Converted]:
+def readings(content: Any, **hints: Any) -> list[Converted]:
     """Return the ways in which a state dict can be read as one RNN: one, or several where `check` can choose.
 
     Args:
-        state_dict: tensors by name, with any prefix before PyTorch's own names; or a checkpoint that holds one.
+        content: tensors by name, with any prefix before PyTorch's own names; or a checkpoint that holds such.
         **hints: see `Hints`.
 
     Raises:
         UsageError: something is not a tensor, shapes fit no cell, a hint is missing or does not fit, or there is
             more than an RNN and its readout; the text gives the shapes.
     """
-    tensors = without(chosen(state_dict, hints.get("key")), hints.get("ignore", ()))
+    tensors = without(chosen(content, hints.get("key")), hints.get("ignore", ()))
     return from_named_tensors(tensors, Roles(are_answers_known=hints.get("check") is not None), hints)
 
 

@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from torch import Tensor
-
 from rnn2vec._errors import DataError, Rnn2VecError, UsageError
 from rnn2vec._registry import FORMATS
 from rnn2vec.rnn.parts import Converted, warn_of
 from rnn2vec.rnn.reading import torch_files
 from rnn2vec.rnn.reading.formats import CheckpointFormat
 from rnn2vec.rnn.stack import RNNStack
-from rnn2vec.rnn.state_dicts import Hints, chosen, readings
+from rnn2vec.rnn.state_dicts import Hints, readings
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".zip", ".h5", ".hdf5", ".keras", ".onnx")
 """Endings of files that may hold a checkpoint."""
@@ -75,24 +73,6 @@ def read_rnn(path: Path, **hints: Unpack[Hints]) -> RNNStack:
     except Rnn2VecError as error:
         raise type(error)(f"{path}: {error.problem}", remedy=error.remedy) from error
     return RNNStack.of_one(converted, str(path))
-
-
-def load_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors or PyTorch file, by name.
-
-    Args:
-        path: the file: a state dict, or a checkpoint that holds one beside other entries.
-        key: the entry that is the state dict, where there are several.
-
-    Raises:
-        UsageError: there is no such file, or it holds no state dict.
-        DataError: the file is damaged, or holds more than tensors and harmless values.
-    """
-    _require_file(path)
-    try:
-        return chosen(_content(path, format_of(path)), key)
-    except Rnn2VecError as error:
-        raise type(error)(f"{path}: {error.problem}", remedy=error.remedy) from error
 
 
 def _registered_reader(path: Path) -> CheckpointFormat | None:
