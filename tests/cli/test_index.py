@@ -83,6 +83,10 @@ def test_what_an_index_says_about_its_rnns(built: Path, tiny_zoo: Zoo, capsys: C
     assert f"{number} RNNs" in said(["index", "info", str(built)], capsys)
     outliers = said(["index", "outliers", str(built), "--rate", "0.1"], capsys)
     assert f"of {number} RNNs are flagged. Were all ordinary, at most " in outliers
+    chosen = said(["index", "outliers", str(built), "--columns", "step"], capsys).splitlines()
+    head = next(line for line in chosen if line.startswith("RNN"))
+    assert head.split() == ["RNN", "distance", "x", "median", "p", "step"]
+    assert "unknown column 'stop'" in refused(["index", "outliers", str(built), "--columns", "stop"], capsys)
     assert "groups of near-duplicates" in said(["index", "duplicates", str(built)], capsys)
     clusters = json.loads(said(["index", "clusters", str(built), "--number", "2", "--json"], capsys))["clusters"]
     assert sum(len(cluster["rnns"]) for cluster in clusters) == number

@@ -13,7 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnn2vec._errors import DataError, StorageError, UsageError
-from rnn2vec.training.tracking import METRICS, JsonLines, TensorBoard, Tracker, append_line, read_metrics, seconds_spent
+from rnn2vec.training.tracking import (
+    METRICS,
+    JsonLines,
+    TensorBoard,
+    Tracker,
+    append_line,
+    best_line,
+    read_metrics,
+    seconds_spent,
+)
 
 LINES = '{"step": 3, "train/loss": 0.5}\n{"step": 6, "train/loss": 0.25}\n'
 
@@ -101,3 +110,14 @@ def test_without_tensorboard_the_remedy_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UsageError, match=r"TensorBoard is not installed\n.*pip install 'rnn2vec\[tensorboard\]'"):
         TensorBoard(tmp_path)
+
+
+def test_a_line_without_a_metric_that_the_others_have_is_found(tmp_path: Path) -> None:
+    (tmp_path / METRICS).write_text('{"step": 3, "loss": 2.0, "last": 1}\n{"step": 6, "los3": 1.0, "last": 1}\n')
+    with pytest.raises(DataError, match=r"metrics\.jsonl does not hold lines of metrics: line 2\n.*restore it"):
+        read_metrics(tmp_path)
+    (tmp_path / METRICS).write_text('{"step": 3, "loss": 2.0}\n')
+    assert best_line(tmp_path, "loss")["step"] == 3
+    for metrics in (("validation",), ("loss", "last")):
+        with pytest.raises(DataError, match="line 1"):
+            best_line(tmp_path, *metrics)

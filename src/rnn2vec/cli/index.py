@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rnn2vec._errors import DataError, UsageError, unknown_name
+from rnn2vec._errors import DataError, UsageError
 from rnn2vec._text import visible
 from rnn2vec.cli.checkpoints import CheckpointVerb, tell
 from rnn2vec.cli.members import Duplicates, Outliers
 from rnn2vec.cli.model import ModelVerb
-from rnn2vec.cli.table import table
+from rnn2vec.cli.table import chosen_columns, table
 from rnn2vec.cli.terminal import Terminal
 from rnn2vec.cli.verb import Verb
 
@@ -190,18 +190,9 @@ def table_of(neighbours: list[Neighbour], columns: Sequence[str] = ()) -> str:
     Raises:
         UsageError: a chosen column is not among the properties.
     """
-    shown = _shown([one.properties for one in neighbours], columns)
+    shown = chosen_columns([one.properties for one in neighbours], columns)
     rows = [[one.rnn, f"{one.distance:.4f}", *(one.properties[name] for name in shown)] for one in neighbours]
     return table(["RNN", "distance", *shown], rows)
-
-
-def _shown(properties: Sequence[dict[str, Any]], columns: Sequence[str]) -> Sequence[str]:
-    """Return the chosen properties, or all that any row has."""
-    known = list(properties[0]) if properties else []
-    for name in columns:
-        if name not in known:
-            raise unknown_name("column", name, known)
-    return columns or [name for name in known if any(one[name] is not None for one in properties)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import tyro
 from rnn2vec._errors import Rnn2VecError, UsageError
 from rnn2vec.cli.checkpoints import tell
 from rnn2vec.cli.model import ModelVerb
+from rnn2vec.cli.table import chosen_columns, table
 from rnn2vec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Outliers(MembersVerb):
     ordinary: tuple[str, ...] = ()
     """Conditions met by RNNs that are known to be ordinary, such as "split = train". By default each RNN is judged by
     all others, and the share RATE is flagged in any case."""
+    columns: tuple[str, ...] = ()
+    """Properties to show; by default all that a shown RNN has."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Rank all RNNs, and flag those that are too unusual for the rate."""
@@ -78,7 +81,7 @@ class Outliers(MembersVerb):
             number = len(index)
         terminal.say(outliers.describe(self.rate))
         terminal.say("\nmost unusual first; the distance is to the tenth-nearest RNN, beside the median of all RNNs'")
-        terminal.say(_ranking_table(ranking[: max(_SHOWN, len(flagged))]))
+        terminal.say(_ranking_table(ranking[: max(_SHOWN, len(flagged))], self.columns))
         return {"rate": self.rate, "rnns": number, "typical_distance": outliers.typical, "ranking": ranking}
 
 
@@ -90,24 +93,20 @@ def _ranked(index: Index, outliers: Judged, row: int, *, is_flagged: bool) -> di
     return {**shown, "times_typical": times, "p": float(outliers.p_values[row]), "is_flagged": is_flagged}
 
 
-def _ranking_table(ranking: list[dict[str, Any]]) -> str:
-    width = max((len(one["rnn"]) for one in ranking), default=0)
-    lines = [f"{'':7}  {'distance':>9}  {'x median':>8}  {'p':>7}  RNN"]
-    for one in ranking:
-        mark = "FLAGGED" if one["is_flagged"] else ""
-        times = f"{one['times_typical']:.1f}" if one["times_typical"] is not None else ""
-        numbers = f"{mark:7}  {one['distance']:9.4g}  {times:>8}  {one['p']:7.3g}"
-        lines.append(f"{numbers}  {one['rnn']:<{width}}  {values_of(one['properties'])}".rstrip())
-    return "\n".join(lines)
-
-
-def values_of(properties: dict[str, Any]) -> str:
-    """Return properties as text; those that are not known are left out."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in properties.items() if value is not None)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _ranking_table(ranking: list[dict[str, Any]], columns: Sequence[str]) -> str:
+    shown = chosen_columns([one["properties"] for one in ranking], columns)
+    rows = [
+        [
+            one["rnn"],
+            "FLAGGED" if one["is_flagged"] else "",
+            one["distance"],
+            None if one["times_typical"] is None else f"{one['times_typical']:.1f}",
+            f"{one['p']:.3g}",
+            *(one["properties"][name] for name in shown),
+        ]
+        for one in ranking
+    ]
+    return table(["RNN", "", "distance", "x median", "p", *shown], rows)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ class Pretrain(Verb):
                 pretrain(zoo, config, self.out, device=device, progress=progress, trackers=trackers)
             if not Processes.current().is_first:
                 return {}
-        best = best_line(self.out, f"validation/{config.loss}")
+        best = best_line(self.out, f"validation/{config.loss}", f"last/{config.loss}")
         terminal.say(
             f"{self.out}: {config.loss} {best[f'validation/{config.loss}']:.4f} on unseen tasks "
             f"({best[f'last/{config.loss}']:.4f} for their last snapshots), at step {best['step']:,}"

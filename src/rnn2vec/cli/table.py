@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnn2vec._errors import unknown_name
 from rnn2vec._text import visible
 
 _GAP = 2
@@ -34,6 +35,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | No
         blocks[-1].append(at)
         left -= widths[at] + _GAP
     return "\n\n".join("\n".join(_line(row, [0, *block], widths) for row in cells) for block in blocks)
+
+
+def chosen_columns(properties: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Sequence[str]:
+    """Return the chosen properties, or all that any row has.
+
+    Raises:
+        UsageError: a chosen column is not among the properties.
+    """
+    known = list(properties[0]) if properties else []
+    for name in columns:
+        if name not in known:
+            raise unknown_name("column", name, known)
+    return columns or [name for name in known if any(one[name] is not None for one in properties)]
 
 
 def _line(row: Sequence[str], columns: Sequence[int], widths: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ import tyro
 from rnn2vec._errors import Rnn2VecError, UsageError
 from rnn2vec.cli.checkpoints import tell, tell_assumed
 from rnn2vec.cli.model import ModelVerb
+from rnn2vec.cli.table import table
 from rnn2vec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ class Track(ModelVerb):
 
 
 def _table(measured: Drift) -> str:
-    width = max(len("checkpoint"), *map(len, measured.names))
-    lines = [f"{'checkpoint':<{width}}  from the one before  from {measured.reference}"]
     rows = zip(measured.names, measured.from_previous, measured.from_reference, strict=True)
-    lines += [f"{name:<{width}}  {before:19.4f}  {reference:.4f}" for name, before, reference in rows]
-    return "\n".join(lines)
+    head = ["checkpoint", "from the one before", f"from {measured.reference}"]
+    return table(head, [[name, f"{before:.4f}", f"{reference:.4f}"] for name, before, reference in rows])

@@ -89,17 +89,22 @@ class TensorBoard:
         self._writer.flush()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path, *names: str) -> list[dict[str, Any]]:
     """Read the lines of a run's `metrics.jsonl`; a truncated last line is ignored.
 
+    Args:
+        folder: the run's folder.
+        *names: metrics that every line must have.
+
     Raises:
-        DataError: if the file holds something else.
+        DataError: if the file holds something else, or lines of different metrics.
     """
     path = folder / METRICS
     lines: list[dict[str, Any]] = []
     try:
         lines = read_json_lines(path) if path.exists() else []
-        wrong = next((f"line {number}" for number, line in enumerate(lines, 1) if not _is_metrics(line)), None)
+        expected = {"step", *names, *(lines[0] if lines else ())}
+        wrong = next((f"line {number}" for number, one in enumerate(lines, 1) if not _is_metrics(one, expected)), None)
     except DataError as error:
         wrong = error.problem
     if wrong is not None:
@@ -110,17 +115,26 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _is_metrics(line: dict[str, Any]) -> bool:
-    return type(line.get("step")) is int and all(type(value) in {int, float} for value in line.values())
+def _is_metrics(line: dict[str, Any], names: set[str]) -> bool:
+    return (
+        line.keys() == names
+        and type(line["step"]) is int
+        and all(type(value) in {int, float} for value in line.values())
+    )
 
 
-def best_line(folder: Path, metric: str) -> dict[str, Any]:
+def best_line(folder: Path, metric: str, *others: str) -> dict[str, Any]:
     """Return the line of a run's `metrics.jsonl` with the lowest value of a metric, which is that of the kept model.
+
+    Args:
+        folder: the run's folder.
+        metric: the metric.
+        *others: metrics that every line must have too.
 
     Raises:
         DataError: if the file holds something else, or no line.
     """
-    lines = read_metrics(folder)
+    lines = read_metrics(folder, metric, *others)
     if not lines:
         raise DataError(f"{folder / METRICS} holds no validation", remedy="resume the run up to its first validation.")
     return min(lines, key=lambda line: line[metric])
