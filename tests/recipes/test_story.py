@@ -1,8 +1,7 @@
 """The story of 63 forecasters in docs/your-own-rnns.md: its commands, typed in order, find what was hidden.
 
-By default in a reduced form: forecasters are trained less, and `fit` has no time budget, so that its number of updates
-does not depend on the machine. With RNN2VEC_STORY=full the commands run as they stand, and their times are held to what
-the page promises.
+By default in a reduced form: forecasters are trained less. With RNN2VEC_STORY=full the commands run as they stand, and
+their times are held to what the page promises.
 """
 
 from __future__ import annotations
@@ -61,10 +60,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         assert first == "python examples/forecasters.py"
         importlib.import_module("forecasters").main(400 if IS_FULL else 250)
         for command in rest:
-            given = command if IS_FULL else command.replace(" --time-budget 4", "")
             started = time.perf_counter()
             with contextlib.redirect_stdout(io.StringIO()) as said:
-                assert main([*shlex.split(given)[1:], "--json"]) == 0, command
+                assert main([*shlex.split(command)[1:], "--json"]) == 0, command
             part = "with fit" if any(word in command for word in FITTED) else "without training"
             seconds[part] += time.perf_counter() - started
             outputs.append(json.loads(said.getvalue()))
