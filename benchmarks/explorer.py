@@ -56,11 +56,13 @@ def served(collection: Collection) -> Generator[str]:
         admission = admission_for("127.0.0.1", port := listening.getsockname()[1])
         app: Any = application(collection, admission)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="off"))
-        threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
         while not server.started:
             time.sleep(0.02)
         yield link("127.0.0.1", port, admission)
         server.should_exit = True
+        thread.join()
 
 
 def synthetic(number: int, folder: Path) -> Collection:
@@ -130,8 +132,8 @@ def ask(address: str) -> int:
         return response.status
 
 
-def visitors(address: str, number: int) -> tuple[list[float], int]:
-    """Return the seconds of every click of 20 visitors at once, and how many failed."""
+def visitors(address: str, number: int) -> tuple[list[float], int, list[float]]:
+    """Return the seconds of every click of 20 visitors at once, how many failed, and the memory at each quarter."""
     times: list[float] = []
     failed = [0]
     end = time.monotonic() + SECONDS
@@ -154,9 +156,13 @@ def visitors(address: str, number: int) -> tuple[list[float], int]:
     threads = [threading.Thread(target=visit, args=(seed,)) for seed in range(VISITORS)]
     for thread in threads:
         thread.start()
+    memory = [resident()]
+    for _ in range(4):
+        time.sleep(SECONDS / 4)
+        memory.append(resident())
     for thread in threads:
         thread.join()
-    return times, failed[0]
+    return times, failed[0], memory
 
 
 def resident() -> float:
@@ -197,11 +203,11 @@ def main(zoo_folder: str | None = None) -> None:
             print(f"click in {zoo!r}: median of {CLICKS} {median(clicks(browser, address, len(zoo)))}", flush=True)
             browser.close()
             print(f"prefix: median of {CLICKS} {median(prefixes(address, len(zoo)))}", flush=True)
-            before = resident()
-            times, failed = visitors(address, len(zoo))
+            times, failed, memory = visitors(address, len(zoo))
+            sizes = ", ".join(f"{one:.0f}" for one in memory)
             print(
-                f"{VISITORS} visitors, {SECONDS:.0f} s: {len(times)} clicks, {failed} failed, median {median(times)}, "
-                f"memory {before:.0f} to {resident():.0f} MB (the visitors' threads included)"
+                f"{VISITORS} visitors, {SECONDS:.0f} s: {len(times)} clicks, {failed} failed, median {median(times)}; "
+                f"memory at each quarter, of server and visitors together: {sizes} MB"
             )
         print(json.dumps({"load at the end": Path("/proc/loadavg").read_text().split()[:3]}))
 

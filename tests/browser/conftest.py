@@ -36,7 +36,7 @@ class Visit:
     strange: list[str] = field(default_factory=list[str])
     """Requests to other machines."""
     is_refused: bool = False
-    """Whether the test makes the server refuse something, which the browser reports as an error by itself."""
+    """True where the test makes the server refuse something, which the browser reports as an error by itself."""
 
     def note(self, message: Any) -> None:
         """Note an error of the console."""

@@ -27,6 +27,7 @@ def test_axe_finds_nothing_serious(
     for view, selector in VIEWS.items():
         seen.open(f"{address}#{view}")
         seen.page.wait_for_selector(selector)
+        assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view  # nothing is cut off
         result = axe.Axe().run(seen.page).response
         found[view] = [
             f"{one['id']}: {node['html'][:100]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.browser.conftest import Visit, collection_of, served
+from tests.browser.conftest import PHONE, Visit, collection_of, served
 
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.zoo.store import Zoo
@@ -41,6 +41,14 @@ def test_a_digit_is_chosen_rotated_and_drawn(visit: Callable[..., Visit], digits
     page.mouse.up()
     page.wait_for_selector(".digit .bars li")
     assert page.locator(".digit .bars li").count() == 10
+
+
+@pytest.mark.parametrize("view", ["id=3", "id=3&tab=ask", "tab=compare&a=1&b=3"])
+def test_nothing_is_cut_off_on_a_phone(visit: Callable[..., Visit], digits_address: str, view: str) -> None:
+    seen = visit(PHONE)
+    seen.open(f"{digits_address}#{view}")
+    seen.page.wait_for_selector("#panel h2")
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_series_is_pasted(visit: Callable[..., Visit], digits_address: str) -> None:

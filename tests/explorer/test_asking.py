@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import torch
 from starlette.testclient import TestClient
 from tests.explorer.conftest import ready, unpack
 
+from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.explorer import asking
 from rnn2vec.explorer.collection import Collection
+from rnn2vec.index.index import Index
 from rnn2vec.tasks.tiled_mnist import TiledMnist
 from rnn2vec.zoo.store import Zoo
 
@@ -32,6 +36,29 @@ def test_the_dialogue_is_the_encoders(client: TestClient, collection: Collection
     tasks = collection.table.column("task").take(rows[0]).to_pylist()
     best = beliefs["task"]["steps"][-1][0]
     assert best["share"] == pytest.approx(tasks.count(best["value"]) / len(tasks))
+
+
+def test_beliefs_are_the_predictors_where_these_could_be_fitted(tiny_run: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(150, 16)).astype(np.float32)
+    index = Index.build(tmp_path / "index", Rnn2Vec(tiny_run))
+    properties = {
+        "split": ["validation" if at % 3 == 0 else "train" for at in range(150)],
+        "side": ["left" if vector[0] < 0 else "right" for vector in vectors],
+        "size": vectors[:, 1].astype(float),
+        "task": [str(at % 50) for at in range(150)],
+    }
+    index.add([f"rnn {at}" for at in range(150)], vectors, properties)
+    collection = Collection(index, tmp_path / "index")
+    predictors = collection.jobs.result("predictors", wait=60)
+    found = asking._beliefs(collection, vectors[:2])
+    assert found["source"] == "predictors"
+    steps = {one["name"]: one["steps"] for one in found["properties"]}
+    assert set(steps) == {"task", "side", "size"}
+    for step in range(2):
+        side, size = predictors.predict(vectors[step])
+        assert steps["side"][step] == [{"value": side.value, "share": side.probability, "interval": None}]
+        assert steps["size"][step] == [{"value": size.value, "share": None, "interval": size.interval}]
 
 
 def test_random_probing_shows_its_inputs_and_believes_nothing(mnist_client: TestClient) -> None:

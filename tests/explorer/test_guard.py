@@ -1,4 +1,4 @@
-"""Who may ask: this machine by its own names, others with the token; pages of other sites never."""
+"""Admission: this machine by its own names, others with the token, pages of other sites never."""
 
 from __future__ import annotations
 

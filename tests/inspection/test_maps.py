@@ -70,3 +70,15 @@ def test_an_unknown_method_is_named_with_the_nearest() -> None:
 def test_one_representation_has_no_map() -> None:
     with pytest.raises(UsageError, match="a map of 1 representations"):
         project(np.ones((1, 16)))
+
+
+def test_others_are_placed_on_a_linear_map_alone() -> None:
+    points = np.random.default_rng(0).normal(size=(30, 16))
+    projection = project(points)
+    placed = projection.place(points[:4])
+    assert placed is not None
+    np.testing.assert_allclose(placed, projection.coordinates[:4], atol=1e-9)
+    assert project(points, method="tsne").place(points[:4]) is None
+    same = project(np.ones((6, 16))).place(np.zeros((2, 16)))
+    assert same is not None
+    assert same.shape == (2, 2)

@@ -24,7 +24,7 @@ from rnn2vec.explorer.jobs import Jobs
 from rnn2vec.index import store
 from rnn2vec.index.groups import Cluster
 from rnn2vec.index.index import Index
-from rnn2vec.index.outliers import Familiar
+from rnn2vec.index.outliers import Familiar, Outliers
 from rnn2vec.index.search import ExactSearch
 from rnn2vec.inspection.maps import Projection, project
 from rnn2vec.inspection.property_prediction import PropertyPredictor
@@ -177,6 +177,11 @@ class Collection:
             UsageError: there are fewer than 4 RNNs.
         """
         return self.jobs.result("outliers")
+
+    @functools.cached_property
+    def members(self) -> Outliers:
+        """All RNNs, judged by each other; errors as for `familiar`."""
+        return self.familiar().members
 
     def clusters(self) -> list[Cluster]:
         """Return clusters of RNNs; errors as for `familiar`."""

@@ -286,10 +286,9 @@ def run_of(collection: Collection, member: Member) -> list[dict[str, Any]]:
 def _unusual(collection: Collection, member: Member) -> dict[str, Any] | None:
     """Return how unusual an RNN is; None while it is computed, or among too few RNNs."""
     try:
-        familiar = collection.familiar()
+        judged = collection.members if member.row is not None else collection.familiar().judge(member.vector[None])
     except (Pending, UsageError):
         return None
-    judged = familiar.members if member.row is not None else familiar.judge(member.vector[None])
     at = member.row or 0
     distance, p = float(judged.distances[at]), float(judged.p_values[at])
     return {"distance": distance, "typical": judged.typical, "p": p}

@@ -89,12 +89,18 @@ function cell(values, kind, names, collection, kinds) {
 
 function beliefs({ source, number, properties }, at) {
   const words = source === "predictors"
-    ? "Properties by predictors learned on the collection; languages and other choices as shares of the "
+    ? "Properties as predictors learned on the collection say; tasks as shares among the "
     : "Shares among the ";
+  const choices = properties.filter((one) => one.steps.every(([first]) => first && first.share !== null));
+  const sure = Array.from({ length: properties[0]?.steps.length || 0 }, (_, step) => choices.reduce((sum, one) => sum + one.steps[step][0].share, 0) / choices.length);
+  const certainty = choices.length && sure.length > 1
+    ? [h("h4", {}, "share of the likeliest value after each answer, mean over choices"), lines([{ kind: "s0", values: sure }], { height: 50, label: "Certainty after each answer" })]
+    : [];
   const ordered = [...properties].sort((one, other) => (other.name === "task") - (one.name === "task"));
   return [
     h("h3", {}, "What is believed now"),
     h("p", { className: "quiet" }, `${words}${number} nearest RNNs of the collection, if the dialogue ended here.`),
+    ...certainty,
     ...ordered.map((one) => h("div", { className: "property" }, h("h4", {}, one.name), property(one.steps[at], one.name))),
   ];
 }

@@ -46,7 +46,7 @@ export function task(text) {
     at = match.index + match[0].length;
   }
   parts.push(String(text).slice(at));
-  return h("span", { className: "task" }, parts);
+  return h("span", { className: parts.length > 1 ? "task" : "" }, parts);
 }
 
 export function shown(value) {
