@@ -18,7 +18,7 @@ from rnn2vec.cli.fit import Fit
 from rnn2vec.cli.index import IndexVerbs
 from rnn2vec.cli.inspect import Inspect
 from rnn2vec.cli.interrogate import Interrogate
-from rnn2vec.cli.models import Models, Pack
+from rnn2vec.cli.models import Models, Pack, Pull, Push
 from rnn2vec.cli.pretrain import Pretrain
 from rnn2vec.cli.properties import Properties
 from rnn2vec.cli.study import StudyVerbs
@@ -51,6 +51,8 @@ class CommandLine:
         | Annotated[Models, tyro.conf.subcommand("models")]
         | Annotated[Pack, tyro.conf.subcommand("pack")]
         | Annotated[Explore, tyro.conf.subcommand("explore")]
+        | Annotated[Push, tyro.conf.subcommand("push")]
+        | Annotated[Pull, tyro.conf.subcommand("pull")]
         | Annotated[Interrogate, tyro.conf.subcommand("interrogate")]
         | Annotated[StudyVerbs, tyro.conf.subcommand("study")]
     )

@@ -1,4 +1,4 @@
-"""`rnn2vec models` and `rnn2vec pack`."""
+"""`rnn2vec models | pack | push | pull`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,52 @@ class Pack(Verb):
                 seed=self.seed,
                 progress=progress,
             )
+        terminal.say(_text(card))
+        return card.to_dict()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(Verb):
+    """Upload a packed model to the Hugging Face hub, with a README, in one commit."""
+
+    model: tyro.conf.Positional[Path]
+    """Folder of the packed model."""
+    repository: tyro.conf.Positional[str]
+    """USER/NAME, which is created if necessary."""
+    private: bool = False
+    """Make a new repository private."""
+    license: str | None = None
+    """Licence in the hub's notation, such as mit."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Upload the model and print its URL."""
+        from rnn2vec.embedding.hub import push_model
+
+        with terminal.progress(f"push {self.model}") as progress:
+            url = push_model(self.model, self.repository, private=self.private, license=self.license, progress=progress)
+        terminal.say(f"{self.model} is at {url}")
+        return {"model": str(self.model), "repository": self.repository, "commit": url}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(Verb):
+    """Download a packed model from the Hugging Face hub. If interrupted, rerun the command to resume."""
+
+    repository: tyro.conf.Positional[str]
+    """USER/NAME of the model."""
+    out: Path
+    """Folder of the model."""
+    revision: str | None = None
+    """Branch, tag or commit; the newest by default."""
+
+    def run(self, terminal: Terminal) -> dict[str, Any]:
+        """Download and verify, then show the card."""
+        from rnn2vec.embedding.hub import pull_model
+        from rnn2vec.index.packing import ModelCard
+
+        with terminal.progress(f"pull {self.repository}") as progress:
+            pull_model(self.repository, self.out, revision=self.revision, progress=progress)
+        card = ModelCard.read(self.out)
         terminal.say(_text(card))
         return card.to_dict()
 

@@ -20,6 +20,7 @@ from rnn2vec._shapes import Representation
 from rnn2vec.embedding.collect import OneRNN, collected, require_verified
 from rnn2vec.embedding.fit import by_architecture, fit
 from rnn2vec.embedding.fit_report import FitReport
+from rnn2vec.embedding.hub import cached_model, is_repository
 from rnn2vec.embedding.search import Found, Method, Objective, search
 from rnn2vec.embedding.untrained import SIZE, untrained, untrained_for_files
 from rnn2vec.emulation import checkpoints
@@ -86,18 +87,28 @@ class Rnn2Vec:
         return self._model.config
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | Path, *, device: str = "cpu") -> Rnn2Vec:
+    def from_pretrained(
+        cls, name_or_folder: str | Path, *, revision: str | None = None, device: str = "cpu"
+    ) -> Rnn2Vec:
         """Load an encoder.
 
         Args:
             name_or_folder: name of a model in the package (`rnn2vec models` lists them), a folder that `save` or
-                `rnn2vec pretrain` wrote, or an index or packed model, which have their model inside.
+                `rnn2vec pretrain` wrote, or an index or packed model, which have their model inside; or `"user/name"`
+                of a packed model on the Hugging Face hub, which is then kept in a cache.
+            revision: branch, tag or commit on the hub; the newest commit by default.
             device: device of the encoder, such as `"cuda"`.
 
         Raises:
             UsageError: there is no such name or folder, or the folder holds no model.
             DataError: its files are damaged.
+            HubError: the hub cannot be reached or refuses the download, and the model is not in the cache.
         """
+        name = str(name_or_folder)
+        if is_repository(name) and not Path(name).parent.is_dir():  # "runs/x" beside a folder "runs" is a local name
+            return cls(cached_model(name, revision=revision), device=device)
+        if revision is not None:
+            raise UsageError(f"revision={revision!r} of {name}", remedy='give "user/name" of a model on the hub.')
         return cls(name_or_folder, device=device)
 
     @classmethod

@@ -21,11 +21,12 @@ from jaxtyping import Float, Int
 
 from rnn2vec._assets import shipped_folder, shipped_names
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_sealed, write_sealed
+from rnn2vec._files import read_sealed, sha256_of, write_sealed
 from rnn2vec._progress import Progress, silent
 from rnn2vec._provenance import processor, provenance
 from rnn2vec._seeding import numpy_generator
 from rnn2vec._typed import typed
+from rnn2vec.embedding.hub import CARD, CARD_VERSION
 from rnn2vec.embedding.reading import described_properties
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation import checkpoints
@@ -38,8 +39,6 @@ from rnn2vec.training import tracking
 from rnn2vec.zoo.origin import made_to_dict
 from rnn2vec.zoo.store import Zoo
 
-CARD = "card.json"
-FORMAT_VERSION = 1
 _MOST_RNNS = 3000
 _ROLLOUTS = 10
 _CONFIDENCE = 0.95
@@ -89,10 +88,12 @@ class ModelCard:
     """Processor on which losses were measured."""
     provenance: dict[str, str | None]
     """Versions and commit."""
+    files: dict[str, str]
+    """SHA-256 of every file, by its name below the folder."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
-        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "limits": list(self.limits)}
+        return {"format_version": CARD_VERSION, **dataclasses.asdict(self), "limits": list(self.limits)}
 
     @classmethod
     def read(cls, folder: str | Path) -> ModelCard:
@@ -105,7 +106,7 @@ class ModelCard:
         path = Path(folder) / CARD
         if not path.is_file():
             raise UsageError(f"{folder} has no {CARD}", remedy="give a model that `rnn2vec pack` made.")
-        values = read_sealed(path, newest=FORMAT_VERSION)
+        values = read_sealed(path, newest=CARD_VERSION)
         try:
             return typed(cls, {name: value for name, value in values.items() if name != "format_version"})
         except ValueError as error:
@@ -172,10 +173,18 @@ def pack(
             limits=tuple(limits),
             processor=processor(),
             provenance=provenance(),
+            files=_checksums(out),
         )
         write_sealed(out / CARD, card.to_dict())
     progress(1, 1, "done")
     return card
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the checksum of every file of a packed model."""
+    model = [folder / checkpoints.MODEL_FOLDER / name for name in (checkpoints.CONFIG, checkpoints.MODEL)]
+    files = [folder / store.MANIFEST, *model, *sorted((folder / store.PARTS).iterdir())]
+    return {path.relative_to(folder).as_posix(): sha256_of(path.read_bytes()) for path in files}
 
 
 def reference_of(name_or_folder: str | Path) -> Index | None:

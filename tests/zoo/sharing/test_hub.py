@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.stub_hub import StubHub, serving
 
 from rnn2vec._errors import BusyError, DataError, UsageError
 from rnn2vec._files import write_sealed
+from rnn2vec._hub import HubError
 from rnn2vec._lock import claim
 from rnn2vec.zoo.manifest import MANIFEST
 from rnn2vec.zoo.sharing.dataset_card import dataset_card
-from rnn2vec.zoo.sharing.hub import HubError, pull, push
+from rnn2vec.zoo.sharing.hub import pull, push
 from rnn2vec.zoo.store import Zoo
 from rnn2vec.zoo.verify import verify
-
-from .stub_hub import StubHub, serving
 
 REPOSITORY = "ann/zoo-of-five"
 Digests = Callable[[Path], dict[str, str]]

@@ -3,20 +3,16 @@
 A pushed zoo is a dataset repository with the zoo's files and a README. `pull` downloads each file into a hidden folder
 and moves it into place after its checksum matches the manifest; the manifest is moved last. An interrupted pull
 resumes without downloading finished files again.
-
-`huggingface_hub` is the extra `hub`, imported on use. Its `snapshot_download` alone was rejected: an interrupted
-download leaves a folder that looks like a zoo, and it does not verify the manifest's checksums.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnn2vec._errors import DataError, Rnn2VecError, UsageError
+from rnn2vec._errors import DataError, UsageError
+from rnn2vec._hub import commit_of, download, hub_api, upload
 from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
 from rnn2vec.zoo.manifest import MANIFEST, Manifest
@@ -29,10 +25,6 @@ if TYPE_CHECKING:
 
 _STAGE = ".pull.tmp"
 """Folder for unverified downloads, below that of the zoo."""
-
-
-class HubError(Rnn2VecError):
-    """Raised when the hub cannot be reached or refuses a request."""
 
 
 def push(
@@ -62,24 +54,15 @@ def push(
         HubError: if the hub refuses the upload or cannot be reached.
         UsageError: if huggingface_hub is not installed, or the repository's name is invalid.
     """
-    api = _api(endpoint)
+    api = hub_api(endpoint)
     _require_whole(zoo)
-    from huggingface_hub import CommitOperationAdd  # noqa: PLC0415
-
     names = [MANIFEST, *(name for entry in zoo.manifest.shards for name in entry.file_names.values())]
     readme = dataset_card(zoo, name=repository.rpartition("/")[2], license=license).encode()
-    files = [CommitOperationAdd(name, str(zoo.folder / name)) for name in names]
+    files: dict[str, Path | bytes] = {name: zoo.folder / name for name in names} | {"README.md": readme}
     progress(0, 1, f"{len(files)} files to {repository}")
-    with _hub_errors(repository):
-        api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-        commit = api.create_commit(
-            repository,
-            [*files, CommitOperationAdd("README.md", readme)],
-            commit_message=f"Add a zoo of {len(zoo):,} RNNs",
-            repo_type="dataset",
-        )
+    url = upload(api, repository, "dataset", files, private=private, message=f"Add a zoo of {len(zoo):,} RNNs")
     progress(1, 1, "done")
-    return commit.commit_url
+    return url
 
 
 def _require_whole(zoo: Zoo) -> None:
@@ -118,7 +101,7 @@ def pull(
         HubError: if the hub refuses the download or cannot be reached.
         BusyError: if another process writes to the folder.
     """
-    api, folder = _api(endpoint), Path(out)
+    api, folder = hub_api(endpoint), Path(out)
     if (folder / MANIFEST).exists():
         raise UsageError(f"{folder} is already a zoo; it was not changed", remedy="choose another folder with --out.")
     with claim(folder, marker=MANIFEST, kind="zoo"):
@@ -132,8 +115,7 @@ def pull(
 def _download_all(api: HfApi, repository: str, revision: str | None, folder: Path, progress: Progress) -> None:
     """Download the manifest to the stage, and the files of every shard, verified, to their places."""
     stage = folder / _STAGE
-    with _hub_errors(repository):
-        commit = str(api.dataset_info(repository, revision=revision).sha)
+    commit = commit_of(api, repository, "dataset", revision)
     manifest = _manifest(api, repository, commit, stage)
     names = [(name, entry.checksums[suffix]) for entry in manifest.shards for suffix, name in entry.file_names.items()]
     for done, (name, checksum) in enumerate(names):
@@ -141,7 +123,7 @@ def _download_all(api: HfApi, repository: str, revision: str | None, folder: Pat
         place = folder / name
         if checksum_of(place) == checksum:
             continue
-        _download(api, repository, commit, name, stage)
+        download(api, repository, "dataset", commit, name, stage)
         if checksum_of(stage / name) != checksum:
             (stage / name).unlink()
             raise DataError(
@@ -154,7 +136,7 @@ def _download_all(api: HfApi, repository: str, revision: str | None, folder: Pat
 
 def _manifest(api: HfApi, repository: str, commit: str, stage: Path) -> Manifest:
     """Download the manifest and check that it describes a finished zoo."""
-    _download(api, repository, commit, MANIFEST, stage)
+    download(api, repository, "dataset", commit, MANIFEST, stage)
     manifest = Manifest.read(stage)
     complete = len(manifest.shards) == manifest.num_shards
     if not complete or any(set(entry.checksums) != set(entry.file_names) for entry in manifest.shards):
@@ -163,45 +145,3 @@ def _manifest(api: HfApi, repository: str, commit: str, stage: Path) -> Manifest
             remedy="tell the owner of the repository: `rnn2vec zoo push` uploads finished zoos only.",
         )
     return manifest
-
-
-def _download(api: HfApi, repository: str, commit: str, name: str, stage: Path) -> None:
-    with _hub_errors(repository):
-        api.hf_hub_download(repository, name, repo_type="dataset", revision=commit, local_dir=stage)
-
-
-def _api(endpoint: str | None) -> HfApi:
-    try:
-        from huggingface_hub import HfApi  # noqa: PLC0415
-    except ImportError as error:
-        raise UsageError(
-            "huggingface_hub is not installed", remedy="install it: pip install 'rnn2vec[hub]'."
-        ) from error
-    return HfApi(endpoint=endpoint, library_name="rnn2vec")
-
-
-@contextlib.contextmanager
-def _hub_errors(repository: str) -> Generator[None]:
-    """Convert errors of huggingface_hub to errors of this package."""
-    from huggingface_hub import errors  # noqa: PLC0415
-
-    http_error = errors.HfHubHTTPError.__bases__[0]  # the base class belongs to the HTTP client in use
-    try:
-        yield
-    except errors.HFValidationError as error:
-        raise UsageError(f"{repository!r} is not a repository name", remedy="give USER/NAME.") from error
-    except errors.RemoteEntryNotFoundError as error:
-        problem = f"{repository} is not a zoo, or incomplete: {_first_line(error)}"
-        raise DataError(problem, remedy="give a repository that `rnn2vec zoo push` created.") from error
-    except errors.HfHubHTTPError as error:
-        raise HubError(
-            f"the hub refused {repository}: {_first_line(error)}",
-            remedy="check the name; private repositories and uploads need `hf auth login`.",
-        ) from error
-    except (http_error, errors.LocalEntryNotFoundError, ConnectionError) as error:
-        problem = f"the hub cannot be reached: {_first_line(error)}"
-        raise HubError(problem, remedy="check the network and rerun the command.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on this machine: the few addresses that pushing and pulling a dataset ask for.
+"""A stand-in for the Hugging Face hub on this machine: the few addresses that pushing and pulling ask for.
 
 It speaks the protocol that the real `huggingface_hub` client speaks, so the client under test is the real one. What the
 real hub does beyond it (large-file storage, rights, limits) is not tested.
@@ -78,10 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
             if asked.get("private") or asked.get("visibility") == "private":
                 self.stub.private.add(name)
             self._json({"url": f"{self.stub.endpoint}/datasets/{name}"})
-        elif found := re.fullmatch(r"/api/datasets/(.+)/preupload/main.*", self.path):
+        elif found := re.fullmatch(r"/api/(?:datasets|models)/(.+)/preupload/main.*", self.path):
             files = [{"path": one["path"], "uploadMode": "regular"} for one in json.loads(body)["files"]]
             self._json({"files": [{**one, "shouldIgnore": False, "oid": None} for one in files]})
-        elif found := re.fullmatch(r"/api/datasets/(.+)/commit/main.*", self.path):
+        elif found := re.fullmatch(r"/api/(?:datasets|models)/(.+)/commit/main.*", self.path):
             for line in body.splitlines():
                 entry = json.loads(line)
                 if entry["key"] == "file":
@@ -101,9 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self, *, with_body: bool) -> None:
         self.stub.requests.append((self.command, self.path))
-        if found := re.fullmatch(r"/datasets/(.+?)/resolve/(\w+)/(.+)", self.path):
+        if found := re.fullmatch(r"/(?:datasets/)?(.+?)/resolve/(\w+)/(.+)", self.path):
             self._file(*found.groups(), with_body=with_body)
-        elif (found := re.fullmatch(r"/api/datasets/([^/]+/[^/?]+)(/revision/\w+)?(\?.*)?", self.path)) and (
+        elif (found := re.fullmatch(r"/api/(?:datasets|models)/([^/]+/[^/?]+)(/revision/\w+)?(\?.*)?", self.path)) and (
             found[1] in self.stub.files
         ):
             commit = self.stub.commit(found[1])
