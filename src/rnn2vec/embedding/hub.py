@@ -173,9 +173,12 @@ def _card(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{folder} has no {CARD}", remedy="give a model that `rnn2vec pack` made.")
     card = read_sealed(path, newest=CARD_VERSION)
-    files = card.get("files")
-    is_fine = isinstance(files, dict) and 0 < len(files) <= _MOST_FILES
-    if not is_fine or not all(_FILE.fullmatch(name) and isinstance(one, str) for name, one in files.items()):
+    files: Any = card.get("files")
+    if (
+        not isinstance(files, dict)
+        or not 0 < len(files) <= _MOST_FILES
+        or not all(_FILE.fullmatch(name) and isinstance(one, str) for name, one in files.items())
+    ):
         raise DataError(
             f"{path} does not list the files of a packed model", remedy="pack the model again: `rnn2vec pack`."
         )
