@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.encoders.speed import PER_MODULE, Speed, SpeedTable, Spread
-from rnn2vec.report.markdown import markdown_table
+from rnn2vec.report.text import markdown_table
 
 
 def speed_markdown(tables: Mapping[str, SpeedTable]) -> str:

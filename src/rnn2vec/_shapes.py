@@ -25,7 +25,6 @@ InputSequences = Float[Tensor, "N B T I"]
 OutputSequences = Float[Tensor, "N B T O"]
 InputStep = Float[Tensor, "N B I"]
 OutputStep = Float[Tensor, "N B O"]
-HiddenVector = Float[Tensor, "N B H"]
 Representation = Float[Tensor, "N Z"]
 
 LayerState = tuple[Float[Tensor, "N B H"], ...]

@@ -14,7 +14,7 @@ from rnn2vec._errors import UsageError
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
 from rnn2vec.emulation.config import PRESETS, PretrainConfig, preset
 from rnn2vec.emulation.data import SplitData
-from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.emulation.fidelity import closed_form_floor
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.rnn.interface import Interface
 from rnn2vec.tasks.tiled_mnist import TiledMnist

@@ -12,8 +12,7 @@ from torch import Tensor
 from rnn2vec.emulation import losses
 from rnn2vec.emulation.data import SplitData
 from rnn2vec.emulation.emulator import Emulator
-from rnn2vec.emulation.fidelity import emulation_fidelity, fidelity
-from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.emulation.fidelity import closed_form_floor, emulation_fidelity, fidelity
 from rnn2vec.encoders.base import WeightEncoder
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.zoo.store import Zoo

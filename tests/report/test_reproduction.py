@@ -20,7 +20,7 @@ from rnn2vec.experiments.reproduction.claims import CLAIMS
 from rnn2vec.experiments.reproduction.hyperparameters import hyperparameters
 from rnn2vec.experiments.reproduction.measure import RAW_WEIGHTS
 from rnn2vec.experiments.reproduction.rows import write_tables
-from rnn2vec.report.encoder_colours import colour_of
+from rnn2vec.report.files import colour_of
 from rnn2vec.report.reproduction_items import ITEMS, missing
 from rnn2vec.report.reproduction_report import write_reproduction
 

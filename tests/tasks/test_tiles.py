@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rnn2vec.tasks.tiles import rotation_map, tile_map
+from rnn2vec.tasks.tiled_mnist import rotation_map, tile_map
 
 SIDE = 28
 NUMBERED = np.arange(SIDE * SIDE, dtype=np.int32).reshape(SIDE, SIDE)

@@ -113,8 +113,7 @@ class Invariance(_OfEncoders):
 
     def _measure(self, zoo: Zoo, names: tuple[str, ...], terminal: Terminal) -> dict[str, Any]:
         from rnn2vec.experiments.invariance import invariance_table, learned_invariance
-        from rnn2vec.report.encoder_tables import invariance_markdown, trained_markdown
-        from rnn2vec.report.invariance_figure import draw_invariance
+        from rnn2vec.report.encoder_comparison import draw_invariance, invariance_markdown, trained_markdown
 
         behaviour = self.behaviour(zoo)
         models = {"untrained": {name: self.untrained(zoo, name) for name in names}}
@@ -183,7 +182,7 @@ class EncoderTable(_OfEncoders):
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, write the results, and show the table."""
         from rnn2vec.experiments.encoder_table import encoder_table
-        from rnn2vec.report.encoder_tables import encoders_markdown
+        from rnn2vec.report.encoder_comparison import encoders_markdown
         from rnn2vec.zoo.store import Zoo
 
         names = self.names()

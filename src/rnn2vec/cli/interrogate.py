@@ -65,8 +65,7 @@ class Interrogate(Verb):
 
     def _theory(self, terminal: Terminal) -> dict[str, Any]:
         from rnn2vec.experiments.interrogation.theory import run_theory
-        from rnn2vec.report.interrogation_figure import draw_calls_needed
-        from rnn2vec.report.interrogation_tables import theory_tables
+        from rnn2vec.report.interrogation import draw_calls_needed, theory_tables
 
         offsets, letters = tuple(range(2, self.largest_offset + 1)), tuple(range(3, self.letters + 1))
         with terminal.progress("propositions") as progress:
@@ -86,8 +85,7 @@ class Interrogate(Verb):
 
         from rnn2vec.embedding.rnn2vec import Rnn2Vec
         from rnn2vec.experiments.interrogation.rnn_experiment import run_on_zoo
-        from rnn2vec.report.interrogation_figure import draw_accuracy
-        from rnn2vec.report.interrogation_tables import rnn_tables
+        from rnn2vec.report.interrogation import draw_accuracy, rnn_tables
         from rnn2vec.zoo.store import Zoo
 
         torch.set_num_threads(1)  # steps of a single small RNN
@@ -105,7 +103,7 @@ class Interrogate(Verb):
 
     def _compare(self, path: Path, terminal: Terminal) -> dict[str, Any]:
         from rnn2vec.experiments.interrogation.comparison import calls_needed, summary
-        from rnn2vec.experiments.interrogation.example_sets import table_set
+        from rnn2vec.experiments.interrogation.functions import table_set
 
         functions = table_set(*_read_table(path))
         needed = calls_needed(functions)

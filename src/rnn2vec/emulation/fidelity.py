@@ -1,4 +1,14 @@
-"""The fidelity of emulations: every distance to their RNNs, over whole rollouts and up to their end."""
+"""The fidelity of emulations, and part (a) of the task-blind floor, the fidelity of predictions that ignore the RNN.
+
+Fidelity is every distance between emulations and their RNNs, over whole rollouts and up to their end.
+
+The floor has two parts. Part (b) is an emulator pre-trained with the `task-blind` encoder. An encoder has learned
+something about RNNs only if its emulator is clearly below the lower of the two. For categorical outputs, part (a) is
+the
+family's own prediction from the prefix. For continuous outputs, it is the best prediction that depends on the step
+alone: for squared errors, the mean output of these RNNs. It is chosen in hindsight, so no fixed prediction does better;
+but it ignores the inputs, and part (b), which reads them, is lower.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +19,7 @@ from torch import Tensor
 
 from rnn2vec._shapes import OutputSequences
 from rnn2vec.emulation import losses
-from rnn2vec.emulation.data import Behaviour
+from rnn2vec.emulation.data import Behaviour, SplitData
 from rnn2vec.emulation.emulator import Emulator
 from rnn2vec.emulation.model import represent
 from rnn2vec.encoders.base import WeightEncoder
@@ -51,3 +61,24 @@ def emulation_fidelity(encoder: WeightEncoder, emulator: Emulator, behaviour: Be
         emulated = emulator(represent(encoder, own), own.inputs)
         parts.append(fidelity(own.outputs, emulated, own.before_end, encoder.interface.output_kind))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def closed_form_floor(data: SplitData, num_rollouts: int) -> Fidelity | None:
+    """Compute the distances of a task-blind prediction to each RNN; None if there is none in closed form.
+
+    Args:
+        data: RNNs of unseen tasks.
+        num_rollouts: number of rollouts of each RNN to use.
+    """
+    kind = data.family.interface.output_kind
+    if kind == "continuous":
+        behaviour = data.first_rollouts(num_rollouts)
+        best = behaviour.outputs.mean(dim=(0, 1)).expand_as(behaviour.outputs)
+        return fidelity(behaviour.outputs, best, behaviour.before_end, kind)
+    predicted = data.family.task_blind_prediction(data.codes[:, :num_rollouts])
+    if predicted is None:
+        return None
+    behaviour = data.first_rollouts(num_rollouts)
+    # KL is infinite where the prediction is exactly 0 and the RNN's output is not: keep a trace of every outcome.
+    logits = torch.log(predicted.clamp_min(float(np.finfo(np.float32).eps))).to(behaviour.outputs)
+    return fidelity(behaviour.outputs, logits, behaviour.before_end, kind)

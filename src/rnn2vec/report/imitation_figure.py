@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from rnn2vec.experiments.imitation import Imitation
 from rnn2vec.report.files import LOOK, STYLE, save_svg
-from rnn2vec.report.markdown import markdown_table
-from rnn2vec.report.text import number_text
+from rnn2vec.report.text import markdown_table, number_text
 
 _LIMITS = (-0.04, 1.04)
 

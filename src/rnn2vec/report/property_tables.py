@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rnn2vec.properties.predict import PropertyScores
 from rnn2vec.properties.scores import Score
-from rnn2vec.report.markdown import markdown_table, optional
+from rnn2vec.report.text import markdown_table, optional
 
 _PARTS = {"validation": "unseen tasks", "ood": "unusual tasks (OOD test)"}
 

@@ -24,9 +24,8 @@ from rnn2vec.experiments.reproduction.measure import RAW_WEIGHTS
 from rnn2vec.experiments.reproduction.rows import select
 from rnn2vec.experiments.statistics import Estimate, estimate
 from rnn2vec.experiments.study.config import BASELINE
-from rnn2vec.report.encoder_colours import colour_of
-from rnn2vec.report.files import LOOK, STYLE, save_svg
-from rnn2vec.report.invariance_figure import draw_invariance
+from rnn2vec.report.encoder_comparison import draw_invariance
+from rnn2vec.report.files import LOOK, STYLE, colour_of, save_svg
 
 Draw = Callable[[pa.Table, Path], None]
 

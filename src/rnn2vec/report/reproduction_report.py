@@ -17,10 +17,10 @@ from rnn2vec._files import read_json, write_atomically
 from rnn2vec.experiments.reproduction.claims import CLAIMS
 from rnn2vec.experiments.reproduction.run import MARKER, read_data
 from rnn2vec.report.figures import PALETTES
-from rnn2vec.report.markdown import markdown_table
 from rnn2vec.report.pages import environment
 from rnn2vec.report.reproduction_figures import TITLES
 from rnn2vec.report.reproduction_items import ITEMS, Cells, Item, missing
+from rnn2vec.report.text import markdown_table
 
 FIGURES, TABLES, PAGE, TEXT = "figures", "tables", "index.html", "reproduction.md"
 

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from rnn2vec.experiments.statistics import Estimate
 from rnn2vec.experiments.study.downstream import BASELINE, PARTS, Prediction
 from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
-from rnn2vec.report.encoder_colours import PALETTE
-from rnn2vec.report.files import LOOK, STYLE, save_svg
+from rnn2vec.report.files import LOOK, PALETTE, STYLE, save_svg
 from rnn2vec.report.study_tables import PART_TITLES
 
 _SETTING_COLOURS = {"frozen": PALETTE[0], "supervised": PALETTE[1], BASELINE: PALETTE[-1]}

@@ -11,7 +11,7 @@ from rnn2vec.experiments.statistics import Estimate
 from rnn2vec.experiments.study.config import PRETRAIN
 from rnn2vec.experiments.study.downstream import PARTS, Prediction
 from rnn2vec.experiments.study.summary import Group, Summary, SweepCurve
-from rnn2vec.report.markdown import markdown_table
+from rnn2vec.report.text import markdown_table
 from rnn2vec.zoo.config import PRESETS as ZOO_PRESETS
 
 PART_TITLES = {"validation": "unseen tasks", "ood": "OOD test"}

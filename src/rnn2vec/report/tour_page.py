@@ -15,8 +15,7 @@ from markupsafe import Markup
 from rnn2vec._files import write_atomically
 from rnn2vec._progress import Progress, silent
 from rnn2vec.experiments.tour import facts
-from rnn2vec.experiments.tour.findings import TourFindings
-from rnn2vec.experiments.tour.measure import TourResults, measure
+from rnn2vec.experiments.tour.measure import TourFindings, TourResults, measure
 from rnn2vec.report import figures
 from rnn2vec.report import tour_panels as panels
 from rnn2vec.report.pages import environment

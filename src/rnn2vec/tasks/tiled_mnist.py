@@ -31,7 +31,38 @@ from rnn2vec.tasks import idx_images
 from rnn2vec.tasks.base import AngleProperty, DealtTask, Environment, Property, Split, Task, TaskFamily, read_frames
 from rnn2vec.tasks.examples import FrameExamples, LossExamples
 from rnn2vec.tasks.idx_images import NUM_CLASSES, SIDE, LabelledImages
-from rnn2vec.tasks.tiles import rotation_map, tile_map
+
+
+def rotation_map(side: int, degrees: float) -> Int32[np.ndarray, "S S"]:
+    """Compute the source of each pixel of a rotated square image.
+
+    Args:
+        side: number of rows and columns of the image, S.
+        degrees: angle of the rotation, counter-clockwise about the centre.
+
+    Returns:
+        Numbers of the source pixels, row by row; `side * side` for pixels outside the original image.
+    """
+    centre = (side - 1) / 2
+    down, right = np.mgrid[:side, :side] - centre
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    columns = np.floor(centre + cosine * right - sine * down + 0.5).astype(np.int32)
+    rows = np.floor(centre + sine * right + cosine * down + 0.5).astype(np.int32)
+    inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+    return np.where(inside, rows * side + columns, side * side).astype(np.int32)
+
+
+def tile_map(pixels: Int32[np.ndarray, "S S"], tile_size: int) -> Int32[np.ndarray, "T I"]:
+    """Arrange the pixels of a square image as a sequence of square tiles, row by row, and row by row within each.
+
+    The first tile is BOS: `S * S + 1` everywhere, an input of 0 (see `tasks.base.FrameExamples`).
+    """
+    side = len(pixels)
+    count = side // tile_size
+    tiles = pixels.reshape(count, tile_size, count, tile_size).swapaxes(1, 2).reshape(count * count, tile_size**2)
+    blank = np.full((1, tile_size**2), side * side + 1, dtype=np.int32)
+    return np.concatenate([blank, tiles])
+
 
 MEAN, DEVIATION = 0.1307, 0.3081
 """Mean and standard deviation of MNIST's pixels (0 to 1), by which inputs are normalized."""

@@ -11,8 +11,7 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments.interrogation.examination import Ask, examine, examine_all
-from rnn2vec.experiments.interrogation.example_sets import Constant, Hole, easy_set, hard_set, table_set
-from rnn2vec.experiments.interrogation.functions import FunctionSet
+from rnn2vec.experiments.interrogation.functions import Constant, FunctionSet, Hole, easy_set, hard_set, table_set
 
 
 class Greedy:

@@ -9,13 +9,19 @@ import pytest
 
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments.interrogation import bounds
-from rnn2vec.experiments.interrogation.autoregressive import Bisection, LiteralAutoregressive, SkippingAutoregressive
+from rnn2vec.experiments.interrogation.bounds import OptimalProbes
 from rnn2vec.experiments.interrogation.comparison import calls_needed
 from rnn2vec.experiments.interrogation.decision_trees import fastest_strategy
 from rnn2vec.experiments.interrogation.examination import examine, examine_all
 from rnn2vec.experiments.interrogation.fixed_probes import fewest_probes
-from rnn2vec.experiments.interrogation.generative import LETTERS, GenerativeFunction, GenerativeFunctions
-from rnn2vec.experiments.interrogation.optimal_probes import OptimalProbes
+from rnn2vec.experiments.interrogation.generative import (
+    LETTERS,
+    Bisection,
+    GenerativeFunction,
+    GenerativeFunctions,
+    LiteralAutoregressive,
+    SkippingAutoregressive,
+)
 from rnn2vec.tasks.formal_languages import Language
 
 SMALL = [(2, 2), (2, 3), (2, 4), (2, 5), (2, 6), (2, 7), (3, 2), (3, 3), (3, 4), (3, 5), (4, 3), (4, 4), (5, 3), (5, 4)]

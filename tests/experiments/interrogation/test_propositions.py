@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from rnn2vec._errors import UsageError
 from rnn2vec.experiments.interrogation.bounds import optimal_interactive
 from rnn2vec.experiments.interrogation.comparison import calls_needed, summary
-from rnn2vec.experiments.interrogation.decision_trees import Question, fastest_strategy, greedy_strategy
+from rnn2vec.experiments.interrogation.decision_trees import (
+    Question,
+    fastest_strategy,
+    fewest_interactive,
+    fewest_noninteractive,
+    greedy_strategy,
+)
 from rnn2vec.experiments.interrogation.examination import examine_all
-from rnn2vec.experiments.interrogation.example_sets import easy_set, hard_set, table_set
-from rnn2vec.experiments.interrogation.exhaustive import fewest_interactive, fewest_noninteractive
 from rnn2vec.experiments.interrogation.fixed_probes import fewest_probes, greedy_probes
-from rnn2vec.experiments.interrogation.functions import FunctionSet
+from rnn2vec.experiments.interrogation.functions import FunctionSet, easy_set, hard_set, table_set
 from rnn2vec.experiments.interrogation.generative import GenerativeFunctions
 from rnn2vec.experiments.interrogation.splitting import SplittingInterrogator, SplittingProbes
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnn2vec.experiments.interrogation.language_model import LanguageModel
-from rnn2vec.experiments.interrogation.rnn_identification import Belief, LanguageInterrogator
+from rnn2vec.experiments.interrogation.rnn_identification import Belief, LanguageInterrogator, LanguageModel
 from rnn2vec.rnn.blackbox import BlackBox, FunctionBlackBox
 from rnn2vec.tasks.formal_languages import FormalLanguages, Language
 

@@ -8,8 +8,7 @@ import torch
 
 from rnn2vec import encoders
 from rnn2vec._errors import UsageError
-from rnn2vec.experiments.interrogation.learned import offset_accuracy, representations_along
-from rnn2vec.experiments.interrogation.rnn_experiment import run_on_zoo
+from rnn2vec.experiments.interrogation.rnn_experiment import offset_accuracy, representations_along, run_on_zoo
 from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.build import build_zoo

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rnn2vec.experiments.floor_comparison import FloorComparison
-from rnn2vec.experiments.tour.findings import Headline, TourFindings
+from rnn2vec.experiments.tour.measure import Headline, TourFindings
 
 
 def _headline(floor: float, static: float, interactive: float, interval: tuple[float, float] | None) -> Headline:

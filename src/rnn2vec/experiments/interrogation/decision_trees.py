@@ -2,11 +2,14 @@
 
 The search is exact: iterative deepening over sets of remaining members (bit masks in one integer), with refuted depths
 memoized. If it exceeds its node limit, the tree built by greedy information gain gives the upper bound, and the largest
-refuted depth gives the lower bound.
+refuted depth gives the lower bound. Exhaustive search over all strategies (`fewest_interactive`,
+`fewest_noninteractive`) is
+the slow, obvious reference for this folder's algorithms.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -157,3 +160,42 @@ def _masks(column: np.ndarray) -> dict[int, int]:
 def _remaining(parts: dict[int, int]) -> float:
     """Compute the expected information still missing after the answer, in bits, times the number of rows."""
     return sum(part.bit_count() * math.log2(part.bit_count()) for part in parts.values())
+
+
+def fewest_interactive(table: Int[np.ndarray, "D X"]) -> int:
+    """Compute the calls that the best interactive strategy needs in the worst case, by trying every strategy.
+
+    Only repeated questions are skipped, since their answers are known. The cost is X! in the worst case: feasible for
+    D and X up to about 7.
+
+    Args:
+        table: answers of D different functions to X inputs.
+    """
+    return _fewest(table, tuple(range(len(table))), tuple(range(table.shape[1])))
+
+
+def _fewest(table: np.ndarray, members: tuple[int, ...], unasked: tuple[int, ...]) -> int:
+    if len(members) == 1:
+        return 0
+    best = len(table) * table.shape[1]
+    for x in unasked:
+        rest = tuple(other for other in unasked if other != x)
+        groups = [tuple(m for m in members if table[m, x] == answer) for answer in {table[m, x] for m in members}]
+        if len(groups) > 1 or rest:
+            best = min(best, 1 + max(_fewest(table, group, rest) for group in groups))
+    return best
+
+
+def fewest_noninteractive(table: Int[np.ndarray, "D X"]) -> int:
+    """Compute the size of the smallest set of inputs that distinguishes all functions, by trying every set.
+
+    The cost is 2^X: feasible for X up to about 16.
+
+    Args:
+        table: answers of D different functions to X inputs.
+    """
+    for size in range(table.shape[1] + 1):
+        for probes in itertools.combinations(range(table.shape[1]), size):
+            if len({tuple(row) for row in table[:, probes].tolist()}) == len(table):
+                return size
+    raise AssertionError("two functions are equal")

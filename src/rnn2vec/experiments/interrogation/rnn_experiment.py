@@ -1,27 +1,82 @@
 """The classical and the learned interrogator on the trained RNNs of one zoo.
 
-The classical interrogator (`rnn_identification`) has a model of all languages. The learned one (`learned`) relies on
-pre-training and a few hundred labelled RNNs. Both can only step the RNN. They are compared on the last snapshots of
+The classical interrogator (`rnn_identification`) has a model of all languages. The learned one is a
+pre-trained probing encoder: after each exchange of its dialogue, one logistic regression per letter predicts the offset
+from the representation, fitted on a few hundred labelled RNNs. Both can only step the RNN. They are compared on the
+last snapshots of
 RNNs whose languages were not used to train the learned one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from rnn2vec._errors import UsageError
 from rnn2vec._progress import Progress, silent
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.embedding.rnn2vec import Rnn2Vec
-from rnn2vec.experiments.interrogation.language_model import LanguageModel
-from rnn2vec.experiments.interrogation.learned import offset_accuracy, offsets_of, representations_along
-from rnn2vec.experiments.interrogation.rnn_identification import Identification, LanguageInterrogator
+from rnn2vec.encoders.base import WeightEncoder
+from rnn2vec.encoders.probing import ProbingEncoder
+from rnn2vec.experiments.interrogation.rnn_identification import Identification, LanguageInterrogator, LanguageModel
 from rnn2vec.rnn.blackbox import StackBlackBox
+from rnn2vec.rnn.stack import RNNStack
 from rnn2vec.tasks.formal_languages import FormalLanguages
 from rnn2vec.zoo.store import Zoo
+
+
+@torch.no_grad()
+def representations_along(encoder: WeightEncoder, rnns: RNNStack) -> Float[np.ndarray, "L N Z"]:
+    """Compute the representation of each RNN after each of the L exchanges of the dialogue.
+
+    Args:
+        encoder: a pre-trained probing encoder.
+        rnns: N RNNs that the encoder accepts.
+
+    Raises:
+        UsageError: if the encoder does not probe.
+    """
+    if not isinstance(encoder, ProbingEncoder):
+        raise UsageError(f"{encoder.name} does not probe", remedy="give a run of a probing encoder.")
+    return torch.stack(list(encoder.anytime(rnns))).numpy()
+
+
+def offset_accuracy(
+    train: Float[np.ndarray, "N Z"],
+    train_offsets: Int[np.ndarray, "N K"],
+    test: Float[np.ndarray, "M Z"],
+    test_offsets: Int[np.ndarray, "M K"],
+) -> Float[np.ndarray, " K1"]:
+    """Compute the accuracy of predicting the offsets of a language from a representation.
+
+    Args:
+        train: representations on which one logistic regression per offset is fitted.
+        train_offsets: K offsets of their languages.
+        test: representations on which the regressions are evaluated.
+        test_offsets: K offsets of their languages.
+
+    Returns:
+        The share of test RNNs with all offsets correct, then the share with each single offset correct.
+    """
+    right = np.zeros(test_offsets.shape, dtype=bool)
+    for column in range(train_offsets.shape[1]):
+        predictor = make_pipeline(StandardScaler(), LogisticRegression(C=10.0, max_iter=2000))
+        predictor.fit(train, train_offsets[:, column])
+        right[:, column] = predictor.predict(test) == test_offsets[:, column]
+    return np.array([right.all(axis=1).mean(), *right.mean(axis=0)])
+
+
+def offsets_of(tasks: Sequence[Sequence[float]]) -> Int[np.ndarray, "N K"]:
+    """Convert the tasks of N RNNs to integer offsets."""
+    return np.array(tasks).astype(np.int64)
+
 
 GOOD_ENOUGH = 0.5
 """Minimum performance of the snapshots on which the learned interrogator's predictors are fitted."""

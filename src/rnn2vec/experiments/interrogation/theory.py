@@ -14,16 +14,18 @@ import numpy as np
 from rnn2vec._progress import Progress, silent
 from rnn2vec._seeding import numpy_generator
 from rnn2vec.experiments.interrogation import bounds
-from rnn2vec.experiments.interrogation.autoregressive import Bisection, LiteralAutoregressive, SkippingAutoregressive
+from rnn2vec.experiments.interrogation.bounds import OptimalProbes
 from rnn2vec.experiments.interrogation.comparison import LARGEST_EXACT_TREE
-from rnn2vec.experiments.interrogation.decision_trees import fastest_strategy
+from rnn2vec.experiments.interrogation.decision_trees import fastest_strategy, fewest_interactive, fewest_noninteractive
 from rnn2vec.experiments.interrogation.examination import examine_all
-from rnn2vec.experiments.interrogation.example_sets import easy_set, hard_set, table_set
-from rnn2vec.experiments.interrogation.exhaustive import fewest_interactive, fewest_noninteractive
 from rnn2vec.experiments.interrogation.fixed_probes import fewest_probes
-from rnn2vec.experiments.interrogation.functions import FunctionSet
-from rnn2vec.experiments.interrogation.generative import GenerativeFunctions
-from rnn2vec.experiments.interrogation.optimal_probes import OptimalProbes
+from rnn2vec.experiments.interrogation.functions import FunctionSet, easy_set, hard_set, table_set
+from rnn2vec.experiments.interrogation.generative import (
+    Bisection,
+    GenerativeFunctions,
+    LiteralAutoregressive,
+    SkippingAutoregressive,
+)
 from rnn2vec.experiments.interrogation.splitting import SplittingInterrogator, SplittingProbes
 
 OFFSETS = (2, 3, 4, 5)

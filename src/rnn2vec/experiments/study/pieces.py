@@ -19,8 +19,7 @@ from rnn2vec._provenance import hardware, provenance
 from rnn2vec.emulation import checkpoints
 from rnn2vec.emulation.config import PretrainConfig
 from rnn2vec.emulation.data import SplitData
-from rnn2vec.emulation.fidelity import Fidelity, emulation_fidelity
-from rnn2vec.emulation.floor import closed_form_floor
+from rnn2vec.emulation.fidelity import Fidelity, closed_form_floor, emulation_fidelity
 from rnn2vec.emulation.pretrain import pretrain
 from rnn2vec.experiments.study.expand import StudyPiece
 from rnn2vec.experiments.study.rows import CLOSED_FORM, Row, path_of, write_row

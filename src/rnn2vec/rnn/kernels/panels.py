@@ -40,11 +40,6 @@ _REAL = ir.FloatType()
 _VECTOR = ir.VectorType(_REAL, _LANES)
 
 
-def num_panels(columns: int) -> int:
-    """Return the number of panels of a number of columns."""
-    return -(-columns // WIDTH)
-
-
 @intrinsic
 def add_panels(typingctx, start, start_place, a, a_place, b, b_place, out, out_place, sizes):  # noqa: ARG001
     """Compute `out = start + a @ b` in float32.

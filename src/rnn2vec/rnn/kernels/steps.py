@@ -5,7 +5,7 @@ to
 step. Sizes are arguments, so that one compilation serves all architectures (see `panels`). Gradients are computed for
 inputs and states only, since the RNNs that an encoder reads are not trained. The arithmetic is float32.
 
-A vector of H units of B sequences takes up `num_panels(H)` panels of B rows. Columns beyond H hold zeros, because the
+A vector of H units of B sequences takes up `panels_of(H)` panels of B rows. Columns beyond H hold zeros, because the
 packed weights have zeros there. The gates of a step follow one another in PyTorch's order, each padded for itself.
 """
 
