@@ -117,7 +117,7 @@ def _read_properties(path: Path) -> pa.Table:
 
 
 def _of(known: pa.Table, names: list[str]) -> pa.Table:
-    """The properties of some RNNs; null for those that are not listed."""
+    """Return the properties of some RNNs; null for those that are not listed."""
     import pyarrow as pa
 
     places = {name: row for row, name in enumerate(known.column("rnn").to_pylist())}

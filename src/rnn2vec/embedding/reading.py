@@ -1,8 +1,8 @@
-"""Lists of checkpoints as people give them, read portion by portion; `embed`, `index` and `track` all read by this.
+"""Lists of checkpoints, read portion by portion; `embed`, `index` and `track` share this.
 
-Files, folders of files and zoos go in. The work is divided beforehand into portions that fit into memory whatever the
-RNNs' size. Every RNN has its name beforehand (a file holds one), so known ones are left out of the portions; files that
-cannot be read, or do not fit, are left out with the reason, and the others go on.
+A list names files, folders of files and zoos. The work is first divided into portions that fit into memory for any size
+of RNNs. Every RNN has a name in advance (a file holds one), so known ones are left out of the portions; files that
+cannot be read, or do not fit, are left out with the reason, without affecting the others.
 
 Folders of training runs hold more than models: optimizers, schedulers and random states beside each. Files of these
 names are companions, and are not taken for checkpoints where a folder is searched.
@@ -49,7 +49,7 @@ class LeftOut:
     remedy: str
     """Advice."""
     is_usage: bool
-    """Whether it is the wrong file rather than a damaged one."""
+    """True for a wrong file, False for a damaged one."""
 
     @classmethod
     def of(cls, path: Path, error: Rnn2VecError | OSError, *, names_path: bool = True) -> LeftOut:
@@ -78,7 +78,7 @@ class Portion:
     paths: tuple[Path, ...]
     """The files, or the zoo's folder."""
     zoo: Zoo | None = None
-    """None for files."""
+    """Zoo of the RNNs; None for files."""
     rows: Int64[np.ndarray, " N"] | None = None
     """Snapshots of the zoo; None for files."""
 
@@ -106,7 +106,7 @@ class Opened:
     names: list[str] = field(default_factory=list[str])
     """RNNs that could be read, in order."""
     stacks: list[RNNStack] = field(default_factory=list[RNNStack])
-    """Their weights, in the same order."""
+    """Weights of the RNNs, in the same order."""
     properties: pa.Table | None = None
     """Properties that a zoo knows of them, a row for each."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])

@@ -25,7 +25,7 @@ _MOST_CATEGORIES = 20
 
 
 def typical_distance(vectors: Float[np.ndarray, "N Z"], *, seed: int = 0) -> float:
-    """The median distance between two RNNs drawn at random."""
+    """Estimate the median distance between two RNNs drawn at random."""
     generator = numpy_generator(seed, "pairs")
     one, other = generator.integers(len(vectors), size=(2, _PAIRS))
     apart = np.linalg.norm(vectors[one] - vectors[other], axis=1)[one != other]
@@ -33,14 +33,14 @@ def typical_distance(vectors: Float[np.ndarray, "N Z"], *, seed: int = 0) -> flo
 
 
 def duplicates(vectors: Float[np.ndarray, "N Z"], within: float | None = None) -> list[Int[np.ndarray, " M"]]:
-    """Groups of near-duplicates: RNNs linked by distances of at most `within`, the largest group first.
+    """Find groups of near-duplicates: RNNs linked by distances of at most `within`, the largest group first.
 
     Args:
-        vectors: of all RNNs.
-        within: the distance; by default a twentieth of the median distance between two RNNs.
+        vectors: vectors of all RNNs.
+        within: maximum distance; by default a twentieth of the median distance between two RNNs.
 
     Raises:
-        UsageError: the distance is negative.
+        UsageError: if the distance is negative.
     """
     from scipy.sparse import coo_array  # noqa: PLC0415
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
@@ -64,9 +64,9 @@ class Cluster:
     """RNNs that lie together."""
 
     rows: Int[np.ndarray, " M"]
-    """Who they are, the most typical one first."""
+    """Row numbers of the members, the most typical one first."""
     traits: tuple[str, ...]
-    """In which properties they differ most from all RNNs, in words."""
+    """Properties in which they differ most from all RNNs, in words."""
 
 
 def clusters(
@@ -119,14 +119,14 @@ def _best_number(vectors: np.ndarray, seed: int) -> int:
 
 
 def _traits(rows: np.ndarray, properties: Mapping[str, pa.ChunkedArray]) -> tuple[str, ...]:
-    """The three properties that tell these rows best from all."""
+    """Describe the three properties that best distinguish these rows from all."""
     described = [_trait(name, rows, column) for name, column in properties.items()]
     strongest = sorted((trait for trait in described if trait[0] > 0), reverse=True)
     return tuple(words for _, words in strongest[:3])
 
 
 def _trait(name: str, rows: np.ndarray, column: pa.ChunkedArray) -> tuple[float, str]:
-    """How much a property differs there, on a scale of 0 to about 1, and in words."""
+    """Measure how much a property differs in these rows, from 0 to about 1, and describe it."""
     values: Any = np.array(column.to_pylist(), dtype=object)
     known = np.array([value is not None for value in values])
     mine = rows[known[rows]]

@@ -35,11 +35,11 @@ class Neighbour:
     """An RNN of the index, as the answer to a query."""
 
     rnn: str
-    """Its name."""
+    """Name of the RNN."""
     distance: float
-    """From the query."""
+    """Distance from the query."""
     properties: dict[str, Any]
-    """What the index knows of it."""
+    """Properties of the RNN in the index."""
 
 
 class Index:
@@ -113,7 +113,7 @@ class Index:
 
     @property
     def has_model(self) -> bool:
-        """Whether the encoder that the vectors are from is in the index; False for vectors from elsewhere."""
+        """True if the index contains the encoder of its vectors; False for vectors from elsewhere."""
         return (self.folder / checkpoints.MODEL_FOLDER).is_dir()
 
     @functools.cached_property
@@ -284,12 +284,12 @@ class Index:
     def query(
         self, vectors: Float[np.ndarray, "Q Z"], number: int = 10, *, where: Sequence[str | Condition] = ()
     ) -> list[list[Neighbour]]:
-        """The nearest RNNs of each vector.
+        """Find the nearest RNNs of each vector.
 
         Args:
-            vectors: such as `model.embed` makes.
-            number: neighbours of each.
-            where: conditions that they meet.
+            vectors: vectors, such as those of `model.embed`.
+            number: number of neighbours of each.
+            where: conditions that neighbours must meet.
 
         Raises:
             UsageError: the index is empty, the vectors are of another size, or a condition is wrong.
@@ -359,12 +359,12 @@ class Index:
             )
 
     def neighbour(self, row: int, distance: float = 0.0) -> Neighbour:
-        """An RNN of the index by its row."""
+        """Return an RNN of the index by its row."""
         values = {name: self.table.column(name)[row].as_py() for name in self.property_names}
         return Neighbour(self.names[row], distance, values)
 
     def row_of(self, name: str) -> int:
-        """The row of an RNN by its name.
+        """Return the row of an RNN by its name.
 
         Raises:
             UsageError: it is not in the index.
@@ -388,7 +388,7 @@ def _columns(properties: Mapping[str, Any] | pa.Table, count: int) -> dict[str, 
 
 
 def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
-    """One table; a property that some parts lack is null there."""
+    """Concatenate tables; a property that some of them lack is null there."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:

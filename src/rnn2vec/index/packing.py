@@ -73,7 +73,7 @@ class ModelCard:
     distance: str
     """Name of the distance of `losses`."""
     losses: dict[str, Loss]
-    """By part: `validation` and `ood`, and the last snapshots of each, `validation/last` and `ood/last`."""
+    """Losses by part: `validation` and `ood`, and the last snapshots of each, `validation/last` and `ood/last`."""
     updates: int
     """Updates of pre-training at the best validation."""
     recipe: dict[str, Any]

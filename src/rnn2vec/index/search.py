@@ -30,7 +30,7 @@ class Search(Protocol):
     """Finds the rows whose vectors are nearest."""
 
     def nearest(self, queries: Queries, number: int, allowed: Bool[np.ndarray, " N"] | None = None) -> Found:
-        """The nearest rows of each query by Euclidean distance: as many as asked for, or all that are allowed."""
+        """Find the nearest rows of each query by Euclidean distance: `number` of them, or all that are allowed."""
         ...
 
 

@@ -27,26 +27,26 @@ _NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one RNN. What needs an index is empty without one."""
+    """Everything known about one RNN; fields that require an index are empty without one."""
 
     architecture: str
     """Cell, sizes and number of parameters."""
     vector: Float[np.ndarray, " Z"]
-    """Its representation."""
+    """Representation of the RNN."""
     unusual: Outliers | None
-    """How unusual it is among the RNNs of the index; None without an index of at least 4."""
+    """Unusualness among the RNNs of the index; None without an index of at least 4."""
     predictions: tuple[Prediction, ...]
-    """Its properties, as those of the index's RNNs suggest."""
+    """Predictions of its properties from those of the index's RNNs."""
     calibration_error: float | None
-    """Of the probabilities of choices, on RNNs kept apart; None without choices."""
+    """Calibration error of the probabilities of choices, on held-out RNNs; None without choices."""
     neighbours: tuple[Neighbour, ...]
     """The nearest RNNs of the index."""
     dialogue: tuple[tuple[tuple[str, str], ...], ...]
-    """For each probing sequence what was asked and what was answered; empty for an encoder that asks nothing."""
+    """Probes and responses of each probing sequence; empty for an encoder that does not probe."""
 
     @property
     def is_familiar(self) -> bool | None:
-        """Whether it is like the RNNs of the index; None where there are too few of them to say so."""
+        """True if it resembles the RNNs of the index; None if there are too few of them."""
         if self.unusual is None or self.unusual.smallest_p > _UNUSUAL:
             return None
         return not len(self.unusual.flagged(_UNUSUAL))
@@ -63,10 +63,10 @@ class Card:
         return values
 
     def render(self, *, num_sequences: int = 2) -> str:
-        """The card as text.
+        """Format the card as text.
 
         Args:
-            num_sequences: probing sequences that are shown.
+            num_sequences: number of probing sequences to show.
         """
         blocks = [self.architecture]
         if self.unusual is not None:
@@ -84,7 +84,7 @@ class Card:
     def _trust(self) -> list[str]:
         if self.calibration_error is None:
             return []
-        return [f"  (probabilities are off by {self.calibration_error:.3f} on average, on RNNs kept apart)"]
+        return [f"  (probabilities are off by {self.calibration_error:.3f} on average, on held-out RNNs)"]
 
     def _familiarity(self, unusual: Outliers) -> str:
         distance = f"{unusual.distances[0]:.3g} from its tenth-nearest RNN (median of the index: {unusual.typical:.3g})"
@@ -100,7 +100,7 @@ class Card:
 
 
 def _lines(turns: Sequence[tuple[str, str]]) -> list[str]:
-    """A line for each turn; where the same is answered on and on, for the first of these."""
+    """Format a line for each turn; of consecutive turns with equal responses, only the first is shown."""
     width = max(len(asked) for asked, _ in turns)
     lines = [f"  {asked:<{width}}  ->  {answered}" for asked, answered in turns]
     last = len(turns)
@@ -112,12 +112,10 @@ def _lines(turns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def describe(prediction: Prediction) -> str:
-    """A prediction in words."""
+    """Describe a prediction."""
     if prediction.interval is None:
         certainty = f"with probability {prediction.probability:.2f}"
-        return (
-            f"{prediction.name} {prediction.value}  {certainty} (right for {prediction.score:.0%} of RNNs kept apart)"
-        )
+        return f"{prediction.name} {prediction.value}  {certainty} (right for {prediction.score:.0%} of held-out RNNs)"
     low, high = prediction.interval
     certainty = f"between {low:.3g} and {high:.3g}"
     return (
@@ -136,13 +134,13 @@ def _short(value: Any) -> str:
 
 
 def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, seed: int = 0) -> Card:
-    """Find out what there is to know about one RNN.
+    """Collect everything known about one RNN.
 
     Args:
         rnn2vec: an encoder.
         rnn: a stack of one.
         index: RNNs to compare it with, embedded by the same encoder.
-        seed: draws which RNNs of the index are kept apart to measure reliability.
+        seed: seed that selects the RNNs of the index that are held out to measure reliability.
 
     Raises:
         UsageError: there is not exactly one RNN, it does not fit the encoder, or the index is empty or has vectors of
@@ -171,7 +169,7 @@ def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, 
 
 @torch.no_grad()
 def dialogue(rnn2vec: Rnn2Vec, rnn: RNNStack) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """What a probing encoder asks one RNN and what it answers, in words; nothing for another encoder."""
+    """Return the probes and responses of a probing encoder and one RNN, in words; empty for another encoder."""
     encoder = rnn2vec.encoder
     if not isinstance(encoder, ProbingEncoder):
         return ()
@@ -199,7 +197,7 @@ def readable(responses: Tensor, kinds: Interface) -> Tensor:
 
 
 def _words(numbers: Tensor, kind: Kind, names: tuple[str, ...] | None) -> str:
-    """The two likeliest tokens, or the numbers."""
+    """Return the two likeliest tokens, or the numbers."""
     if kind == "continuous":
         shown = [f"{number:+.2f}" for number in numbers[:8].tolist()]
         return " ".join(shown) + (" ..." if len(numbers) > 8 else "")

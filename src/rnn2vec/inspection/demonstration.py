@@ -1,4 +1,4 @@
-"""What a shipped model says about a sample zoo: vectors, a map, a card, the shortest disagreement of two RNNs."""
+"""A shipped model applied to a sample zoo: vectors, a map, a card, the shortest disagreement of two RNNs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _MARGIN = 0.5
 
 @dataclass(frozen=True)
 class Member:
-    """One RNN of the sample, in words."""
+    """An RNN of the sample, in words."""
 
     row: int
     """Row of the zoo."""
     task: str
-    """Its task."""
+    """Description of its task."""
     properties: dict[str, Any]
-    """Its true properties."""
+    """True properties."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Demonstration:
     example: Member
     """RNN whose card is shown."""
     card: Card
-    """Its card; the model has never met its task."""
+    """Card of an RNN whose task is not among the model's training tasks."""
     others: tuple[Member, Member]
     """Two RNNs that are compared."""
     disagreement: Disagreement | None

@@ -21,18 +21,18 @@ from rnn2vec.tasks.base import TaskFamily
 
 @dataclass(frozen=True)
 class Turn:
-    """One probe of one sequence, and its answer."""
+    """A probe of one sequence, and its response."""
 
     asked: str
     """The probe's most probable token."""
     asked_probability: float
-    """Its weight in the probe; 1 for a pure token."""
+    """Weight of the token in the probe; 1 for a pure token."""
     answered: str
     """The token that the RNN finds most probable next."""
     answered_probability: float
-    """Its probability."""
+    """Probability of the token in the response."""
     entropy: float
-    """Of the RNN's answer, in nats."""
+    """Entropy of the RNN's response, in nats."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Transcript:
     """The turns of each probing sequence; all sequences run side by side."""
 
     def render(self) -> str:
-        """The dialogue as plain text: a block for each sequence, a line for each turn."""
+        """Format the dialogue as plain text: a block for each sequence, a line for each turn."""
         blocks: list[str] = []
         for number, turns in enumerate(self.sequences, 1):
             lines = [f"probing sequence {number}", "step  asked        answered     entropy"]
@@ -67,8 +67,8 @@ def transcribe(
     Args:
         encoder: a probing encoder.
         rnns: one RNN.
-        family: names the tokens.
-        num_sequences: of the parallel probing sequences the first so many; all by default.
+        family: task family, which names the tokens.
+        num_sequences: number of parallel probing sequences, starting with the first; all by default.
 
     Raises:
         UsageError: the encoder asks nothing, there is not exactly one RNN, or inputs or outputs are no tokens.
@@ -106,6 +106,6 @@ def _turns(family: TaskFamily, probes: Float[Tensor, "L I"], answers: Float[Tens
 
 
 def token_name(family: TaskFamily, token: int) -> str:
-    """A token as the family's decoded rollouts show it: a letter, `^` for the beginning, `.` for the end."""
+    """Return a token's symbol in the family's decoded rollouts: a letter, `^` for the beginning, `.` for the end."""
     text = family.decode(torch.tensor([0, token]))  # a rollout's first token is its BOS, which is not shown
     return text.removesuffix("...") or text

@@ -1,13 +1,15 @@
-"""Where two RNNs differ: the shortest input that shows it, and how often it shows on natural inputs.
+"""Differences between two RNNs: the shortest input that reveals one, and their frequency on natural inputs.
 
-Two answers differ by the total variation between their distributions, from 0 to 1, when they are over tokens, and else
+Two outputs differ by the total variation between their distributions, from 0 to 1, if they are over tokens, and
+otherwise
 by the largest difference of an output in units of the outputs' spread.
 
-Token inputs are searched breadth first: all inputs of one token, of two, and so on. While none was left out, what is
-found is the shortest there is. When they become too many, half of those kept are the ones on which the answers differ
-most, and half the ones that either RNN itself finds likely, since difference often shows only after a long natural
-input and nowhere before. Continuous inputs are searched by gradient ascent from random starts, one length after the
-other, which proves nothing about shorter ones.
+Token inputs are searched breadth first: all inputs of one token, of two, and so on. As long as none is left out, the
+result is the shortest possible. If they become too many, half of those kept are the ones on which the outputs differ
+most, and half are those that either RNN considers likely, since differences often occur only after a long natural
+input.
+Continuous inputs are searched by gradient ascent from random starts, one length after the other, which proves nothing
+about shorter ones.
 """
 
 from __future__ import annotations
@@ -41,16 +43,16 @@ class Disagreement:
     inputs: Float[Tensor, "T I"]
     """The input."""
     answers: tuple[Float[Tensor, " O"], Float[Tensor, " O"]]
-    """What each answers at its end: probabilities, or numbers."""
+    """Output of each RNN at its end: probabilities, or numbers."""
     distance: float
     """Between the answers."""
     is_shortest: bool
-    """Whether all shorter inputs were tried."""
+    """True if all shorter inputs were tried."""
 
 
 @dataclass(frozen=True)
 class NaturalDifference:
-    """How two RNNs differ on natural inputs."""
+    """The differences between two RNNs on natural inputs."""
 
     num_sequences: int
     """Inputs that both read."""
@@ -63,7 +65,7 @@ class NaturalDifference:
 
 
 def answer_distance(one: Answers, other: Answers, interface: Interface) -> Float[Tensor, "..."]:
-    """How far answers are apart; see above for the unit."""
+    """Compute the distance between outputs; the module describes its unit."""
     if interface.output_kind == "categorical":
         return total_variation(one, other)
     return (one - other).abs().amax(dim=-1) / interface.output_scale[1]
@@ -89,10 +91,10 @@ def require_comparable(one: RNNStack, other: RNNStack, interface: Interface, mar
 def on_natural(
     one: RNNStack, other: RNNStack, inputs: Float[Tensor, "B T I"], interface: Interface, *, margin: float = 0.5
 ) -> NaturalDifference:
-    """How often, and at which steps, two RNNs disagree by more than a margin on the same inputs.
+    """Measure how often, and at which steps, two RNNs disagree by more than a margin on the same inputs.
 
     Raises:
-        UsageError: they cannot be compared.
+        UsageError: if they cannot be compared.
     """
     require_comparable(one, other, interface, margin)
     distances = answer_distance(one(inputs[None])[0][0], other(inputs[None])[0][0], interface)  # (B, T)
@@ -107,10 +109,10 @@ def on_natural(
 
 @torch.no_grad()
 def generated(stack: RNNStack, interface: Interface, *, number: int, length: int, seed: int = 0) -> InputSequences:
-    """Inputs that an RNN over tokens makes itself: what it finds likely is its next input, `(1, number, length, I)`.
+    """Generate inputs with an RNN over tokens by sampling its next input from its output, `(1, number, length, I)`.
 
     Raises:
-        UsageError: its outputs are not possible inputs.
+        UsageError: if its outputs are not possible inputs.
     """
     if not generates(stack, interface):
         raise UsageError(
@@ -130,7 +132,7 @@ def generated(stack: RNNStack, interface: Interface, *, number: int, length: int
 
 
 def generates(stack: RNNStack, interface: Interface) -> bool:
-    """Whether an RNN's outputs are its possible inputs."""
+    """Return True if an RNN's outputs are possible inputs."""
     tokens = interface.input_kind == interface.output_kind == "categorical"
     return tokens and stack.spec.input_size == stack.spec.output_size
 
@@ -156,19 +158,19 @@ def shortest(
     width: int = 512,
     seed: int = 0,
 ) -> Disagreement | None:
-    """The shortest input that was found after which two RNNs disagree by more than a margin; None if none was.
+    """Search for the shortest input after which two RNNs disagree by more than a margin; None if none is found.
 
     Args:
         one: an RNN.
-        other: another with the same inputs and outputs.
-        interface: what inputs and outputs are.
-        margin: how far apart answers must be.
-        max_length: longest input that is tried.
-        width: token inputs of one length that are kept.
-        seed: where gradient ascent starts.
+        other: another RNN with the same inputs and outputs.
+        interface: kinds of inputs and outputs.
+        margin: minimum distance between the outputs.
+        max_length: maximum length of inputs.
+        width: number of token inputs of one length to keep.
+        seed: seed of the starts of gradient ascent.
 
     Raises:
-        UsageError: the RNNs cannot be compared.
+        UsageError: if the RNNs cannot be compared.
     """
     require_comparable(one, other, interface, margin)
     if interface.input_kind == "categorical":
@@ -263,7 +265,7 @@ def _shortest_by_gradient(
 def _ascend(
     one: RNNStack, other: RNNStack, interface: Interface, margin: float, length: int, seed: int
 ) -> Disagreement | None:
-    """The inputs of one length on which answers differ most, of several found by gradient ascent within the range."""
+    """Find the inputs of one length on which outputs differ most, by gradient ascent from several starts."""
     generator = torch_generator(seed, "ascent", length)
     free = torch.randn(1, _STARTS, length, one.spec.input_size, generator=generator).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=_ASCENT_RATE)

@@ -1,4 +1,4 @@
-"""How far an RNN's representation moves along the checkpoints of a training run."""
+"""The movement of an RNN's representation along the checkpoints of a training run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Drift:
     names: tuple[str, ...]
     """The checkpoints."""
     from_previous: Float[np.ndarray, " N"]
-    """From the checkpoint before; 0 for the first."""
+    """Distance from the previous checkpoint; 0 for the first."""
     from_reference: Float[np.ndarray, " N"]
-    """From the reference."""
+    """Distance from the reference."""
     reference: str
-    """What the last one is compared with."""
+    """Name of the checkpoint with which the last one is compared."""
 
     @property
     def last(self) -> float:
-        """How far the last checkpoint is from the reference: what a gate looks at."""
+        """Distance of the last checkpoint from the reference, which a gate checks."""
         return float(self.from_reference[-1])
 
 

@@ -26,7 +26,7 @@ class Projection:
     method: str
     """`pca` or `tsne`."""
     coordinates: Float[np.ndarray, "N 2"]
-    """Where each one lies; the unit is that of the representations for PCA, and none for t-SNE."""
+    """Position of each RNN; the unit is that of the representations for PCA, and arbitrary for t-SNE."""
     explained: float | None
     """The share of the variance that the map shows, from 0 to 1; None where there is no such share."""
     centre: Float[np.ndarray, " Z"] | None = None
@@ -60,7 +60,7 @@ def project(representations: Float[np.ndarray, "N Z"], *, method: str = "pca", s
 
 
 def _pca(representations: Float[np.ndarray, "N Z"], seed: int) -> Projection:
-    """The two directions of the largest variance. Its randomness is in a solver that is not used here."""
+    """Project to the two directions of the largest variance; the solver used here is not random."""
     from sklearn.decomposition import PCA  # noqa: PLC0415
 
     width = representations.shape[1]

@@ -43,10 +43,9 @@ class PerformanceComparison:
 
     @property
     def r_squared(self) -> float | None:
-        """How much of the RNNs' variance the emulations' performance accounts for, taken as it is (no line is fitted).
+        """Coefficient of determination of the RNNs' performance by that of their emulations, without a fitted line.
 
-        The coefficient of determination: 1 when all are equal, below 0 when the RNNs' mean would have predicted
-        better; None when all RNNs perform alike.
+        It is 1 if all are equal, below 0 if the RNNs' mean is a better prediction, and None if all RNNs perform alike.
         """
         total = np.square(self.rnn - self.rnn.mean()).sum()
         return float(1 - np.square(self.rnn - self.emulation).sum() / total) if total > 0 else None
@@ -71,17 +70,17 @@ def compare_performance(
     seed: int = 0,
     progress: Progress = silent,
 ) -> PerformanceComparison:
-    """Let RNNs and their emulations act in the RNNs' tasks.
+    """Roll out RNNs and their emulations in the RNNs' tasks.
 
     Args:
         rnns: N RNNs.
-        emulator: imitates them.
-        representations: what it is told about each, `(N, Z)`.
-        family: the family of the tasks.
-        tasks: the task of each RNN.
-        num_episodes: episodes of each RNN, and of each emulation.
-        seed: where the episodes' random numbers come from.
-        progress: told of the RNNs done.
+        emulator: emulator that imitates them.
+        representations: representations of the RNNs, `(N, Z)`.
+        family: family of the tasks.
+        tasks: task of each RNN.
+        num_episodes: number of episodes of each RNN and each emulation.
+        seed: seed of the episodes.
+        progress: callback that receives the number of RNNs done.
     """
     sides: tuple[list[Tensor], list[Tensor]] = ([], [])
     for start in range(0, len(rnns), _RNNS_AT_ONCE):

@@ -1,14 +1,17 @@
-"""What the RNNs of an index have in common with a new one: predict properties from vectors, with honest uncertainty.
+"""Prediction of a new RNN's properties from the vectors of an index, with calibrated uncertainty.
 
-A choice is predicted by multinomial logistic regression on the vectors' entries and the products of two, a number by
-the mean of the nearest RNNs with an interval that holds 90 %. (Votes of neighbours instead of the regression were right
-about choices half as often on languages that no neighbour has; without the products it was right in 60 % instead of
-70 %.) Strength of the regression and width of the neighbourhood are what fits best out of fold: five folds, in which
-RNNs that do the same by design stay together, since a new RNN may well do what none in the index does. How often such
-out-of-fold answers are right is also what probabilities are read off (isotonic regression on the largest probability;
-a temperature alone left them twice as wrong), and how far they are off is how wide intervals are. How reliable all this
-is, is measured on RNNs that had no part in it: the index's `validation` split, where it has one. A predictor is fitted
-when it is made, in a few seconds, so it follows the index as that grows.
+A choice is predicted by multinomial logistic regression on the vectors' entries and their pairwise products, a number
+by
+the mean of the nearest RNNs, with a 90 % interval. (Votes of neighbours were right half as often as the regression on
+languages that no neighbour has; without the products the regression was right in 60 % instead of 70 %.) The strength of
+the regression and the width of the neighbourhood are selected out of fold, with five folds in which RNNs that do the
+same by design stay together, since no RNN in the index may do what a new one does. The accuracy of these out-of-fold
+predictions also calibrates the probabilities (isotonic regression on the largest probability; a temperature alone left
+them twice as wrong), and their errors determine the width of the intervals. Reliability is measured on held-out RNNs:
+the
+index's `validation` split, if it has one. A predictor is fitted when it is created, in a few seconds, so it reflects
+the
+index as it grows.
 """
 
 from __future__ import annotations
@@ -43,14 +46,14 @@ Probabilities = Float[np.ndarray, "Q C"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a property of an RNN probably is."""
+    """A prediction of a property of an RNN."""
 
     name: str
     """The property."""
     value: Any
     """The likeliest value, or the expected number."""
     probability: float | None
-    """Of a choice; None for a number."""
+    """Probability of a choice; None for a number."""
     interval: tuple[float, float] | None
     """Holds a number 90 times in 100; None for a choice."""
     score: float
@@ -61,19 +64,19 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Which RNNs are fitted on, and which judge."""
+    """The RNNs for fitting, and those for evaluation."""
 
     fitted: Int[np.ndarray, " F"]
-    """Those that are known."""
+    """Rows of the RNNs for fitting."""
     folds: Int[np.ndarray, " F"]
     """The fold of each, the same for RNNs that do the same by design."""
     apart: Int[np.ndarray, " M"]
-    """Those that measure reliability, and nothing else."""
+    """Rows of the held-out RNNs, which only measure reliability."""
 
 
 @runtime_checkable
 class _Column(Protocol):
-    """One property."""
+    """A property that can be predicted."""
 
     def predict(self, vector: Vectors) -> Prediction: ...
 
@@ -100,18 +103,18 @@ class _Choice:
         self.hits = self._choices[answers] == values[rows.apart]
 
     def _features(self, vectors: Vectors) -> Float[np.ndarray, "N F"]:
-        """Their entries and the products of two: kinds are not half-spaces."""
+        """Compute the entries of vectors and their pairwise products, since categories are not half-spaces."""
         scaled = (vectors - self._centre) / self._spread
         left, right = np.triu_indices(scaled.shape[1])
         return np.concatenate([scaled, scaled[:, left] * scaled[:, right]], axis=1)
 
     def _answer(self, vectors: Vectors) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-        """The likeliest choice of each, and the probability that it is right."""
+        """Return the likeliest choice of each, and the probability that it is right."""
         probabilities = self._probabilities(self._features(vectors))
         return probabilities.argmax(axis=1), self._calibration.predict(probabilities.max(axis=1))
 
     def predict(self, vector: Vectors) -> Prediction:
-        """The likeliest value."""
+        """Return the likeliest value."""
         (best,), (certainty,) = self._answer(vector)
         value = self._choices[best].item()
         return Prediction(self._name, value, float(certainty), None, float(self.hits.mean()), None)
@@ -120,7 +123,7 @@ class _Choice:
 def _regression(
     features: Float[np.ndarray, "N F"], codes: Int[np.ndarray, " N"], number: int, strength: float
 ) -> Callable[[np.ndarray], Probabilities]:
-    """A multinomial logistic regression of `number` choices, some of which may be missing."""
+    """Fit a multinomial logistic regression of `number` choices, some of which may be missing."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
     present = np.unique(codes)
@@ -138,7 +141,7 @@ def _regression(
 def _out_of_fold(
     features: Float[np.ndarray, "N F"], codes: Int[np.ndarray, " N"], folds: Int[np.ndarray, " N"], strength: float
 ) -> Probabilities:
-    """What a regression on the other folds says of each fold."""
+    """Predict each fold by a regression on the other folds."""
     answers = np.zeros((len(codes), codes.max() + 1))
     for fold in np.unique(folds):
         here = folds == fold
@@ -174,7 +177,7 @@ class _Number:
         return means, spreads
 
     def predict(self, vector: Vectors) -> Prediction:
-        """The expected number and its interval."""
+        """Return the expected number and its interval."""
         (mean,), (spread,) = _expected(self._search, self._values, vector, self._width)
         half = self._factor * float(spread)
         interval = (float(mean) - half, float(mean) + half)
@@ -182,7 +185,7 @@ class _Number:
 
 
 def _expected(search: Search, values: np.ndarray, vectors: Vectors, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """The weighted mean among neighbours, and how much they differ."""
+    """Compute the weighted mean among neighbours, and their spread."""
     distances, rows = search.nearest(vectors, _NEIGHBOURS)
     scale = width * distances[:, min(4, distances.shape[1] - 1), None] + 1e-12
     weights = np.exp(-np.square(distances / scale)) + 1e-12
@@ -194,15 +197,15 @@ def _expected(search: Search, values: np.ndarray, vectors: Vectors, width: float
 
 
 class PropertyPredictor:
-    """Predicts the properties of an index's RNNs for new ones.
+    """Predictor of the properties of new RNNs from those of an index.
 
-    Properties that are not known of all RNNs, that never vary, or that are bookkeeping (run, seed, split) are left out,
-    and all are where fewer than 20 RNNs could be kept apart.
+    Properties that are unknown for some RNNs, that never vary, or that are bookkeeping (run, seed, split) are left out,
+    and so are all if fewer than 20 RNNs can be held out.
 
     Args:
-        index: vectors and properties; a column `task` or `run` says which RNNs are kept apart together, a column
-            `split` which are for validation.
-        seed: draws who is kept apart, and the folds.
+        index: vectors and properties; RNNs with the same `task` or `run` are held out together, and those with
+            `validation` in the column `split` are for validation.
+        seed: seed that selects the held-out RNNs, and the folds.
     """
 
     def __init__(self, index: Index, *, seed: int = 0) -> None:
@@ -236,7 +239,7 @@ class PropertyPredictor:
 
 
 def _groups(index: Index) -> Int[np.ndarray, " N"]:
-    """Which RNNs do the same by design: those of one task, or the snapshots of one run."""
+    """Group the RNNs that do the same by design: those of one task, or the snapshots of one run."""
     for name in ("task", "run"):
         if name in index.property_names:
             return np.unique(np.array(index.table.column(name).to_pylist()).astype(str), return_inverse=True)[1]
@@ -253,7 +256,7 @@ def _kept_apart(table: pa.Table, runs: np.ndarray, generator: np.random.Generato
 
 
 def _usable(name: str, values: pa.ChunkedArray, fitted: np.ndarray) -> np.ndarray | None:
-    """A property's values, where it can be predicted."""
+    """Return a property's values if it can be predicted."""
     if name in _BOOKKEEPING or values.null_count:
         return None
     array = np.array(values.to_pylist())
@@ -263,6 +266,6 @@ def _usable(name: str, values: pa.ChunkedArray, fitted: np.ndarray) -> np.ndarra
 
 
 def _conformal_quantile(errors: np.ndarray) -> float:
-    """What a new error stays below 90 times in 100, given errors of the same kind."""
+    """Estimate the bound below which a new error stays 90 times in 100, from errors of the same kind."""
     level = min(1.0, np.ceil(_COVERAGE * (len(errors) + 1)) / len(errors))
     return float(np.quantile(errors, level, method="higher"))

@@ -68,7 +68,7 @@ class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return self
 
     def transform(self, X: Any) -> Float32[np.ndarray, "N Z"]:
-        """The vectors.
+        """Return the vectors.
 
         Raises:
             sklearn.exceptions.NotFittedError: `fit` was not called.

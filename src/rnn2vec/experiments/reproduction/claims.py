@@ -23,20 +23,20 @@ Data = Mapping[str, pa.Table]
 FL, SM = "formal-languages", "tiled-mnist"
 INTERACTIVE, STATIC = "interactive-probing", "noninteractive-probing"
 FEWEST_SEEDS = 3
-"""With fewer, numbers are shown without a verdict."""
+"""Smallest number of seeds for a verdict; with fewer, only numbers are shown."""
 MECHANISTIC = tuple(name for name in paper.ENCODERS if name not in {INTERACTIVE, STATIC})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the data say about a claim."""
+    """The verdict of the data on a claim."""
 
     verdict: Verdict
     """The verdict."""
     ours: str
     """Our numbers."""
     note: str = ""
-    """What explains a difference."""
+    """Explanation of a difference."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Claim:
     """A claim of the paper."""
 
     where: str
-    """Where the paper makes it."""
+    """Place of the claim in the paper."""
     text: str
     """The claim."""
     published: str
@@ -305,4 +305,4 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("Figure 17", "Complete permutations move flattened weights and the transformer only.", "picture",
           _invariance),
 )  # fmt: skip
-"""In the paper's order."""
+"""Claims in the paper's order."""

@@ -47,7 +47,7 @@ _OPTIONS: dict[str, tuple[int, dict[str, tuple[str, str]]]] = {
         },
     ),
 }
-"""By encoder, the number of its table, and the paper's name and value of each option."""
+"""Number of each encoder's table, and the paper's name and value of each option."""
 
 
 def hyperparameters() -> Iterator[dict[str, Any]]:

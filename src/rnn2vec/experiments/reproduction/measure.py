@@ -1,7 +1,7 @@
-"""What a reproduction measures on trained models: imitation, maps, invariance and learned probes.
+"""Measurements of a reproduction on trained models: imitation, maps, invariance and learned probes.
 
-Each function gives lines for one family's zoo. Models are those of one seed: these figures show what encoders do, and
-the intervals over seeds are those of the tables.
+Each function gives lines for one family's zoo. Models are those of one seed: these figures illustrate encoders, and the
+intervals over seeds are in the tables.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rnn2vec.experiments.study.rows import Row
 
 Line = dict[str, Any]
 Results = Mapping[str, tuple[Study, Mapping[str, Row]]]
-"""Each study with its rows by piece, by the study's name."""
+"""Studies with their rows by piece, by the study's name."""
 
 _LOSSES = {
     "family": pa.string(), "study": pa.string(), "encoder": pa.string(), "variant": pa.string(), "seed": pa.int32(),

@@ -54,7 +54,7 @@ class Reproduction:
 
     @classmethod
     def begin(cls, folder: Path, scale: str, studies: Sequence[Study]) -> Reproduction:
-        """Begin in a claimed folder, or go on with the same scale.
+        """Begin in a claimed folder, or resume with the same scale.
 
         Raises:
             UsageError: the folder holds a reproduction of another scale.

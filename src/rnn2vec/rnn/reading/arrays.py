@@ -34,7 +34,7 @@ _TYPES = {"f": None, "i": np.float32, "u": np.float32, "b": np.float32}
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayLayer:
-    """One recurrent layer, gates side by side in the stated order.
+    """A recurrent layer, with the gates side by side in the stated order.
 
     >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
     >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))

@@ -111,7 +111,7 @@ def format_of(path: Path) -> Format:
         raise DataError("the file is empty (0 bytes)", remedy="save or copy it again.")
     if begin.startswith(_LFS):
         raise DataError(
-            "a Git LFS pointer, not the file itself", remedy="fetch the file: git lfs pull; then give it again."
+            "a Git LFS pointer, not the file itself", remedy="fetch the file: git lfs pull; then rerun the command."
         )
     if path.suffix == ".safetensors" and begin[8:9] == b"{":
         return "safetensors"

@@ -75,7 +75,7 @@ def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
     if any(name.startswith("model_weights/") or ":0" in name for name in found):
         raise UsageError(
             "a file of Keras 2 (or Keras 3's legacy .h5)",
-            remedy="open it in Keras and save it anew:\n     model = keras.models.load_model('old.h5', compile=False)\n"
+            remedy="open it in Keras and resave it:\n     model = keras.models.load_model('old.h5', compile=False)\n"
             "     model.save('new.keras')",
         )
     return _undescribed(without(found, hints.get("ignore", ())), hints)
@@ -262,7 +262,7 @@ def _layer(arrays: Sequence[np.ndarray], cell: CellName, *, has_bias: bool) -> L
     if cell == "gru" and has_bias:
         if biases[0] is None or biases[0].ndim != 2 or len(biases[0]) != 2:
             raise UsageError(
-                "a GRU with reset_after=False, which is another cell (or without biases, where it cannot be told)",
+                "a GRU with reset_after=False, which is another cell, or one without biases, which could be either",
                 remedy="train it with reset_after=True, the default, or probe it as a black box.",
             )
         biases = (biases[0][0], biases[0][1])

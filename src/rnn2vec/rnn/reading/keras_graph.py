@@ -25,7 +25,7 @@ _LONGEST = 1_000
 
 @dataclass(frozen=True)
 class Node:
-    """One call of a layer."""
+    """A call of a layer."""
 
     kind: str
     """Class of the layer."""

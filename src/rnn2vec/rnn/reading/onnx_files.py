@@ -68,7 +68,7 @@ class _Path:
     fed: str = ""
     """Input of the lowest."""
     is_embedded: bool = False
-    """Whether inputs are token numbers."""
+    """True if inputs are token numbers."""
 
 
 def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
@@ -223,7 +223,7 @@ def _converted(graph: Graph, found: Sequence[_Path]) -> Converted:
 
 
 def _from_above(graph: Graph, nodes: Sequence[Any], outputs: int) -> Affine:
-    """Return the linear map of several nodes whose last has so many outputs."""
+    """Return the linear map of several nodes whose last has the given number of outputs."""
     whole = _identity(outputs)
     for node in reversed(nodes):
         whole = whole.after(_affine(graph, node, whole.weight.shape[1]))
@@ -231,7 +231,7 @@ def _from_above(graph: Graph, nodes: Sequence[Any], outputs: int) -> Affine:
 
 
 def _from_below(graph: Graph, nodes: Sequence[Any], inputs: int) -> Affine:
-    """Return the linear map of several nodes whose first has so many inputs."""
+    """Return the linear map of several nodes whose first has the given number of inputs."""
     whole = _identity(inputs)
     for node in nodes:
         whole = _affine(graph, node, len(whole.weight)).after(whole)

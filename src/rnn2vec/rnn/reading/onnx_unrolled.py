@@ -36,7 +36,7 @@ class _Linear:
     matrices: Mapping[str, np.ndarray | None]
     """Matrix `(features of the value, features)` for each value by name; None is the identity."""
     shift: Any = 0.0
-    """What is added."""
+    """Number or vector that is added."""
 
 
 def unrolled(graph: Graph) -> Converted:
