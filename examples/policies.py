@@ -33,7 +33,7 @@ NUM_RNNS, STEPS = 160, 300
 
 @dataclass(frozen=True)
 class Demonstrations(SupervisedFamily):
-    """What experts see, and what they do; steps after a turn do not count."""
+    """Draw the observations and actions of experts; steps after a turn do not count."""
 
     name = "demonstrations"
     task_columns = ("skill",)

@@ -43,7 +43,7 @@ class BenchEncoders(Verb):
     seed: int = 0
     """Seed of weights and rollouts."""
     kernels: bool = True
-    """Whether to use compiled kernels where they fit, as trainings of 1000 updates and more do."""
+    """True to use compiled kernels if they fit, as in trainings of at least 1000 updates."""
 
     def run(self, terminal: Terminal) -> dict[str, Any]:
         """Measure, and show a table for each workload."""

@@ -21,7 +21,7 @@ def shipped_folder(kind: Kind, name: str) -> Path:
     """Return the folder of a model or a zoo that comes with the package.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: if there is none of that name.
     """
     names = shipped_names(kind)
     if name not in names:

@@ -44,7 +44,7 @@ class Condition:
         """Read a condition such as `"step >= 1000"`.
 
         Raises:
-            UsageError: the text is not a comparison.
+            UsageError: if the text is not a comparison.
         """
         match = _FORM.fullmatch(text)
         if match is None or not match[3]:
@@ -58,7 +58,7 @@ class Condition:
         """Return which values of a column meet the condition.
 
         Raises:
-            UsageError: the value is not of the column's type, or an equality names a value that no row has.
+            UsageError: if the value is not of the column's type, or an equality names a value that no row has.
         """
         if self.comparison in _ORDERINGS:
             met = pc.call_function(_ORDERINGS[self.comparison], [column, self._scalar(self.value, column.type)])
@@ -105,7 +105,7 @@ def matching(
         equal: properties with the value, or the list of values, that they must have.
 
     Raises:
-        UsageError: a condition cannot be read, a property is unknown, or an equality names a value that no row has.
+        UsageError: if a condition cannot be read, a property is unknown, or an equality names a value that no row has.
     """
     parsed = [Condition.parse(one) if isinstance(one, str) else one for one in conditions]
     parsed += [Condition(name, "=", value) for name, value in (equal or {}).items()]

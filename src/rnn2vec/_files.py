@@ -53,8 +53,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`: temporary file, fsync, rename.
 
     Raises:
-        BusyError: another process is writing the same file.
-        StorageError: the disk refused the write; what stood at `path` before still stands.
+        BusyError: if another process is writing the same file.
+        StorageError: if the disk refused the write; what stood at `path` before still stands.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -142,8 +142,8 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
         largest: bytes that it may have.
 
     Raises:
-        UsageError: the path is not a regular file (a folder, a FIFO, a device).
-        DataError: the file is larger, or cannot be read.
+        UsageError: if the path is not a regular file (a folder, a FIFO, a device).
+        DataError: if the file is larger, or cannot be read.
     """
     require_regular(path, largest=largest)
     try:
@@ -162,8 +162,8 @@ def require_regular(path: Path, *, largest: int) -> None:
     """Check that a path is a regular file of at most `largest` bytes, without opening it.
 
     Raises:
-        UsageError: the path is missing, or is a folder, a FIFO or a device.
-        DataError: the file is larger.
+        UsageError: if the path is missing, or is a folder, a FIFO or a device.
+        DataError: if the file is larger.
     """
     try:
         found = path.stat()
@@ -188,8 +188,8 @@ def read_json(path: Path) -> Any:
     """Read a JSON file, with bounds on its size, its nesting and its numbers.
 
     Raises:
-        UsageError: the path is not a regular file.
-        DataError: the file is too large, not valid JSON, nested too deeply, or holds a number out of bounds.
+        UsageError: if the path is not a regular file.
+        DataError: if the file is too large, not valid JSON, nested too deeply, or holds a number out of bounds.
     """
     return parse_json(read_bytes(path, largest=LARGEST_JSON), where=str(path))
 
@@ -216,8 +216,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read a log of JSON objects, one a line; a last line without an end, as a kill leaves it, is dropped.
 
     Raises:
-        UsageError: the path is not a regular file.
-        DataError: the file is too large, or a line is not an object within the bounds of `read_json`.
+        UsageError: if the path is not a regular file.
+        DataError: if the file is too large, or a line is not an object within the bounds of `read_json`.
     """
     lines = read_bytes(path, largest=LARGEST_TEXT).splitlines(keepends=True)
     values = [parse_json(line, where=f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.endswith(b"\n")]
@@ -241,8 +241,8 @@ def read_sealed(path: Path, *, newest: int, without_version: int | None = None) 
         The object without its checksum.
 
     Raises:
-        UsageError: the path is not a regular file.
-        DataError: the file is not a JSON object, is of a newer version, or was changed since it was written.
+        UsageError: if the path is not a regular file.
+        DataError: if the file is not a JSON object, is of a newer version, or was changed since it was written.
     """
     data = read_bytes(path, largest=LARGEST_JSON)
     value = parse_json(data, where=str(path))
@@ -280,7 +280,7 @@ def _leaves(value: Any) -> Iterator[Any]:
     """Yield the leaves of nested lists and objects.
 
     Raises:
-        ValueError: the nesting is too deep.
+        ValueError: if the nesting is too deep.
     """
     level = [value]
     for _ in range(_DEEPEST):

@@ -38,9 +38,9 @@ def claim(folder: Path, *, marker: str, kind: str) -> Generator[None]:
         kind: what the folder holds, such as `"zoo"`; named in errors.
 
     Raises:
-        UsageError: the path is a file or below one, or a folder with other things in it. Nothing was touched.
+        UsageError: if the path is a file or below one, or a folder with other things in it. Nothing was touched.
         BusyError: another process writes there now.
-        StorageError: the disk refused to make the folder or the lock.
+        StorageError: if the disk refused to make the folder or the lock.
     """
     _require_ours(folder, marker, kind)
     _make(folder)
@@ -55,7 +55,7 @@ def only_writer(folder: Path, *, marker: str, kind: str) -> Generator[None]:
 
     Raises:
         BusyError: another process writes there now.
-        StorageError: the folder's file system refused the lock, or the lock file is not one of ours.
+        StorageError: if the folder's file system refused the lock, or the lock file is not one of ours.
     """
     import filelock  # noqa: PLC0415 (help and readers do without)
 

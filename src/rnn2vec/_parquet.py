@@ -28,8 +28,8 @@ def read_table(source: Path | bytes) -> pa.Table:
     """Return the table in a file, or in the contents of one.
 
     Raises:
-        DataError: the file is not Parquet, is damaged, or holds more than a table of ours may.
-        UsageError: the path is not a regular file.
+        DataError: if the file is not Parquet, is damaged, or holds more than a table of ours may.
+        UsageError: if the path is not a regular file.
     """
     where = "the table" if isinstance(source, bytes) else str(source)
     if isinstance(source, Path):

@@ -43,8 +43,8 @@ class Registry(Mapping[str, T], Generic[T]):
         """Load the object of a name.
 
         Raises:
-            UsageError: the name is unknown; the text suggests the nearest.
-            DataError: the package that registers the name is broken.
+            UsageError: if the name is unknown; the text suggests the nearest.
+            DataError: if the package that registers the name is broken.
         """
         if name in self._built_in:
             return self._point(name, self._built_in[name]).load()
@@ -68,7 +68,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Add an object in this process; registering a name again replaces the object.
 
         Raises:
-            UsageError: the name is built in, or the object is not of this kind.
+            UsageError: if the name is built in, or the object is not of this kind.
         """
         if name in self._built_in:
             raise UsageError(f"the {self.kind} {name!r} is built in", remedy="choose another name.")

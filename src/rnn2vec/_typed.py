@@ -24,8 +24,8 @@ def typed(kind: Any, value: Any) -> Any:
         value: what `read_json` returned.
 
     Raises:
-        ValueError: an entry is missing, unknown or of another type; the text names its place.
-        UsageError: the dataclass itself refuses the values.
+        ValueError: if an entry is missing, unknown or of another type; the text names its place.
+        UsageError: if the dataclass itself refuses the values.
     """
     return _convert(kind, value, "")
 
@@ -57,7 +57,7 @@ def _convert(kind: Any, value: Any, place: str) -> Any:
 
 
 def _is_plain(kind: Any, value: Any) -> bool:
-    """Tell whether a value is of a kind that holds no others."""
+    """Return True if a value is of a kind that holds no others."""
     if get_origin(kind) is Literal:
         return any(value == one and type(value) is type(one) for one in get_args(kind))
     return kind is Any or (kind in {int, float, bool, str, types.NoneType} and type(value) is kind)

@@ -72,7 +72,7 @@ def with_options(config: Config, verb: Any) -> Config:
     """Return a config with the options that were given to a verb of `config_options`.
 
     Raises:
-        UsageError: a value is out of range, or a pair is not of the form NAME=VALUE.
+        UsageError: if a value is out of range, or a pair is not of the form NAME=VALUE.
     """
     changes: dict[str, Any] = {}
     for name in given_options(verb):

@@ -27,8 +27,8 @@ def write_out(text: str) -> None:
     """Print a line of the result to stdout.
 
     Raises:
-        BrokenPipeError: the reader of a pipe has closed it.
-        StorageError: stdout is closed, or its disk is full.
+        BrokenPipeError: if the reader of a pipe has closed it.
+        StorageError: if stdout is closed, or its disk is full.
     """
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise StorageError("standard output is closed", remedy="redirect it to a file or to /dev/null.")

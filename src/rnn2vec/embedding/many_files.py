@@ -107,9 +107,9 @@ def embed_files_to(
         The result; `out` is written unless all were left out.
 
     Raises:
-        UsageError: the folder of the parts holds other things.
+        UsageError: if the folder of the parts holds other things.
         BusyError: another process embeds into the same file.
-        StorageError: the disk refused a write; the parts that are there are kept.
+        StorageError: if the disk refused a write; the parts that are there are kept.
     """
     folder = out.with_name(f"{out.name}.parts")
     with claim(folder, marker=PLAN, kind="folder of parts of an embedding"):

@@ -132,7 +132,7 @@ def checkpoint_files(paths: Iterable[Path]) -> Files:
     """Return all checkpoint files below folders, sorted; files, zoos and folders without any stay as they are.
 
     Raises:
-        UsageError: nothing was given.
+        UsageError: if nothing was given.
     """
     files = Files()
     endings = suffixes()
@@ -229,8 +229,8 @@ def read_all(paths: Iterable[Path], **hints: Unpack[Hints]) -> list[RNNStack]:
     """Return everything below some paths at once, in order.
 
     Raises:
-        UsageError: something is no checkpoint.
-        DataError: something is damaged.
+        UsageError: if something is no checkpoint.
+        DataError: if something is damaged.
     """
     stacks: list[RNNStack] = []
     for portion in portions(checkpoint_files(paths)):

@@ -75,8 +75,8 @@ def search(
         progress: callback that receives the number of RNNs scored.
 
     Raises:
-        UsageError: an option is out of range, or there is no gradient.
-        DataError: a score is NaN.
+        UsageError: if an option is out of range, or there is no gradient.
+        DataError: if a score is NaN.
     """
     require_choice("method", method, get_args(Method))
     for name, value in {"evaluations": evaluations, "population": population, "spread": spread}.items():

@@ -38,15 +38,15 @@ def compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Emulate R sequences of T steps.
 
         Args:
-            shape: `(R, T, slots, inputs, outputs, hidden units)`; with as many slots as steps, and one more, there can
-                be a way back; two are enough without.
+            shape: `(R, T, slots, inputs, outputs, hidden units)`; a backward pass
+                needs one more slot than steps, and two suffice without.
             inputs: panels of T * R rows, step by step.
-            starts: what the gates of the lower layer begin with: panels of R rows for the first step, then for others.
+            starts: initial values of the lower layer's gates: panels of R rows for the first step, then for others.
             weights: packed weights `(inputs to gates, hidden to gates, upper layer, readout)` and biases of the last
                 two.
-            left: for the way back `(read, gates, cells, tanh of the cells)` of the lower layer and of the upper one;
-                read, cells, and the first step's zeros.
-            outputs: gets panels of T * R rows.
+            left: values for the backward pass, `(read, gates, cells, tanh of the cells)` of the lower and of the upper
+                layer; read, cells, and the first step's zeros.
+            outputs: array that receives panels of T * R rows.
         """
         _ = source
         rows, steps, slots, columns, answers, units = shape

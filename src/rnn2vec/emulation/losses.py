@@ -98,7 +98,7 @@ def distance(name: str, kind: Kind) -> Loss:
     """Return a loss by name.
 
     Raises:
-        UsageError: no loss of this name is for outputs of this kind.
+        UsageError: if no loss of this name is for outputs of this kind.
     """
     if name not in LOSSES or LOSSES[name].output_kind != kind:
         raise unknown_name(f"loss for {kind} outputs", name, distances(kind))

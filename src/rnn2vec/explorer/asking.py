@@ -47,7 +47,7 @@ def dialogue(collection: Collection, query: Query) -> bytes:
     """Return what the encoder asks an RNN, what it answers, and what is believed after each answer.
 
     Raises:
-        UsageError: the encoder asks nothing, or the RNN's file is gone.
+        UsageError: if the encoder asks nothing, or the RNN's file is gone.
     """
     rnn = collection.rnn(collection.member(query.text("id")))
     encoder = collection.require_model().encoder
@@ -70,7 +70,7 @@ def _finite(values: Tensor) -> Float32[np.ndarray, "..."]:
     """Return what is shown as an array.
 
     Raises:
-        DataError: an answer is not finite.
+        DataError: if an answer is not finite.
     """
     array = values.detach().float().numpy()
     if not np.isfinite(array).all():
@@ -130,7 +130,7 @@ def prefix(collection: Collection, query: Query) -> dict[str, Any]:
     """Return what an RNN over tokens expects after each token of a prefix.
 
     Raises:
-        UsageError: the RNN's inputs are numbers, or a token is unknown.
+        UsageError: if the RNN's inputs are numbers, or a token is unknown.
     """
     rnn, interface = _rnn_and_interface(collection, query)
     if interface.input_kind != "categorical":
@@ -147,7 +147,7 @@ def series(collection: Collection, query: Query) -> bytes:
     """Return what an RNN answers to each step of a series of numbers.
 
     Raises:
-        UsageError: the RNN reads tokens, or the series is not one.
+        UsageError: if the RNN reads tokens, or the series is not one.
     """
     rnn, interface = _rnn_and_interface(collection, query)
     if interface.input_kind != "continuous":
@@ -163,7 +163,7 @@ def digit(collection: Collection, query: Query) -> bytes:
     """Return what an RNN that reads images answers after each tile of a digit that was drawn.
 
     Raises:
-        UsageError: the RNNs do not read images, or the drawing is not one.
+        UsageError: if the RNNs do not read images, or the drawing is not one.
     """
     family = _images(collection)
     rnn, interface = _rnn_and_interface(collection, query)

@@ -45,7 +45,7 @@ _PLACED_AMONG = 3
 
 
 class UnknownRNNError(UsageError):
-    """An RNN that is not in the collection, or a dropped file that is not kept any more."""
+    """Raised for an RNN that is not in the collection, or a dropped file that has been discarded."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Collection:
 
         Raises:
             Pending: it is not done yet.
-            UsageError: there is no such map, or fewer than 2 RNNs.
+            UsageError: if there is no such map, or fewer than 2 RNNs.
         """
         if method != "pca":
             self._maps.start(method, lambda: self._layout(method))
@@ -174,7 +174,7 @@ class Collection:
 
         Raises:
             Pending: it is not computed yet.
-            UsageError: there are fewer than 4 RNNs.
+            UsageError: if there are fewer than 4 RNNs.
         """
         return self.jobs.result("outliers")
 
@@ -214,7 +214,7 @@ class Collection:
         """Return an RNN by its id.
 
         Raises:
-            UnknownRNNError: there is none of that id.
+            UnknownRNNError: if there is none of that id.
         """
         if (upload := self._uploads.get(given)) is not None:
             return upload.member
@@ -228,8 +228,8 @@ class Collection:
         """Return the weights of an RNN.
 
         Raises:
-            UsageError: its file is not there any more, or is no checkpoint.
-            DataError: its file is damaged.
+            UsageError: if its file is not there any more, or is no checkpoint.
+            DataError: if its file is damaged.
         """
         if member.row is None:
             if (upload := self._uploads.get(member.id)) is None:
@@ -245,7 +245,7 @@ class Collection:
         """Return the encoder.
 
         Raises:
-            UsageError: the index was made from vectors alone.
+            UsageError: if the index was made from vectors alone.
         """
         return self.model or self.index.model
 
@@ -253,8 +253,8 @@ class Collection:
         """Embed an RNN from a dropped file and keep it until 16 others have come.
 
         Raises:
-            UsageError: the encoder does not read such RNNs.
-            DataError: its representation is not finite.
+            UsageError: if the encoder does not read such RNNs.
+            DataError: if its representation is not finite.
         """
         model = self.require_model()
         model.encoder.check(rnn)

@@ -31,7 +31,7 @@ def compare(collection: Collection, query: Query) -> bytes:
     """Return answers of two RNNs to the same input, their distances, and a verdict.
 
     Raises:
-        UsageError: inputs or outputs differ, or a file is gone.
+        UsageError: if inputs or outputs differ, or a file is gone.
     """
     one, other = (collection.member(query.text(name)) for name in ("a", "b"))
     first, second = collection.rnn(one), collection.rnn(other)
@@ -108,7 +108,7 @@ def disagreement(collection: Collection, query: Query) -> dict[str, Any]:
     """Return the shortest input that was found on which two RNNs disagree by more than a margin of 0.5.
 
     Raises:
-        UsageError: inputs or outputs differ, or a file is gone.
+        UsageError: if inputs or outputs differ, or a file is gone.
     """
     first, second = (collection.rnn(collection.member(query.text(name))) for name in ("a", "b"))
     encoder = collection.require_model().encoder

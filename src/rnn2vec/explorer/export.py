@@ -55,8 +55,8 @@ def export(collection: Collection, folder: Path, *, num_rnns: int = MOST_RNNS, p
         The HTML file.
 
     Raises:
-        UsageError: the folder holds other things.
-        StorageError: the disk refused a write.
+        UsageError: if the folder holds other things.
+        StorageError: if the disk refused a write.
     """
     with claim(folder, marker=MARKER, kind="exported page"):
         write_json(folder / MARKER, {"provenance": provenance()})

@@ -104,7 +104,7 @@ class Guard:
         return None
 
     def _gives_token(self, scope: Scope) -> bool:
-        """Return whether the request is for the page, with the token in the link."""
+        """Return True if the request is for the page, with the token in the link."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         return bool(given) and scope["path"] == "/" and self._is_token(given[0])
 
@@ -146,7 +146,7 @@ class Guard:
 
 
 def _is_navigation(scope: Scope, headers: dict[str, str]) -> bool:
-    """Return whether a browser opens the page itself, as when a link to it is followed."""
+    """Return True if a browser opens the page itself, as when a link to it is followed."""
     return scope["method"] == "GET" and scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
 

@@ -85,7 +85,7 @@ class Jobs:
         return job.result()
 
     def is_done(self, name: str) -> bool:
-        """Return whether a piece of work that was started has a result."""
+        """Return True if a piece of work that was started has a result."""
         return self._jobs[name].has_result
 
     def _run(self) -> None:

@@ -34,7 +34,7 @@ class Query:
         """Return a parameter.
 
         Raises:
-            UsageError: it is missing and has no default.
+            UsageError: if it is missing and has no default.
         """
         found = next((value for key, value in self.values if key == name), default)
         if found is None:
@@ -54,7 +54,7 @@ class Query:
             most: how many there may be.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: if it is something else.
         """
         parts = [part for part in self.text(name, "").split(",") if part]
         if len(parts) > most or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
@@ -68,7 +68,7 @@ class Query:
         """Return the rows in the body: unsigned 32-bit integers, little-endian, each below `number`.
 
         Raises:
-            UsageError: the body is something else.
+            UsageError: if the body is something else.
         """
         body = self.body
         if not isinstance(body, bytes) or not body or len(body) % 4 or len(body) > 4 * _MOST_ROWS:
@@ -82,7 +82,7 @@ class Query:
         """Return an entry of the JSON object in the body.
 
         Raises:
-            UsageError: the body is no object, or has no such entry.
+            UsageError: if the body is no object, or has no such entry.
         """
         if not isinstance(self.body, dict) or name not in self.body:
             raise UsageError(f"the body has no {name}", remedy="send a JSON object with it.")
@@ -92,7 +92,7 @@ class Query:
         """Return an entry of the body that is a list of steps, each a list of `width` finite numbers.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: if it is something else.
         """
         wrong = UsageError(
             f"{name} is not a list of 1 to {most} steps of {width} numbers each", remedy="send it in that form."

@@ -169,7 +169,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
-        UsageError: the address or the port cannot be used.
+        UsageError: if the address or the port cannot be used.
     """
     if not 0 <= port <= _LARGEST_PORT:
         raise UsageError(f"the explorer cannot listen on port {port}", remedy=f"give one from 0 to {_LARGEST_PORT}.")

@@ -31,9 +31,9 @@ def receive(collection: Collection, query: Query) -> dict[str, Any]:
     """Read a dropped file, embed its RNN, and keep both.
 
     Raises:
-        UsageError: it is no checkpoint, or the encoder does not read such RNNs.
-        DataError: it is damaged, may do harm, or takes too long to read.
-        BusyError: another file is being read.
+        UsageError: if it is no checkpoint, or the encoder does not read such RNNs.
+        DataError: if it is damaged, may do harm, or takes too long to read.
+        BusyError: if another file is being read.
     """
     name = visible(query.text("name"))[:_LONGEST_NAME]
     suffix = PurePosixPath(name).suffix.lower()

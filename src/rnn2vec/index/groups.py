@@ -84,7 +84,7 @@ def clusters(
         seed: where k-means begins.
 
     Raises:
-        UsageError: there are fewer RNNs than clusters, or fewer than 3.
+        UsageError: if there are fewer RNNs than clusters, or fewer than 3.
     """
     if len(vectors) < max(3, number or 0):
         raise UsageError(f"{number or 'some'} clusters of {len(vectors)} RNNs", remedy="give more RNNs.")

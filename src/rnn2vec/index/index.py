@@ -56,7 +56,7 @@ class Index:
         search: `exact`, or `faiss` for millions.
 
     Raises:
-        UsageError: there is no such search.
+        UsageError: if there is no such search.
     """
 
     def __init__(self, folder: Path, manifest: store.Manifest, *, search: str = "exact") -> None:
@@ -81,8 +81,8 @@ class Index:
             search: as for the class.
 
         Raises:
-            UsageError: the folder holds something else, or an index of other vectors.
-            StorageError: the disk refused a write.
+            UsageError: if the folder holds something else, or an index of other vectors.
+            StorageError: if the disk refused a write.
         """
         folder = Path(folder)
         size = model if isinstance(model, int) else model.encoder.representation_size
@@ -106,8 +106,8 @@ class Index:
         """Open an index.
 
         Raises:
-            UsageError: the folder is not an index.
-            DataError: its manifest is damaged or newer than this library.
+            UsageError: if the folder is not an index.
+            DataError: if its manifest is damaged or newer than this library.
         """
         return cls(Path(folder), store.Manifest.read(Path(folder)), search=search)
 
@@ -121,7 +121,7 @@ class Index:
         """The encoder that the vectors are from.
 
         Raises:
-            UsageError: the index was made from vectors alone.
+            UsageError: if the index was made from vectors alone.
         """
         if not self.has_model:
             raise UsageError(
@@ -133,7 +133,7 @@ class Index:
         """Check that vectors of a model can be compared with those of the index: that it is the index's own.
 
         Raises:
-            UsageError: it is another one.
+            UsageError: if it is another one.
         """
         own = self.model.encoder.state_dict()
         given = model.encoder.state_dict()
@@ -160,10 +160,10 @@ class Index:
             How many were new.
 
         Raises:
-            UsageError: names repeat or are there with another vector, shapes do not fit, numbers are not finite, or
+            UsageError: if names repeat or are there with another vector, shapes do not fit, numbers are not finite, or
                 a property has another type than before.
-            BusyError: another process is adding.
-            StorageError: the disk refused a write; the index is as before.
+            BusyError: if another process is adding.
+            StorageError: if the disk refused a write; the index is as before.
         """
         vectors = np.asarray(vectors, dtype=np.float32)
         self._require_fit(list(names), vectors)
@@ -186,7 +186,7 @@ class Index:
         """Keep other processes from adding while the context lasts; `add` alone does so for one call.
 
         Raises:
-            BusyError: another process is adding.
+            BusyError: if another process is adding.
         """
         with claim(self.folder, marker=store.MANIFEST, kind="index"):
             self._is_claimed = True
@@ -222,7 +222,7 @@ class Index:
         return ~there
 
     def _reload(self) -> None:
-        """See what is on the disk now."""
+        """Read the manifest on the disk again."""
         self.manifest = store.Manifest.read(self.folder)
         for name in ("table", "vectors", "names", "_search"):
             self.__dict__.pop(name, None)
@@ -277,7 +277,7 @@ class Index:
             **equal: properties with the value, or list of values, that they must have.
 
         Raises:
-            UsageError: a condition cannot be read, a property is unknown, or no RNN has a value that is asked for.
+            UsageError: if a condition cannot be read, a property is unknown, or no RNN has a value that is asked for.
         """
         return matching(self.table.drop_columns([store.VECTOR]), conditions, equal)
 
@@ -292,7 +292,7 @@ class Index:
             where: conditions that neighbours must meet.
 
         Raises:
-            UsageError: the index is empty, the vectors are of another size, or a condition is wrong.
+            UsageError: if the index is empty, the vectors are of another size, or a condition is wrong.
         """
         distances, rows = self.nearest(vectors, number, where=where)
         return [
@@ -318,7 +318,7 @@ class Index:
             seed: draws the neighbours that are searched where there are more than 10,000 RNNs.
 
         Raises:
-            UsageError: a condition is wrong, or fewer than 4 RNNs are ordinary.
+            UsageError: if a condition is wrong, or fewer than 4 RNNs are ordinary.
         """
         return judge_members(self.vectors, self.where(*ordinary) if ordinary else None, seed=seed)
 
@@ -326,7 +326,7 @@ class Index:
         """Return how unusual one RNN is among those of the index: a member as `outliers` judges it, any other as new.
 
         Raises:
-            UsageError: the index has fewer than 4 RNNs.
+            UsageError: if the index has fewer than 4 RNNs.
         """
         familiar = Familiar(self.vectors, seed=seed)
         same = np.flatnonzero(np.abs(self.vectors - vector).max(axis=1) <= _SAME)
@@ -348,7 +348,7 @@ class Index:
         """Check that vectors can be compared with those of the index.
 
         Raises:
-            UsageError: the index is empty, or the vectors are of another size or not finite.
+            UsageError: if the index is empty, or the vectors are of another size or not finite.
         """
         if not len(self):
             raise UsageError(f"{self.folder} is empty", remedy="add RNNs with `rnn2vec index add`.")
@@ -367,7 +367,7 @@ class Index:
         """Return the row of an RNN by its name.
 
         Raises:
-            UsageError: it is not in the index.
+            UsageError: if it is not in the index.
         """
         row = pc.index(self.table.column(store.NAME), name).as_py()
         if row < 0:

@@ -55,7 +55,7 @@ class Outliers:
         """Return the rows with p <= `rate`, the most unusual first: of ordinary RNNs at most that share.
 
         Raises:
-            UsageError: the rate is not between 0 and 1.
+            UsageError: if the rate is not between 0 and 1.
         """
         require_rate(rate)
         return self.ranking[self.p_values[self.ranking] <= rate]
@@ -64,7 +64,7 @@ class Outliers:
         """Return what the flags at a rate promise, or how many RNNs it would take to flag any.
 
         Raises:
-            UsageError: the rate is not between 0 and 1.
+            UsageError: if the rate is not between 0 and 1.
         """
         number = len(self.flagged(rate))
         if self.smallest_p > rate:
@@ -87,7 +87,7 @@ class Familiar:
         seed: draws the neighbours that are searched where there are more than 10,000 RNNs.
 
     Raises:
-        UsageError: there are fewer than 4 RNNs.
+        UsageError: if there are fewer than 4 RNNs.
     """
 
     def __init__(self, vectors: Float[np.ndarray, "N Z"], *, neighbours: int = _NEIGHBOURS, seed: int = 0) -> None:
@@ -137,7 +137,7 @@ def judge_members(
         seed: as for `Familiar`.
 
     Raises:
-        UsageError: fewer than 4 are ordinary.
+        UsageError: if fewer than 4 are ordinary.
     """
     ordinary = np.ones(len(vectors), dtype=bool) if ordinary is None else ordinary
     familiar = Familiar(vectors[ordinary], neighbours=neighbours, seed=seed)
@@ -154,7 +154,7 @@ def require_rate(rate: float) -> None:
     """Check a false-alarm rate.
 
     Raises:
-        UsageError: it is not between 0 and 1.
+        UsageError: if it is not between 0 and 1.
     """
     if not 0 < rate < 1:
         raise UsageError(f"a false-alarm rate of {rate}", remedy="give a number between 0 and 1, such as 0.01.")

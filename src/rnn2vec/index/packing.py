@@ -100,8 +100,8 @@ class ModelCard:
         """Read the card of a packed model.
 
         Raises:
-            UsageError: the folder has no card.
-            DataError: the card is damaged, or newer than this library.
+            UsageError: if the folder has no card.
+            DataError: if the card is damaged, or newer than this library.
         """
         path = Path(folder) / CARD
         if not path.is_file():
@@ -140,8 +140,8 @@ def pack(
         The card.
 
     Raises:
-        UsageError: the run is on another zoo, or the folder holds something else.
-        DataError: a file is damaged.
+        UsageError: if the run is on another zoo, or the folder holds something else.
+        DataError: if a file is damaged.
         BusyError: another process writes there.
     """
     run, out = Path(run), Path(out)

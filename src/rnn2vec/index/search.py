@@ -84,7 +84,7 @@ class FaissSearch:
         effort: candidates that are kept while searching; more find more and take longer.
 
     Raises:
-        UsageError: faiss is not installed.
+        UsageError: if faiss is not installed.
     """
 
     def __init__(self, vectors: Vectors, *, links: int = 32, effort: int = 128) -> None:

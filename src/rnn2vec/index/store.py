@@ -82,8 +82,8 @@ class Manifest:
         """Read `index.json`.
 
         Raises:
-            UsageError: the folder is not an index.
-            DataError: the manifest is damaged, or of a newer format.
+            UsageError: if the folder is not an index.
+            DataError: if the manifest is damaged, or of a newer format.
         """
         path = folder / MANIFEST
         if not path.is_file():
@@ -119,7 +119,7 @@ def read_part(folder: Path, part: Part, size: int) -> pa.Table:
     """Read one part, its checksum verified, with one finite vector of `size` numbers in each row.
 
     Raises:
-        DataError: the part is missing, altered, or holds something else than the manifest says.
+        DataError: if the part is missing, altered, or holds something else than the manifest says.
     """
     path = folder / part.file
     if not path.exists():

@@ -143,8 +143,8 @@ def inspect_rnn(rnn2vec: Rnn2Vec, rnn: RNNStack, index: Index | None = None, *, 
         seed: seed that selects the RNNs of the index that are held out to measure reliability.
 
     Raises:
-        UsageError: there is not exactly one RNN, it does not fit the encoder, or the index is empty or has vectors of
-            another size.
+        UsageError: if there is not exactly one RNN, it does not fit the encoder, or the index is empty or has vectors
+            of another size.
     """
     if len(rnn) != 1:
         raise UsageError(f"a card for {len(rnn)} RNNs", remedy="give one: stack.select([number]).")

@@ -70,7 +70,7 @@ def demonstrate(
         progress: callback that receives the number of parts done.
 
     Raises:
-        UsageError: the zoo does not fit the model, or has a single task.
+        UsageError: if the zoo does not fit the model, or has a single task.
     """
     parts = ("embed", "map", "describe one RNN", "compare two")
     done = iter(range(len(parts)))

@@ -71,7 +71,7 @@ def transcribe(
         num_sequences: number of parallel probing sequences, starting with the first; all by default.
 
     Raises:
-        UsageError: the encoder asks nothing, there is not exactly one RNN, or inputs or outputs are no tokens.
+        UsageError: if the encoder asks nothing, there is not exactly one RNN, or inputs or outputs are no tokens.
     """
     kinds = encoder.interface
     num_rnns = count_rnns(rnns)

@@ -75,7 +75,7 @@ def require_comparable(one: RNNStack, other: RNNStack, interface: Interface, mar
     """Check that two RNNs can disagree.
 
     Raises:
-        UsageError: there is not one of each, inputs or outputs differ in size, or the margin is not above 0.
+        UsageError: if there is not one of each, inputs or outputs differ in size, or the margin is not above 0.
     """
     sizes = [(stack.spec.input_size, stack.spec.output_size) for stack in (one, other)]
     if (len(one), len(other)) != (1, 1) or sizes[0] != sizes[1]:

@@ -41,7 +41,7 @@ def drift(names: Sequence[str], vectors: Float[np.ndarray, "N Z"], reference: st
         reference: the name of the checkpoint with which all are compared; by default the one before the last.
 
     Raises:
-        UsageError: there are fewer than 2, or the reference is none of them.
+        UsageError: if there are fewer than 2, or the reference is none of them.
     """
     if len(names) < 2:
         raise UsageError(f"{len(names)} checkpoints", remedy="give at least 2 of one training run.")

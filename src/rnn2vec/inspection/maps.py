@@ -50,7 +50,7 @@ def project(representations: Float[np.ndarray, "N Z"], *, method: str = "pca", s
         seed: where random numbers come from (t-SNE's optimization).
 
     Raises:
-        UsageError: there is no such method, or there are fewer than 2 representations.
+        UsageError: if there is no such method, or there are fewer than 2 representations.
     """
     if method not in PROJECTIONS:
         raise unknown_name("projection", method, PROJECTIONS)

@@ -52,7 +52,7 @@ class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             y: not looked at.
 
         Raises:
-            UsageError: there is neither a model nor inputs, or what `Rnn2Vec.fit` refuses.
+            UsageError: if there is neither a model nor inputs, or what `Rnn2Vec.fit` refuses.
         """
         if self.inputs is not None:
             options: dict[str, Any] = {"cell": self.cell, **(self.fit_options or {})}
@@ -72,7 +72,7 @@ class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
         Raises:
             sklearn.exceptions.NotFittedError: `fit` was not called.
-            UsageError: an RNN does not fit the encoder.
+            UsageError: if an RNN does not fit the encoder.
         """
         from sklearn.utils.validation import check_is_fitted  # noqa: PLC0415
 

@@ -100,7 +100,7 @@ def compare(
         margin: distance of answers above which RNNs are different.
 
     Raises:
-        UsageError: the RNNs cannot be compared.
+        UsageError: if the RNNs cannot be compared.
     """
     require_comparable(one, other, interface, margin)
     if one.spec == other.spec:
@@ -141,7 +141,7 @@ def compare_and_search(
 
 
 def is_symmetric(one: RNNStack, other: RNNStack) -> bool:
-    """Return whether two RNNs of one architecture are equal up to the order and the signs of hidden units.
+    """Return True if two RNNs of one architecture are equal up to the order and the signs of hidden units.
 
     Units with equal weights of their own may make the answer a false "no", never a false "yes".
     """
@@ -227,7 +227,7 @@ def equality_test(
         seed: draws the relabellings.
 
     Raises:
-        UsageError: a box holds several RNNs, or sizes differ, or there are fewer than 2 repetitions.
+        UsageError: if a box holds several RNNs, or sizes differ, or there are fewer than 2 repetitions.
     """
     sizes = {(box.num_rnns, box.input_size, box.output_size) for box in (one, other)}
     if len(sizes) > 1 or one.num_rnns != 1 or repetitions < 2:
@@ -261,8 +261,8 @@ def read_member(name: str, *, open_zoo: Callable[[str], Zoo] = Zoo.open, **hints
         **hints: what a checkpoint leaves open, see `rnn2vec.rnn.state_dicts.Hints`.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: the file is damaged.
+        UsageError: if there is no such file.
+        DataError: if the file is damaged.
     """
     place = place_in_zoo(name)
     if place is not None:

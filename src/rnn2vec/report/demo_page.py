@@ -40,7 +40,7 @@ def write_demo(
         command: command line that made the page.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: if the file cannot be written.
     """
     own, found = demo.example.properties, demo.disagreement
     page = (

@@ -52,7 +52,7 @@ def write_reproduction(folder: Path, docs: Path | None = None) -> list[str]:
         Keys of items that have no data yet.
 
     Raises:
-        UsageError: the folder holds no data.
+        UsageError: if the folder holds no data.
     """
     data = read_data(folder)
     shown = [_write_item(folder, item, rows) for item in ITEMS if (rows := item.rows(data)) is not None]

@@ -65,7 +65,7 @@ class Roles:
 
 
 def is_recurrent_name(name: str) -> bool:
-    """Return whether a tensor of this name is a weight of a recurrent module or cell of PyTorch's."""
+    """Return True if a tensor of this name is a weight of a recurrent module or cell of PyTorch's."""
     last = name.rpartition(".")[2]
     return bool(_IN_MODULE.match(last) or _IN_CELL.match(last))
 
@@ -79,7 +79,7 @@ def from_named_tensors(tensors: Mapping[str, Tensor], roles: Roles, hints: Mappi
         hints: see `Hints`.
 
     Raises:
-        UsageError: there is no way, or there are several and no answers to choose by.
+        UsageError: if there is no way, or there are several and no answers to choose by.
     """
     tensors = as_they_act(tensors)
     places, others = _divided(tensors, roles)
@@ -176,7 +176,7 @@ def _orders(places: Mapping[str, list[dict[str, Tensor]]], roles: Roles, hints: 
     """Return the orders in which recurrent modules can be layers of one RNN.
 
     Raises:
-        UsageError: there are several modules, and neither hints, names nor answers say how they are connected.
+        UsageError: if there are several modules, and neither hints, names nor answers say how they are connected.
     """
     if named := tuple(hints.get("layers") or ()) or tuple(filter(None, (hints.get("single"),))):
         return [(tuple(_place_of(name, places) for name in named), ())]
@@ -205,7 +205,7 @@ def _arrangements(names: tuple[str, ...], *, only_all: bool) -> Iterator[tuple[s
 
 
 def _is_chain(order: Sequence[str], places: Mapping[str, list[dict[str, Tensor]]]) -> bool:
-    """Return whether all layers are of one shape and each reads the hidden state of the one below."""
+    """Return True if all layers are of one shape and each reads the hidden state of the one below."""
     layers = [layer for place in order for layer in places[place]]
     square = {layer["weight_hh"].shape for layer in layers if "weight_hh" in layer}
     if len(square) != 1 or any(layer.get("weight_ih") is None or layer["weight_ih"].dim() != 2 for layer in layers):
@@ -280,7 +280,7 @@ def _heads_and_fronts(
     """Yield the readout, the linear layer in front if any, and assumptions, in every way that uses all tensors.
 
     Raises:
-        UsageError: there is no way; or there are several, and no answers to choose by.
+        UsageError: if there is no way; or there are several, and no answers to choose by.
     """
     linear = [name for name, one in others.items() if roles.is_linear(name) and one.dim() == 2]
     fitting = [name for name in linear if others[name].shape[1] == hidden_size]
@@ -320,7 +320,7 @@ def _head_orders(heads: Sequence[str], roles: Roles) -> Iterator[tuple[str, ...]
 
 
 def _may_follow(others: Mapping[str, Tensor], heads: Sequence[str]) -> bool:
-    """Return whether one head may read the outputs of another, as in a perceptron, instead of lying beside it."""
+    """Return True if one head may read the outputs of another, as in a perceptron, instead of lying beside it."""
     return any(others[name].shape[0] == others[name].shape[1] for name in heads)
 
 
@@ -378,7 +378,7 @@ def _require_nothing_else(rest: Mapping[str, Tensor], hidden_size: int, others: 
 
 
 def _is_perceptron(rest: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
-    """Return whether a linear layer that is left over reads the outputs of another one."""
+    """Return True if a linear layer that is left over reads the outputs of another one."""
     rows = {len(one) for name, one in others.items() if name not in rest and one.dim() == 2}
     return any(one.dim() == 2 and one.shape[1] in rows for one in rest.values())
 

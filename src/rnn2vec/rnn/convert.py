@@ -60,7 +60,7 @@ def readings(module: nn.Module, *, is_run: bool, **hints: Any) -> list[Converted
         **hints: see `rnn2vec.rnn.state_dicts.Hints`.
 
     Raises:
-        UsageError: the module holds something else; the text says what was found.
+        UsageError: if the module holds something else; the text says what was found.
     """
     tensors = without(_as_they_act(module), hints.get("ignore", ()))
     places = {_place(name) for name in tensors}
@@ -96,7 +96,7 @@ def _cell_in(parts: Iterable[nn.Module]) -> CellName | None:
     """Return the cell of the recurrent modules, which must be the same; None where there are none.
 
     Raises:
-        UsageError: they differ, or an embedding changes its rows as it reads them.
+        UsageError: if they differ, or an embedding changes its rows as it reads them.
     """
     cells: set[str] = set()
     for part in parts:

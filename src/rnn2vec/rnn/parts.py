@@ -85,7 +85,7 @@ class Affine:
         """Return the map that applies `below` first, computed in float64 and rounded once.
 
         Raises:
-            UsageError: the maps do not fit each other.
+            UsageError: if the maps do not fit each other.
         """
         weight, first = self.weight.detach().double(), below.weight.detach().double()
         if weight.shape[1] != first.shape[0]:
@@ -120,7 +120,7 @@ def scaling(shift: Tensor, scale: Tensor, inputs: int) -> Affine:
         inputs: number of inputs.
 
     Raises:
-        UsageError: the number of shifts or scales does not fit, or a scale is 0.
+        UsageError: if the number of shifts or scales does not fit, or a scale is 0.
     """
     shift, scale = (numbers.detach().double().flatten() for numbers in (shift, scale))
     for what, numbers in (("shift", shift), ("scale", scale)):
@@ -154,7 +154,7 @@ def assembled(parts: Parts) -> Converted:
     """Return the spec and the weights (copies) of an RNN given in parts.
 
     Raises:
-        UsageError: shapes do not fit each other; the text names the first tensor that does not, in PyTorch's words.
+        UsageError: if shapes do not fit each other; the text names the first tensor that does not, in PyTorch's words.
     """
     layers = [_folded(layer, (parts.below or {}).get(number)) for number, layer in enumerate(parts.layers)]
     spec = RNNSpec(
@@ -197,7 +197,7 @@ def exact(tensor: Tensor, name: str) -> Tensor:
     """Return weights as floating-point numbers of the same values.
 
     Raises:
-        UsageError: the tensor is complex or quantized, or holds integers that float32 does not hold exactly.
+        UsageError: if the tensor is complex or quantized, or holds integers that float32 does not hold exactly.
     """
     if tensor.is_floating_point():
         return tensor.float() if tensor.element_size() == 1 else tensor
@@ -214,7 +214,7 @@ def matrix_shape(tensor: Tensor | None, name: str) -> tuple[int, int]:
     """Return the number of rows and columns.
 
     Raises:
-        UsageError: the tensor is missing or no matrix.
+        UsageError: if the tensor is missing or no matrix.
     """
     if tensor is None or tensor.dim() != 2:
         given = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
@@ -226,7 +226,7 @@ def cell_of(rows: int, hidden_size: int, cell: CellName | None) -> CellName:
     """Return the cell that has `rows / hidden_size` gates; `cell` decides between tanh and ReLU.
 
     Raises:
-        UsageError: there is no such cell, or `cell` is needed or contradicts the shapes.
+        UsageError: if there is no such cell, or `cell` is needed or contradicts the shapes.
     """
     fitting = [name for name in TORCH_CELLS if len(CELLS[name].gates) * hidden_size == rows]
     if not fitting:

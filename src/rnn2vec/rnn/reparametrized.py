@@ -25,7 +25,7 @@ def as_they_act(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors by name, with the pieces of each weight replaced by the weight.
 
     Raises:
-        UsageError: the pieces of a weight are not those of a known method, or do not fit each other.
+        UsageError: if the pieces of a weight are not those of a known method, or do not fit each other.
     """
     pieces: dict[str, dict[str, Tensor]] = {}
     whole: dict[str, Tensor] = {}

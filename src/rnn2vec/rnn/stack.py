@@ -31,7 +31,7 @@ def slice_of(chosen: Any, length: int) -> Any:
     """Return an index that keeps its axis: a number becomes a slice of one, a sequence an array.
 
     Raises:
-        IndexError: the number is out of range.
+        IndexError: if the number is out of range.
     """
     if isinstance(chosen, int | np.integer) and not isinstance(chosen, bool):
         if not -length <= chosen < length:
@@ -60,7 +60,7 @@ class RNNStack:
         assumed: assumptions of the converter about what a source leaves open; empty where it says everything.
 
     Raises:
-        UsageError: names or shapes do not fit the spec.
+        UsageError: if names or shapes do not fit the spec.
     """
 
     def __init__(self, spec: RNNSpec, weights: Mapping[str, Tensor], *, assumed: tuple[str, ...] = ()) -> None:
@@ -125,10 +125,10 @@ class RNNStack:
             **hints: what modules leave open, see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
-            UsageError: a module does not hold `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no projection) or cells
-                of one of them, and an `nn.Linear` that fits it, or holds other weights besides, or answers otherwise,
-                or the modules differ in architecture.
-            DataError: a weight is NaN or infinite.
+            UsageError: if a module does not hold `nn.LSTM`, `nn.GRU` or `nn.RNN` (one direction, no projection) or
+                cells of one of them, and an `nn.Linear` that fits it, or holds other weights besides, or answers
+                otherwise, or the modules differ in architecture.
+            DataError: if a weight is NaN or infinite.
         """
 
         def convert_one(module: nn.Module) -> Converted:
@@ -157,8 +157,8 @@ class RNNStack:
             **hints: what state dicts leave open, see `rnn2vec.rnn.state_dicts.Hints`.
 
         Raises:
-            UsageError: the shapes fit no cell, a hint is needed or contradicts them, or architectures differ.
-            DataError: a weight is NaN or infinite.
+            UsageError: if the shapes fit no cell, a hint is needed or contradicts them, or architectures differ.
+            DataError: if a weight is NaN or infinite.
         """
         stack = cls._converted(state_dicts, lambda one: cls.chosen(readings(one, **hints), hints.get("check")), names)
         warn_of(stack.assumed)
@@ -169,7 +169,7 @@ class RNNStack:
         """Return the one of several readings of an RNN that reproduces the caller's samples.
 
         Raises:
-            UsageError: none does, or several do that are different functions.
+            UsageError: if none does, or several do that are different functions.
         """
         if check is None:
             return options[0]
@@ -180,7 +180,7 @@ class RNNStack:
         """Return the stack of the one RNN that a converter read.
 
         Raises:
-            DataError: a weight is NaN or infinite.
+            DataError: if a weight is NaN or infinite.
         """
         return cls._converted([converted], lambda one: one, [name])
 
@@ -337,7 +337,7 @@ class RNNStack:
         """Return a stack of some RNNs: of one for a number, else of a slice, of numbers or of a mask.
 
         Raises:
-            IndexError: a number is out of range.
+            IndexError: if a number is out of range.
         """
         return self.select(torch.from_numpy(np.arange(len(self))[slice_of(chosen, len(self))].copy()))
 

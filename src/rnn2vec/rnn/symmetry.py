@@ -48,7 +48,7 @@ def permute_neurons(
         New stacked weights; those of other layers are the same tensors as before.
 
     Raises:
-        UsageError: there is no such layer, or the numbers are not a permutation of 0..H-1.
+        UsageError: if there is no such layer, or the numbers are not a permutation of 0..H-1.
     """
     _check_layer(spec, layer)
     num_rnns = weights["readout.bias"].shape[0]
@@ -105,7 +105,7 @@ def flip_signs(
         New stacked weights; those of other layers are the same tensors as before.
 
     Raises:
-        UsageError: there is no such layer, the cell has no such symmetry, or a sign is neither 1 nor -1.
+        UsageError: if there is no such layer, the cell has no such symmetry, or a sign is neither 1 nor -1.
     """
     if candidate_gate(spec.cell) is None:
         raise UsageError(f"sign flips in an {spec.cell}", remedy=_allowed(spec))
@@ -133,7 +133,7 @@ def scale_units(
         New stacked weights; those of other layers are the same tensors as before.
 
     Raises:
-        UsageError: there is no such layer, or the cell does not allow such scales.
+        UsageError: if there is no such layer, or the cell does not allow such scales.
     """
     rescaling = spec.cell_type.rescaling
     if rescaling not in {"positive", "nonzero"}:

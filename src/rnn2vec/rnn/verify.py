@@ -110,7 +110,7 @@ def require_same_answers(
         names: names of the modules in errors.
 
     Raises:
-        UsageError: one answers otherwise, or cannot be run.
+        UsageError: if one answers otherwise, or cannot be run.
     """
     first = list(_first_inputs(stack))
     trials: dict[bool, list[Trial]] = {}
@@ -145,7 +145,7 @@ def agreeing(options: Sequence[Runnable], inputs: Any, outputs: Any) -> int:
         outputs: of every step or the last one; logits, or a softmax or sigmoid of them.
 
     Raises:
-        UsageError: none does, or several do that are different functions.
+        UsageError: if none does, or several do that are different functions.
     """
     given, answer = torch.as_tensor(inputs), torch.as_tensor(outputs)
     apart: list[float] = []
@@ -275,7 +275,7 @@ def _manner(module: nn.Module, inputs: Sequence[tuple[Tensor, Tensor]], stack: R
     """Return how a module is called and answers; None where it has no `forward`.
 
     Raises:
-        UsageError: it cannot be run, or answers otherwise in every way.
+        UsageError: if it cannot be run, or answers otherwise in every way.
     """
     kind, problem, nearest = type(module).__name__, "", math.inf
     has_run = False

@@ -28,7 +28,7 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> TaskFamily:
         options: keyword arguments of the family; its own defaults are the paper's.
 
     Raises:
-        UsageError: the family is unknown, or has no such option.
+        UsageError: if the family is unknown, or has no such option.
     """
     family: type[TaskFamily] = FAMILIES[name]
     try:

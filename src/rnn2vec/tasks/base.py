@@ -123,7 +123,7 @@ class Environment(ABC):
         """Return the next input of every episode, given the outputs `(N, B, O)`; None at the end."""
 
     def sampled(self) -> SampledTokens | None:
-        """Return what decides the episodes where each next input is a token sampled from an output, else None."""
+        """Return a summary that determines episodes of tokens sampled from outputs; None for other episodes."""
         return None
 
     def known_inputs(self) -> InputSequences | None:
@@ -192,11 +192,11 @@ class TaskFamily(ABC):
         """Return the training examples of a task."""
 
     def loss_examples(self, task: Task, number: int) -> LossExamples:  # noqa: ARG002
-        """On what the losses of a snapshot are measured. By default, exactly: on all examples of the task.
+        """Return the examples for measuring the losses of a snapshot; by default all examples of the task.
 
         Args:
-            task: the snapshot's task.
-            number: how many examples to take of more than can all be read.
+            task: task of the snapshot.
+            number: number of examples to draw if there are too many to use all.
         """
         return LossExamples(None, self.examples(task))
 

@@ -38,7 +38,7 @@ class SequenceExamples:
     rows of weight 0.
 
     Raises:
-        DataError: a number is NaN or infinite, a weight is negative, or all steps of an example have weight 0.
+        DataError: if a number is NaN or infinite, a weight is negative, or all steps of an example have weight 0.
     """
 
     inputs: UInt8[np.ndarray, "E T"] | Float32[np.ndarray, "E T I"]

@@ -131,8 +131,8 @@ def read_folder(folder: Path) -> LabelledImages:
     """Read the training images and labels in a folder, packed or not.
 
     Raises:
-        UsageError: the folder lacks a file.
-        DataError: a file is damaged.
+        UsageError: if the folder lacks a file.
+        DataError: if a file is damaged.
     """
     content = {name: _unpack(_path_in(folder, name), name) for name in (IMAGES, LABELS)}
     found = _parse(content, str(folder))
@@ -254,7 +254,7 @@ def _require_answer(endpoint: str) -> None:
     """Check that a server answers at all: the library retries for half a minute, with a warning each time.
 
     Raises:
-        OSError: it does not.
+        OSError: if it does not.
     """
     with contextlib.suppress(urllib.error.HTTPError):
         request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 (the user's own setting)

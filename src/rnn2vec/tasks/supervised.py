@@ -59,7 +59,7 @@ class SupervisedFamily(TaskFamily):
         """Return `count` random examples of a task, all of the same length."""
 
     def is_ood(self, task: Task) -> bool:  # noqa: ARG002
-        """Return whether a task is out of distribution; by default none is."""
+        """Return True if a task is out of distribution; by default none is."""
         return False
 
     @property

@@ -101,8 +101,8 @@ class TiledMnist(TaskFamily):
         """Return the options (`TaskFamily.options`), with the fingerprint of the images in use.
 
         Raises:
-            UsageError: no images were found.
-            DataError: the images are damaged, or are not those that were asked for.
+            UsageError: if no images were found.
+            DataError: if the images are damaged, or are not those that were asked for.
         """
         return {**super().options(), "images": self.images or self.data.fingerprint}
 
@@ -191,14 +191,14 @@ class TiledMnist(TaskFamily):
         """The training images of MNIST.
 
         Raises:
-            UsageError: the images were not found.
-            DataError: the images are damaged, or are not those that were asked for.
+            UsageError: if the images were not found.
+            DataError: if the images are damaged, or are not those that were asked for.
         """
         return idx_images.find(self.folder, fingerprint=self.images)
 
     @property
     def has_data(self) -> bool:
-        """Whether the images are on this machine, so that `data` downloads nothing."""
+        """True if the images are on this machine, so that `data` downloads nothing."""
         return idx_images.at_hand(self.folder, fingerprint=self.images) is not None
 
     @functools.cached_property
@@ -270,7 +270,7 @@ def _values() -> Float32[Tensor, " 256"]:
 
 
 def _is_validation(number: int) -> bool:
-    """Tell whether the in-distribution run of this number, counted from 0, is for validation: 18 %, number 1 too."""
+    """Return True if the in-distribution run of this number, counted from 0, is for validation: 18 %, number 1 too."""
     before, after = (int(_VALIDATION_SHARE * count + 0.7) for count in (number, number + 1))
     return after > before
 

@@ -93,7 +93,7 @@ def expected_losses(
 
 
 def uses_kernels(config: ZooConfig) -> bool:
-    """Return whether snapshots of a zoo are evaluated by compiled kernels: where Numba trains, and many RNNs act.
+    """Return True if snapshots of a zoo are evaluated by compiled kernels: where Numba trains, and many RNNs act.
 
     The config decides, so that a build can be repeated to the byte.
     """

@@ -30,9 +30,9 @@ def fill(folder: Path, manifest: Manifest, make_shard: Callable[[int], Shard], p
         The finished manifest.
 
     Raises:
-        UsageError: the folder holds something else.
+        UsageError: if the folder holds something else.
         BusyError: another process writes to it.
-        StorageError: the disk is full; finished shards are kept.
+        StorageError: if the disk is full; finished shards are kept.
     """
     with only_builder(folder, manifest) as begun:
         manifest = begun
@@ -54,7 +54,7 @@ def only_builder(folder: Path, manifest: Manifest) -> Generator[Manifest]:
     That is the given manifest, or that of the zoo in the folder without its damaged shards.
 
     Raises:
-        UsageError: the folder holds something else, or a zoo that is made otherwise; nothing was touched.
+        UsageError: if the folder holds something else, or a zoo that is made otherwise; nothing was touched.
         BusyError: another process writes to it.
     """
     with claim(folder, marker=MANIFEST, kind="zoo"):

@@ -66,7 +66,7 @@ class Manifest:
         """Config of the build.
 
         Raises:
-            UsageError: the zoo was not built, but filtered, merged or imported.
+            UsageError: if the zoo was not built, but filtered, merged or imported.
         """
         if isinstance(self.made, Origin):
             raise UsageError(
@@ -125,8 +125,8 @@ class Manifest:
         """Read `zoo.json`.
 
         Raises:
-            UsageError: the folder is not a zoo.
-            DataError: the manifest is damaged, or of a newer format.
+            UsageError: if the folder is not a zoo.
+            DataError: if the manifest is damaged, or of a newer format.
         """
         path = folder / MANIFEST
         if not path.is_file():
@@ -158,7 +158,7 @@ class Manifest:
         """Check that each shard is listed once, in order, and is one of those that the finished zoo has.
 
         Raises:
-            UsageError: they are not.
+            UsageError: if they are not.
         """
         numbers = [shard.number for shard in self.shards]
         if numbers != sorted(set(numbers)) or any(number >= self.num_shards for number in numbers):

@@ -87,7 +87,7 @@ def damage(folder: Path, entry: ShardEntry) -> str | None:
 
 
 def _is_covered(path: Path) -> bool:
-    """Tell whether the tensors of a safetensors file fill it exactly."""
+    """Return True if the tensors of a safetensors file fill it exactly."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _LARGEST_HEADER:

@@ -87,8 +87,8 @@ class Zoo(ReadableZoo):
             is_verified: see the class; else a shard's checksum is verified when the shard is first read.
 
         Raises:
-            UsageError: the folder is not a zoo.
-            DataError: the manifest is damaged or newer than this library.
+            UsageError: if the folder is not a zoo.
+            DataError: if the manifest is damaged or newer than this library.
         """
         return cls(folder, mapped_megabytes=mapped_megabytes, is_verified=is_verified)
 
@@ -100,7 +100,7 @@ class Zoo(ReadableZoo):
             name: `formal-languages`.
 
         Raises:
-            UsageError: there is no sample of that name.
+            UsageError: if there is no sample of that name.
         """
         return cls.open(shipped_folder("zoos", name))
 
@@ -109,7 +109,7 @@ class Zoo(ReadableZoo):
         """Merge all snapshots of several zoos of one family and architecture; see `zoo.change.merge_zoos`.
 
         Raises:
-            UsageError: the zoos do not fit together, one adds no RNN, or the folder holds something else.
+            UsageError: if the zoos do not fit together, one adds no RNN, or the folder holds something else.
             BusyError: another process writes there.
         """
         return cls(Path(out), merge_zoos(zoos, out, progress=progress))
@@ -126,7 +126,7 @@ class Zoo(ReadableZoo):
         """Write the snapshots for which every condition holds as a zoo of their own; see `zoo.change.filter_zoo`.
 
         Raises:
-            UsageError: nothing matches, a condition cannot be read, or the folder holds something else.
+            UsageError: if nothing matches, a condition cannot be read, or the folder holds something else.
             BusyError: another process writes there.
         """
         manifest = filter_zoo(self, out, where=where, split=split, num_rollouts=num_rollouts, progress=progress)
@@ -136,7 +136,7 @@ class Zoo(ReadableZoo):
         """Write all snapshots of some runs, drawn by seed, as a zoo of their own; see `zoo.change.subset_zoo`.
 
         Raises:
-            UsageError: there are fewer runs, or the folder holds something else.
+            UsageError: if there are fewer runs, or the folder holds something else.
             BusyError: another process writes there.
         """
         return Zoo(Path(out), subset_zoo(self, out, num_runs=num_runs, seed=seed, progress=progress))
@@ -148,7 +148,7 @@ class Zoo(ReadableZoo):
         """Return some snapshots as a stack: one for a number, else those of a slice, of numbers or of a mask.
 
         Raises:
-            IndexError: a number is out of range.
+            IndexError: if a number is out of range.
         """
         return self.rnns(np.arange(len(self))[slice_of(chosen, len(self))])
 
@@ -209,7 +209,8 @@ class Zoo(ReadableZoo):
             **equal: properties with the value, or list of values, that they must have: `step=1000, split="train"`.
 
         Raises:
-            UsageError: a condition cannot be read, a property is unknown, or no snapshot has a value that is asked for.
+            UsageError: if a condition cannot be read, a property is unknown, or no snapshot has a value that is asked
+                for.
         """
         return np.flatnonzero(matching(self.properties, conditions, equal))
 
@@ -274,7 +275,7 @@ class Zoo(ReadableZoo):
         """Verify the checksums of all shards that have not been read, so that other processes need not.
 
         Raises:
-            DataError: a file is missing or damaged.
+            DataError: if a file is missing or damaged.
         """
         for entry in self.manifest.shards if not self._is_verified else ():
             self._verify(entry)

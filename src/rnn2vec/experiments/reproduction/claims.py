@@ -78,7 +78,7 @@ def _range(one: Estimate) -> tuple[float, float]:
 
 
 def is_lower(one: Estimate, other: Estimate) -> bool:
-    """Tell whether one is lower than another by the rule of this module."""
+    """Return True if one is lower than another by the rule of this module."""
     return _range(one)[1] < _range(other)[0]
 
 

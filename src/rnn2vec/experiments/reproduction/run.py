@@ -57,7 +57,7 @@ class Reproduction:
         """Begin in a claimed folder, or resume with the same scale.
 
         Raises:
-            UsageError: the folder holds a reproduction of another scale.
+            UsageError: if the folder holds a reproduction of another scale.
         """
         path = folder / MARKER
         if path.exists() and read_json(path).get("scale") != scale:
@@ -70,7 +70,7 @@ class Reproduction:
         """Run all studies in order; finished pieces are skipped.
 
         Raises:
-            StudyError: pieces failed; all other pieces of that study are done.
+            StudyError: if pieces failed; all other pieces of that study are done.
         """
         for study in self.studies:
             out = self.folder / STUDIES / study.name
@@ -150,8 +150,8 @@ def read_data(folder: Path) -> dict[str, pa.Table]:
     """Return the tables of a reproduction by name.
 
     Raises:
-        UsageError: the folder holds none.
-        DataError: a file is damaged.
+        UsageError: if the folder holds none.
+        DataError: if a file is damaged.
     """
     paths = sorted((folder / DATA).glob("*.parquet"))
     if not paths:

@@ -20,7 +20,7 @@ def studies_of(scale: str, folder: Path = STUDIES) -> tuple[Study, ...]:
         folder: folder of the scales.
 
     Raises:
-        UsageError: there is no such folder or scale, two studies have one name, or a file is wrong.
+        UsageError: if there is no such folder or scale, two studies have one name, or a file is wrong.
     """
     if not folder.is_dir():
         raise UsageError(

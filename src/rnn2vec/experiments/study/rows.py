@@ -18,7 +18,7 @@ from rnn2vec._typed import typed
 
 FOLDER = "rows"
 FORMAT_VERSION = 2
-"""Version 1 had no checksums; rows of it are read."""
+"""Version of the format; rows of version 1, which had no checksums, can be read."""
 CLOSED_FORM = "closed-form"
 """The encoder named in the row of the floor's closed form, which trains none."""
 _DIGITS = 7  # float32 has no more

@@ -26,7 +26,7 @@ _NUMBERS = {"lstm": LSTM, "gru": GRU, "rnn_tanh": TANH, "rnn_relu": RELU}
 _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 
 Sizes = tuple[int, int, int, int, int, int]
-"""`(cell, inputs, hidden units, layers, outputs, gates)`: an architecture as kernels see it."""
+"""`(cell, inputs, hidden units, layers, outputs, gates)`: the description of an architecture for kernels."""
 
 
 def sizes_of(spec: RNNSpec) -> Sizes:

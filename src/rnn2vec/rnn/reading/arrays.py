@@ -81,8 +81,8 @@ def from_arrays(
         input_scaling: if the RNN is fed `(input - first) / second`.
 
     Raises:
-        UsageError: the order does not name the cell's gates, or shapes do not fit.
-        DataError: a weight is NaN or infinite.
+        UsageError: if the order does not name the cell's gates, or shapes do not fit.
+        DataError: if a weight is NaN or infinite.
     """
     in_torch_order = layers_in_torch_order(cell, layers, gate_order=gate_order, transposed=transposed)
     below = None if embedding is None else parts.embedding(as_tensor(embedding))
@@ -112,7 +112,7 @@ def layers_in_torch_order(
     """Return recurrent layers with their gates in PyTorch's order.
 
     Raises:
-        UsageError: the order does not name the cell's gates, or shapes do not fit.
+        UsageError: if the order does not name the cell's gates, or shapes do not fit.
     """
     order = _rows_order(cell, gate_order)
     return [_in_torch_order(layer, order, transposed=transposed) for layer in layers]
@@ -122,7 +122,7 @@ def as_tensor(array: np.ndarray) -> Tensor:
     """Return a copy as a tensor of floats.
 
     Raises:
-        UsageError: the array does not hold numbers.
+        UsageError: if the array does not hold numbers.
     """
     if array.dtype.kind not in _TYPES:
         raise UsageError(f"an array of type {array.dtype}", remedy="give arrays of real numbers.")

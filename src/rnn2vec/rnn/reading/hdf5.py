@@ -26,8 +26,8 @@ def arrays(file: str | BinaryIO | Any, size: int) -> dict[str, np.ndarray]:
         size: bytes of the file.
 
     Raises:
-        UsageError: h5py is not installed.
-        Refused: something is not an array of numbers that lies in the file.
+        UsageError: if h5py is not installed.
+        Refused: if something is not an array of numbers that lies in the file.
     """
     require_moderate(size)
     try:

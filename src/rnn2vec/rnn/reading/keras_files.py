@@ -62,8 +62,8 @@ def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
         **hints: see `rnn2vec.rnn.state_dicts.Hints`; a `.keras` file says what `cell` and `layers` say.
 
     Raises:
-        UsageError: it holds something else, or h5py is not installed.
-        DataError: it is damaged or claims more than it has.
+        UsageError: if it holds something else, or h5py is not installed.
+        DataError: if it is damaged or claims more than it has.
     """
     try:
         found, description = _opened(path)
@@ -161,7 +161,7 @@ def _linear(found: Arrays, node: Node, outputs: int) -> Affine | None:
     """Return the linear map of one layer; None where it does nothing.
 
     Raises:
-        UsageError: the layer is of a kind that is not read, or not linear.
+        UsageError: if the layer is of a kind that is not read, or not linear.
     """
     config = node.config
     if node.kind in _PASSING:

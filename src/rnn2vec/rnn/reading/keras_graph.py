@@ -44,7 +44,7 @@ def paths(description: Mapping[str, Any]) -> list[list[Node]]:
     """Return for each output the calls from the input to it.
 
     Raises:
-        UsageError: the model has no such paths; the text names the layer.
+        UsageError: if the model has no such paths; the text names the layer.
     """
     found = [_through(_config(description), str(description.get("class_name")), "", at) for at in _outputs(description)]
     if not found or any(len(path) > _LONGEST for path in found):
@@ -161,7 +161,7 @@ def require_one_trunk(found: Sequence[Sequence[Node]], is_trunk: Sequence[int]) 
         is_trunk: number of calls of each up to its last recurrent layer.
 
     Raises:
-        UsageError: they do not; the text names the outputs.
+        UsageError: if they do not; the text names the outputs.
     """
     trunks = {tuple(node.place for node in path[:number]) for path, number in zip(found, is_trunk, strict=True)}
     if len(trunks) > 1:

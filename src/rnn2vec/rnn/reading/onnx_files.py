@@ -79,8 +79,8 @@ def read(path: Path, **hints: Unpack[Hints]) -> list[Converted]:
         **hints: only `check`: the graph says the rest.
 
     Raises:
-        UsageError: it holds something else, a hint was given, or onnx is not installed.
-        DataError: it is damaged, claims more than it has, or points to files elsewhere.
+        UsageError: if it holds something else, a hint was given, or onnx is not installed.
+        DataError: if it is damaged, claims more than it has, or points to files elsewhere.
     """
     if needless := sorted(name for name, value in hints.items() if value and name != "check"):
         raise UsageError("hints for an ONNX file", remedy=f"leave out {', '.join(needless)}: the graph says it.")
@@ -189,7 +189,7 @@ def _require_only_moving(graph: Graph, node: Any, found: _Path) -> None:
 
 
 def _is_whole(graph: Graph, node: Any) -> bool:
-    """Return whether a slice takes everything."""
+    """Return True if a slice takes everything."""
     starts, ends, _, steps = [graph.constant(name) for name in (*node.input[1:], "", "")][:4]
     if starts is None or ends is None:
         return False

@@ -61,7 +61,7 @@ class Graph:
         """Return the array behind a name, or None where it is computed.
 
         Raises:
-            Refused: it claims more than it has, or lies in another folder.
+            Refused: if it claims more than it has, or lies in another folder.
         """
         node = self.maker(name)
         if name in self._tensors:
@@ -72,7 +72,7 @@ class Graph:
         return None
 
     def is_zero(self, name: str) -> bool:
-        """Return whether a value is always zeros, or an input, which is zeros where a sequence begins."""
+        """Return True if a value is always zeros, or an input, which is zeros where a sequence begins."""
         for _ in range(_LONGEST_CHAIN):
             array, node = self.constant(name), self.maker(name)
             if array is not None:
@@ -94,8 +94,8 @@ def opened(path: Path) -> Graph:
     """Return the graph in a file.
 
     Raises:
-        UsageError: onnx is not installed.
-        Refused: the file is too large, or no ONNX.
+        UsageError: if onnx is not installed.
+        Refused: if the file is too large, or no ONNX.
     """
     require_moderate(path.stat().st_size)
     try:
@@ -132,7 +132,7 @@ def _external(tensor: Any, folder: Path, size: int) -> bytes:
     """Return the bytes of a tensor in a file beside the graph's, and nowhere else.
 
     Raises:
-        Refused: the file lies elsewhere, is a link, or does not cover the tensor.
+        Refused: if the file lies elsewhere, is a link, or does not cover the tensor.
     """
     entries = {one.key: one.value for one in tensor.external_data}
     name = entries.get("location", "")

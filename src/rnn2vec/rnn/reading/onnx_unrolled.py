@@ -43,7 +43,7 @@ def unrolled(graph: Graph) -> Converted:
     """Return the RNN that a graph writes out.
 
     Raises:
-        UsageError: the graph does something else; the text names the node.
+        UsageError: if the graph does something else; the text names the node.
     """
     for node in graph.nodes:
         for name in node.input:
@@ -99,7 +99,7 @@ def _layer_of(graph: Graph, steps: Sequence[str]) -> tuple[Layer, str]:
     """Return a layer, and the value that it reads.
 
     Raises:
-        UsageError: its steps are different functions.
+        UsageError: if its steps are different functions.
     """
     linear = [_linear(graph, graph.maker(step).input[0]) for step in steps]
     below = [name for name in linear[1].matrices if name != steps[0]]

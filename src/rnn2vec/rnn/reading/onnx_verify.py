@@ -37,7 +37,7 @@ def require_same_answers(
         is_tokens: whether inputs are token numbers.
 
     Raises:
-        UsageError: they differ, or the graph's nodes cannot be run on one input.
+        UsageError: if they differ, or the graph's nodes cannot be run on one input.
     """
     made = {name for node in nodes for name in node.output}
     fed = [name for node in nodes for name in node.input if name in graph.inputs and name not in made]

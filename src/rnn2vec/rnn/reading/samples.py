@@ -19,8 +19,8 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the arrays `inputs` and `outputs` of a file that `numpy.savez` wrote.
 
     Raises:
-        UsageError: there is no such file, or it lacks one of them.
-        DataError: it is damaged, packed, or holds anything but numbers.
+        UsageError: if there is no such file, or it lacks one of them.
+        DataError: if it is damaged, packed, or holds anything but numbers.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file", remedy="give what numpy.savez(path, inputs=..., outputs=...) wrote.")

@@ -56,7 +56,7 @@ def safetensors_in(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: if the file is damaged.
     """
     try:
         tensors = safetensors.torch.load(untrusted.safetensors_bytes(path))
@@ -70,8 +70,8 @@ def torch_content(path: Path) -> Any:
     """Return the contents of a PyTorch file: tensors and plain values, other objects without content.
 
     Raises:
-        UsageError: it is an archive of another kind; the remedy shows how to save the weights.
-        DataError: it is damaged, or asks for more than tensors and harmless objects.
+        UsageError: if it is an archive of another kind; the remedy shows how to save the weights.
+        DataError: if it is damaged, or asks for more than tensors and harmless objects.
     """
     _require_torch_archive(path)
     with path.open("rb") as file:
@@ -82,7 +82,7 @@ def policy_in(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the actor in a Stable-Baselines file, and the assumption that is made about it.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: if the file is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:

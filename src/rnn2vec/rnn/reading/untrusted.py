@@ -71,7 +71,7 @@ def safetensors_bytes(path: Path) -> bytes:
     """Return the contents of a safetensors file, once its header covers every tensor with bytes of the file.
 
     Raises:
-        Refused: it is not.
+        Refused: if it is not.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -120,7 +120,7 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
         size: bytes of the file.
 
     Raises:
-        Refused: entries are packed, or claim more than there is.
+        Refused: if entries are packed, or claim more than there is.
     """
     require_moderate(size)
     entries = archive.infolist()
@@ -141,7 +141,7 @@ def json_entry(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     """Return a JSON object in an archive that was checked.
 
     Raises:
-        Refused: it is too large, or none.
+        Refused: if it is too large, or none.
     """
     if archive.getinfo(name).file_size > LARGEST_HEADER:
         raise Refused(f"its entry {name!r} is too large")
@@ -162,7 +162,7 @@ def check_torch_file(file: io.BufferedReader | io.BytesIO, size: int) -> set[str
         Names of harmless objects that it asks for and a state dict has no need for.
 
     Raises:
-        Refused: its archive or its pickle asks for anything else.
+        Refused: if its archive or its pickle asks for anything else.
     """
     require_moderate(size)
     if not zipfile.is_zipfile(file):

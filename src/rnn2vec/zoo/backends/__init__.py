@@ -27,7 +27,7 @@ def pick(name: str, spec: RNNSpec, *, kind: ExampleKind | None = None, device: s
         device: device to train on.
 
     Raises:
-        UsageError: the backend is unknown, or does not train such RNNs on the device.
+        UsageError: if the backend is unknown, or does not train such RNNs on the device.
     """
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)

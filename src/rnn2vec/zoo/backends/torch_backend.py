@@ -97,7 +97,7 @@ class TorchBackend:
         device: where, such as `"cpu"` or `"cuda"`.
 
     Raises:
-        UsageError: this machine, or this build of torch, has no such device.
+        UsageError: if this machine, or this build of torch, has no such device.
     """
 
     name = "torch"

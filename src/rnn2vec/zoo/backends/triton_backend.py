@@ -48,7 +48,7 @@ class TritonBackend(TorchBackend):
         device: where, such as `"cuda"`; `"cpu"` only in Triton's interpreter.
 
     Raises:
-        UsageError: this machine, or this build of torch, has no such device.
+        UsageError: if this machine, or this build of torch, has no such device.
     """
 
     name = "triton"
