@@ -232,3 +232,20 @@ def test_where_all_are_left_out_no_table_is_written(rnn2vec: Rnn2Vec, tmp_path: 
     result = embed_files_to(tmp_path / "v.parquet", rnn2vec, [tmp_path / "missing.pt"])
     assert result.vectors.shape == (0, 16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_whose_finite_weights_overflow_in_its_answers_is_named_and_the_others_go_on(
+    rnn2vec: Rnn2Vec, random_rnns: Callable[..., RNNStack], tmp_path: Path
+) -> None:
+    spec = RNNSpec(cell="lstm", input_size=6, hidden_size=8, num_layers=1, output_size=6)
+    stack = random_rnns(spec, 3)
+    stack.weights["rnn.bias_ih_l0"][1] = 5.0  # its hidden units are far from 0
+    stack.weights["readout.weight"][1] = stack.weights["readout.bias"][1] = 3e38
+    for number, module in enumerate(stack.to_modules()):
+        safetensors.torch.save_file(module.state_dict(), tmp_path / f"{number}.safetensors")
+    parts = list(embed_files(rnn2vec, sorted(tmp_path.glob("*.safetensors"))))
+    names = [Path(name).name for part in parts for name in part.names]
+    (left,) = [one for part in parts for one in part.left_out]
+    assert names == ["0.safetensors", "2.safetensors"]
+    assert left.path.name == "1.safetensors"
+    assert "NaN or infinite numbers" in left.error.problem

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 
 from rnn2vec._errors import DataError, UsageError
 from rnn2vec.embedding import reading
@@ -44,6 +45,21 @@ def test_folders_are_searched_and_files_and_zoos_are_not(folder: Path, tiny_zoo:
     assert [files[0], *files[-2:]] == [other, tiny_zoo.folder, empty]
     with pytest.raises(UsageError, match="no checkpoint was given"):
         checkpoint_files([])
+
+
+def test_optimizers_schedulers_and_random_states_beside_models_are_skipped_and_counted(folder: Path) -> None:
+    """Read a folder as Hugging Face's trainer writes it."""
+    step = folder / "checkpoint-100"
+    step.mkdir()
+    shutil.copy(folder / "early" / "0.safetensors", step / "model.safetensors")
+    for name in ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "rng_state_0.pth", "training_args.bin"):
+        torch.save({"step": 3}, step / name)
+    files = checkpoint_files([folder])
+    assert [path.name for path in files if path.parent == step] == ["model.safetensors"]
+    assert files.companions == 6
+    (portion,) = portions(files)
+    assert not read(portion, _anything).left_out
+    assert checkpoint_files([step / "optimizer.pt"]) == [step / "optimizer.pt"]  # a file that was named is not skipped
 
 
 def test_portions_keep_the_order_and_stay_small(folder: Path, tiny_zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The story of 63 forecasters in docs/your-own-rnns.md: its commands, typed in order, find what was hidden.
 
-By default in a reduced form: forecasters are trained less. With RNN2VEC_STORY=full the commands run as they stand, and
-their times are held to what the page promises.
+By default in a reduced form: forecasters are trained less. With RNN2VEC_STORY=full the commands run as they stand.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ Verb = dict[str, Any]
 
 @dataclass(frozen=True)
 class Story:
-    """What the commands of the page said, and how long they took."""
+    """Results of the commands of the page, and the processor time that they took."""
 
     untrained: Verb
     duplicates: Verb
     difference: Verb
     fitted: Verb
     card: Verb
-    seconds_untrained: float
-    seconds_fitted: float
+    seconds: dict[str, float]
+    """Processor time of the commands without training and of those with `fit`, imports excluded."""
 
 
 def commands() -> list[str]:
@@ -60,14 +59,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         assert first == "python examples/forecasters.py"
         importlib.import_module("forecasters").main(400 if IS_FULL else 250)
         for command in rest:
-            started = time.perf_counter()
+            started = time.process_time()
             with contextlib.redirect_stdout(io.StringIO()) as said:
                 assert main([*shlex.split(command)[1:], "--json"]) == 0, command
             part = "with fit" if any(word in command for word in FITTED) else "without training"
-            seconds[part] += time.perf_counter() - started
+            seconds[part] += time.process_time() - started
             outputs.append(json.loads(said.getvalue()))
     untrained, duplicates, difference, _, _, fitted, card = outputs
-    return Story(untrained, duplicates, difference, fitted, card, seconds["without training"], seconds["with fit"])
+    return Story(untrained, duplicates, difference, fitted, card, seconds)
 
 
 def ranks(result: Verb) -> dict[str, int]:
@@ -100,7 +99,7 @@ def test_after_fit_the_broken_ones_lead_the_ranking(story: Story) -> None:
     assert story.card["unusual"]["p"] <= 5 / 63
 
 
-@pytest.mark.skipif(not IS_FULL, reason="times are those of the commands as they stand")
 def test_it_takes_no_longer_than_the_page_says(story: Story) -> None:
-    assert story.seconds_untrained < 20
-    assert story.seconds_fitted < 300
+    """Check processor time: other processes on the machine would count in wall time."""
+    assert story.seconds["without training"] < 20
+    assert story.seconds["with fit"] < 300
