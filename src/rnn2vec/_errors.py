@@ -21,11 +21,12 @@ CODE = "\n     "
 class Rnn2VecError(Exception):
     """Base of every error that rnn2vec raises on purpose.
 
-    >>> error = Rnn2VecError("no runs", remedy="give at least 1.")
-    >>> error.remedy
-    'give at least 1.'
-    >>> error.exit_code
-    1
+    Examples:
+        >>> error = Rnn2VecError("no runs", remedy="give at least 1.")
+        >>> error.remedy
+        'give at least 1.'
+        >>> error.exit_code
+        1
 
     Control characters in names from files are written out, line breaks too. Only a remedy may have
     further lines: code, each after `CODE`, whose indentation no name from a file can imitate.
@@ -53,15 +54,16 @@ class Rnn2VecError(Exception):
 class UsageError(Rnn2VecError, ValueError):
     """A wrong call: an unknown name, a folder that is not a zoo, RNNs that do not fit the encoder.
 
-    >>> try:
-    ...     encoders.build("dwsnets", spec)
-    ... except UsageError as error:
-    ...     print(error.problem)
-    unknown encoder 'dwsnets'
-    >>> UsageError.exit_code
-    2
-    >>> issubclass(UsageError, ValueError)
-    True
+    Examples:
+        >>> try:
+        ...     encoders.build("dwsnets", spec)
+        ... except UsageError as error:
+        ...     print(error.problem)
+        unknown encoder 'dwsnets'
+        >>> UsageError.exit_code
+        2
+        >>> issubclass(UsageError, ValueError)
+        True
     """
 
     exit_code: ClassVar[int] = 2
@@ -74,23 +76,25 @@ class BusyError(Rnn2VecError):
 class DataError(Rnn2VecError):
     """A file that is damaged, incomplete or of another version, or that holds numbers that cannot be right.
 
-    >>> error = DataError("zoo.json is damaged", remedy="restore it.")
-    >>> print(error)
-    zoo.json is damaged
-      -> restore it.
-    >>> error.exit_code
-    1
+    Examples:
+        >>> error = DataError("zoo.json is damaged", remedy="restore it.")
+        >>> print(error)
+        zoo.json is damaged
+          -> restore it.
+        >>> error.exit_code
+        1
     """
 
 
 class StorageError(Rnn2VecError, OSError):
     """A write that the disk refused: full, over quota, or read-only.
 
-    >>> error = StorageError("the disk is full", remedy="free some space.")
-    >>> isinstance(error, OSError)
-    True
-    >>> error.exit_code
-    1
+    Examples:
+        >>> error = StorageError("the disk is full", remedy="free some space.")
+        >>> isinstance(error, OSError)
+        True
+        >>> error.exit_code
+        1
     """
 
 

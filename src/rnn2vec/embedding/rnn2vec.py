@@ -45,10 +45,11 @@ _RNNS_AT_ONCE = 256
 class Rnn2Vec:
     """Turns RNNs into vectors.
 
-    >>> model = Rnn2Vec("model")
-    >>> vectors = model.embed(gru_stack)
-    >>> vectors.shape
-    (3, 16)
+    Examples:
+        >>> model = Rnn2Vec("model")
+        >>> vectors = model.embed(gru_stack)
+        >>> vectors.shape
+        (3, 16)
 
     Args:
         model: name of an encoder in the package, a folder (see `from_pretrained`), or an encoder with its emulator.

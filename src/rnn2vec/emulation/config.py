@@ -27,11 +27,12 @@ _AT_LEAST_ONE = (
 class PretrainConfig(Recipe):
     """Options of pre-training an encoder with its emulator. The defaults are the recommended recipe.
 
-    >>> config = PretrainConfig(encoder="dwsnet", num_steps=100, warm_up_steps=10)
-    >>> config.learning_rate_at(4)
-    0.0005
-    >>> config.to_dict()["encoder"]
-    'dwsnet'
+    Examples:
+        >>> config = PretrainConfig(encoder="dwsnet", num_steps=100, warm_up_steps=10)
+        >>> config.learning_rate_at(4)
+        0.0005
+        >>> config.to_dict()["encoder"]
+        'dwsnet'
 
     Raises:
         UsageError: if a number is out of range, or the conditioning or precision is unknown.

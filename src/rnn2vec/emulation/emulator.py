@@ -25,10 +25,11 @@ _LAYERS_OF_KERNELS = 2
 class Emulator(nn.Module):
     """An LSTM that imitates RNNs, given their representations.
 
-    >>> emulator = Emulator.build(spec, representation_size=16, seed=0)
-    >>> outputs = emulator(torch.zeros(3, 16), torch.zeros(3, 10, 7, 4))
-    >>> outputs.shape
-    torch.Size([3, 10, 7, 4])
+    Examples:
+        >>> emulator = Emulator.build(spec, representation_size=16, seed=0)
+        >>> outputs = emulator(torch.zeros(3, 16), torch.zeros(3, 10, 7, 4))
+        >>> outputs.shape
+        torch.Size([3, 10, 7, 4])
 
     Args:
         input_size: input features of the RNNs, I.

@@ -36,10 +36,12 @@ def pretrain(
 ) -> Model:
     """Pre-train an encoder on a zoo, or resume an unfinished run.
 
-    >>> config = PretrainConfig(encoder="layerwise-statistics", num_steps=4, validate_every=2, validation_rollouts=2)
-    >>> model = pretrain(Zoo("zoo"), config, "run")
-    >>> model.encoder(Zoo("zoo")[:3]).shape
-    torch.Size([3, 16])
+    Examples:
+        >>> steps = {"num_steps": 4, "validate_every": 2, "validation_rollouts": 2}
+        >>> config = PretrainConfig(encoder="layerwise-statistics", **steps)
+        >>> model = pretrain(Zoo("zoo"), config, "run")
+        >>> model.encoder(Zoo("zoo")[:3]).shape
+        torch.Size([3, 16])
 
     The run's folder gets metrics, a checkpoint at every validation, and the model with the lowest validation loss.
     An interrupted and resumed run ends with the same bytes as an uninterrupted one. If called in each process of a

@@ -1,10 +1,11 @@
 """Encoders, which map RNNs to representations: one contract (`base`), one file per idea, and a builder by name.
 
->>> "dwsnet" in encoders.ENCODERS
-True
->>> encoder = encoders.build("dwsnet", spec, seed=1)
->>> encoder(gru_stack).shape
-torch.Size([3, 16])
+Examples:
+    >>> "dwsnet" in encoders.ENCODERS
+    True
+    >>> encoder = encoders.build("dwsnet", spec, seed=1)
+    >>> encoder(gru_stack).shape
+    torch.Size([3, 16])
 """
 
 from __future__ import annotations

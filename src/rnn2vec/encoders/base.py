@@ -27,11 +27,12 @@ from rnn2vec.rnn.stack import RNNStack
 class WeightEncoder(nn.Module, ABC):
     """Map from N RNNs to N representations.
 
-    >>> encoder = encoders.build("layerwise-statistics", spec)
-    >>> isinstance(encoder, WeightEncoder)
-    True
-    >>> encoder(gru_stack).shape
-    torch.Size([3, 16])
+    Examples:
+        >>> encoder = encoders.build("layerwise-statistics", spec)
+        >>> isinstance(encoder, WeightEncoder)
+        True
+        >>> encoder(gru_stack).shape
+        torch.Size([3, 16])
 
     Args:
         spec: architecture of the RNNs.

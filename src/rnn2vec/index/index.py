@@ -45,10 +45,11 @@ class Neighbour:
 class Index:
     """Vectors of RNNs, with names and properties, in a folder that grows.
 
-    >>> index = Index.build("index", Rnn2Vec("model"))
-    >>> _ = index.add(["a", "b", "c"], Rnn2Vec("model").embed(gru_stack))
-    >>> len(index)
-    3
+    Examples:
+        >>> index = Index.build("index", Rnn2Vec("model"))
+        >>> _ = index.add(["a", "b", "c"], Rnn2Vec("model").embed(gru_stack))
+        >>> len(index)
+        3
 
     Args:
         folder: where it is.

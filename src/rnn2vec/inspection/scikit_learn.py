@@ -17,10 +17,11 @@ from rnn2vec.rnn.spec import CellName
 class Rnn2VecTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turns RNNs into vectors, in scikit-learn's manner.
 
-    >>> transformer = Rnn2VecTransformer("model")
-    >>> vectors = transformer.fit_transform(gru_stack)
-    >>> vectors.shape
-    (3, 16)
+    Examples:
+        >>> transformer = Rnn2VecTransformer("model")
+        >>> vectors = transformer.fit_transform(gru_stack)
+        >>> vectors.shape
+        (3, 16)
 
     `fit` with `inputs` pre-trains on the RNNs that it is given (labels are not looked at); without, it loads `model`.
 

@@ -25,10 +25,11 @@ from rnn2vec.rnn.stack import RNNStack
 class BlackBox(Protocol):
     """N RNNs that step in parallel, each on its own sequences.
 
-    >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
-    >>> outputs, state = box.step(torch.zeros(3, 10, 4), box.initial_state(10))
-    >>> outputs.shape, isinstance(box, BlackBox)
-    (torch.Size([3, 10, 4]), True)
+    Examples:
+        >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
+        >>> outputs, state = box.step(torch.zeros(3, 10, 4), box.initial_state(10))
+        >>> outputs.shape, isinstance(box, BlackBox)
+        (torch.Size([3, 10, 4]), True)
     """
 
     @property
@@ -68,10 +69,11 @@ class BlackBox(Protocol):
 class StackBlackBox:
     """An `RNNStack` as a black box, differentiable with respect to its inputs.
 
-    >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
-    >>> encoder = encoders.build("interactive-probing", spec)
-    >>> encoder(box).shape
-    torch.Size([3, 16])
+    Examples:
+        >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
+        >>> encoder = encoders.build("interactive-probing", spec)
+        >>> encoder(box).shape
+        torch.Size([3, 16])
 
     Inputs may have any float type and device, and outputs have the same; the stack computes in its own.
 
@@ -113,11 +115,12 @@ class StackBlackBox:
 class ModuleBlackBox:
     """An `nn.Module` that maps `((B, 1, I), state)` to `((B, 1, O), state)`, with `state=None` at the start.
 
-    >>> module = gru_stack.to_modules()[0]
-    >>> box = ModuleBlackBox(module, input_size=4, output_size=4, input_kind="continuous", output_kind="continuous")
-    >>> outputs, state = box.step(torch.zeros(1, 10, 4), box.initial_state(10))
-    >>> outputs.shape
-    torch.Size([1, 10, 4])
+    Examples:
+        >>> module = gru_stack.to_modules()[0]
+        >>> box = ModuleBlackBox(module, input_size=4, output_size=4, input_kind="continuous", output_kind="continuous")
+        >>> outputs, state = box.step(torch.zeros(1, 10, 4), box.initial_state(10))
+        >>> outputs.shape
+        torch.Size([1, 10, 4])
 
     Modules made by `RNNStack.to_modules`, and any wrapper of `nn.LSTM(batch_first=True)` with that call, are suitable.
     Inputs may have any float type and device, and outputs have the same; the module computes in those of its
@@ -203,11 +206,12 @@ class _OneByOne:
 class FunctionBlackBox(_OneByOne):
     """A Python function `(input vector, state) -> (output vector, state)`, called once per sequence and step.
 
-    >>> sizes = {"input_size": 1, "output_size": 1, "input_kind": "continuous", "output_kind": "continuous"}
-    >>> box = FunctionBlackBox(lambda x, total: (x + total, x + total), lambda: 0.5, **sizes)
-    >>> outputs, state = box.step(torch.ones(1, 2, 1), box.initial_state(2))
-    >>> outputs.flatten().tolist()
-    [1.5, 1.5]
+    Examples:
+        >>> sizes = {"input_size": 1, "output_size": 1, "input_kind": "continuous", "output_kind": "continuous"}
+        >>> box = FunctionBlackBox(lambda x, total: (x + total, x + total), lambda: 0.5, **sizes)
+        >>> outputs, state = box.step(torch.ones(1, 2, 1), box.initial_state(2))
+        >>> outputs.flatten().tolist()
+        [1.5, 1.5]
 
     It is not differentiable: it can be embedded, but not used to train an encoder.
 
@@ -254,17 +258,18 @@ class Policy(Protocol):
 class PolicyBlackBox(_OneByOne):
     """A recurrent policy with `reset()` and `act(observation, state)`, called once per sequence and step.
 
-    >>> class Counter:
-    ...     def reset(self):
-    ...         return 0
-    ...
-    ...     def act(self, observation, state):
-    ...         return observation + state, state + 1
-    >>> kinds = {"input_kind": "continuous", "output_kind": "continuous"}
-    >>> box = PolicyBlackBox(Counter(), observation_size=1, num_actions=1, **kinds)
-    >>> outputs, state = box.step(torch.ones(1, 2, 1), box.initial_state(2))
-    >>> outputs.flatten().tolist(), state
-    ([1.0, 1.0], [1, 1])
+    Examples:
+        >>> class Counter:
+        ...     def reset(self):
+        ...         return 0
+        ...
+        ...     def act(self, observation, state):
+        ...         return observation + state, state + 1
+        >>> kinds = {"input_kind": "continuous", "output_kind": "continuous"}
+        >>> box = PolicyBlackBox(Counter(), observation_size=1, num_actions=1, **kinds)
+        >>> outputs, state = box.step(torch.ones(1, 2, 1), box.initial_state(2))
+        >>> outputs.flatten().tolist(), state
+        ([1.0, 1.0], [1, 1])
 
     What it answers is its action: a vector (continuous), or for `output_kind="categorical"` either a vector of logits
     or the number of the action taken. A number says less than logits: it is read as logits of 0 for that action and

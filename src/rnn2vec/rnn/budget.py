@@ -18,24 +18,26 @@ from rnn2vec.rnn.interface import Kind
 class BudgetError(Rnn2VecError):
     """Raised when the budget of a black box is exhausted.
 
-    >>> box = BudgetedBlackBox(StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous"), calls=5)
-    >>> state = box.initial_state(2)
-    >>> try:
-    ...     box.step(torch.zeros(3, 2, 4), state)
-    ... except BudgetError as error:
-    ...     print(error.problem)
-    0 of 5 calls were made, and the next step needs 6
+    Examples:
+        >>> box = BudgetedBlackBox(StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous"), calls=5)
+        >>> state = box.initial_state(2)
+        >>> try:
+        ...     box.step(torch.zeros(3, 2, 4), state)
+        ... except BudgetError as error:
+        ...     print(error.problem)
+        0 of 5 calls were made, and the next step needs 6
     """
 
 
 class BudgetedBlackBox:
     """A black box with a budget of calls and a rate.
 
-    >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
-    >>> budgeted = BudgetedBlackBox(box, calls=100)
-    >>> outputs, state = budgeted.step(torch.zeros(3, 10, 4), budgeted.initial_state(10))
-    >>> budgeted.calls_left
-    70
+    Examples:
+        >>> box = StackBlackBox(gru_stack, input_kind="continuous", output_kind="continuous")
+        >>> budgeted = BudgetedBlackBox(box, calls=100)
+        >>> outputs, state = budgeted.step(torch.zeros(3, 10, 4), budgeted.initial_state(10))
+        >>> budgeted.calls_left
+        70
 
     The calls of one step are made together; the next step waits until the rate permits it.
 

@@ -25,11 +25,12 @@ RNNs = RNNStack | BlackBox
 class RNNCollection:
     """RNNs of any architectures in one order.
 
-    >>> collection = RNNCollection([gru_stack, lstm_stack, gru_stack])
-    >>> len(collection), len(collection.batches)
-    (9, 2)
-    >>> collection.map(count_parameters).shape
-    torch.Size([9])
+    Examples:
+        >>> collection = RNNCollection([gru_stack, lstm_stack, gru_stack])
+        >>> len(collection), len(collection.batches)
+        (9, 2)
+        >>> collection.map(count_parameters).shape
+        torch.Size([9])
 
     Args:
         members: stacks and black boxes, the RNNs of each one after another.

@@ -16,10 +16,11 @@ Kind = Literal["categorical", "continuous"]
 class Interface:
     """The kinds of inputs and outputs of the RNNs of a task family.
 
-    >>> interface = Interface(input_kind="categorical", output_kind="categorical")
-    >>> encoder = encoders.build("interactive-probing", spec, interface=interface)
-    >>> encoder(gru_stack).shape
-    torch.Size([3, 16])
+    Examples:
+        >>> interface = Interface(input_kind="categorical", output_kind="categorical")
+        >>> encoder = encoders.build("interactive-probing", spec, interface=interface)
+        >>> encoder(gru_stack).shape
+        torch.Size([3, 16])
 
     Raises:
         UsageError: if the range of the inputs is empty, or the spread of the outputs is not positive.

@@ -26,11 +26,12 @@ MOST_LAYERS = 256
 class RNNSpec:
     """The architecture of an RNN: stacked recurrent layers of one cell under a linear readout.
 
-    >>> spec = RNNSpec(cell="gru", input_size=4, hidden_size=8, num_layers=1, output_size=4)
-    >>> spec.num_parameters
-    372
-    >>> str(spec)
-    'gru 1x8, 4 inputs, 4 outputs'
+    Examples:
+        >>> spec = RNNSpec(cell="gru", input_size=4, hidden_size=8, num_layers=1, output_size=4)
+        >>> spec.num_parameters
+        372
+        >>> str(spec)
+        'gru 1x8, 4 inputs, 4 outputs'
 
     Raises:
         UsageError: an unknown cell, or a size below 1.

@@ -46,10 +46,11 @@ def slice_of(chosen: Any, length: int) -> Any:
 class RNNStack:
     """N RNNs with the same spec and different weights.
 
-    >>> spec = RNNSpec(cell="gru", input_size=4, hidden_size=8, num_layers=1, output_size=4)
-    >>> stack = RNNStack.from_flat(spec, torch.zeros(3, spec.num_parameters))
-    >>> stack(torch.zeros(3, 2, 5, 4))[0].shape  # 2 sequences of 5 steps for each of 3 RNNs
-    torch.Size([3, 2, 5, 4])
+    Examples:
+        >>> spec = RNNSpec(cell="gru", input_size=4, hidden_size=8, num_layers=1, output_size=4)
+        >>> stack = RNNStack.from_flat(spec, torch.zeros(3, spec.num_parameters))
+        >>> stack(torch.zeros(3, 2, 5, 4))[0].shape  # 2 sequences of 5 steps for each of 3 RNNs
+        torch.Size([3, 2, 5, 4])
 
     `stack(inputs)` equals running each RNN as a `torch.nn` module with a linear readout, to 1e-5 in float32,
     gradients included.

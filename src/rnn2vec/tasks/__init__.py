@@ -1,10 +1,11 @@
 """Task families: what RNNs are trained on. `base` is the contract; `build` makes a family by name.
 
->>> family = tasks.build("formal-languages", {"alphabet_size": 3})
->>> family.output_size
-5
->>> family.describe((1, -1))
-'a^n b^(n+1) c^(n-1)'
+Examples:
+    >>> family = tasks.build("formal-languages", {"alphabet_size": 3})
+    >>> family.output_size
+    5
+    >>> family.describe((1, -1))
+    'a^n b^(n+1) c^(n-1)'
 """
 
 from __future__ import annotations

@@ -143,10 +143,11 @@ class Environment(ABC):
 class TaskFamily(ABC):
     """A family of tasks. Subclasses are frozen dataclasses whose fields are the family's options.
 
-    >>> family = tasks.build("formal-languages", {"alphabet_size": 3})
-    >>> task = family.deal(num_runs=1, seed=0)[0].task
-    >>> family.examples(task).kind.inputs
-    'tokens'
+    Examples:
+        >>> family = tasks.build("formal-languages", {"alphabet_size": 3})
+        >>> task = family.deal(num_runs=1, seed=0)[0].task
+        >>> family.examples(task).kind.inputs
+        'tokens'
     """
 
     name: ClassVar[str]

@@ -35,10 +35,11 @@ from rnn2vec.zoo.train import TrainedSnapshots, train_runs, weight_decay
 def build_zoo(config: ZooConfig, out: str | Path, *, device: str = "cpu", progress: Progress = silent) -> Zoo:
     """Build a zoo, or finish an interrupted build.
 
-    >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, num_episodes=5, num_rollouts=5, backend="torch")
-    >>> zoo = build_zoo(config, "new-zoo")
-    >>> zoo.properties.num_rows
-    4
+    Examples:
+        >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, num_episodes=5, num_rollouts=5, backend="torch")
+        >>> zoo = build_zoo(config, "new-zoo")
+        >>> zoo.properties.num_rows
+        4
 
     Finished shards are kept, damaged ones rebuilt. On the same backend, machine type and versions, the same config
     gives the same bytes, even after interruptions.

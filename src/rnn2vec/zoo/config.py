@@ -27,11 +27,12 @@ _LIMITS = {
 class ZooConfig:
     """Options of building a zoo; the defaults are the paper's (Section 5, Appendix D, and our rulings).
 
-    >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, backend="torch")
-    >>> config.snapshot_steps
-    (0, 3)
-    >>> config.num_rnns
-    4
+    Examples:
+        >>> config = ZooConfig(num_runs=2, num_steps=3, hidden_size=4, backend="torch")
+        >>> config.snapshot_steps
+        (0, 3)
+        >>> config.num_rnns
+        4
 
     Raises:
         UsageError: if a number is out of range.

@@ -42,11 +42,12 @@ MAPPED_MEGABYTES = 4096
 class Zoo(ReadableZoo):
     """A zoo on disk, memory-mapped. Rows are snapshots, in the order of the runs and within a run of the steps.
 
-    >>> zoo = Zoo("zoo")
-    >>> len(zoo), zoo[0]
-    (4, RNNStack(1 RNNs: lstm 2x4, 6 inputs, 6 outputs))
-    >>> zoo[zoo.where(step=3)].flatten().shape
-    torch.Size([2, 382])
+    Examples:
+        >>> zoo = Zoo("zoo")
+        >>> len(zoo), zoo[0]
+        (4, RNNStack(1 RNNs: lstm 2x4, 6 inputs, 6 outputs))
+        >>> zoo[zoo.where(step=3)].flatten().shape
+        torch.Size([2, 382])
 
     Weights and rollouts may be larger than the memory: shards are mapped when they are read, the one that was read
     longest ago is let go when all together pass a limit, and what is handed out are copies of the chosen rows.

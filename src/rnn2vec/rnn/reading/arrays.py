@@ -36,10 +36,11 @@ _TYPES = {"f": None, "i": np.float32, "u": np.float32, "b": np.float32}
 class ArrayLayer:
     """A recurrent layer, with the gates side by side in the stated order.
 
-    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
-    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))
-    >>> stack.spec.hidden_size
-    2
+    Examples:
+        >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+        >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)))
+        >>> stack.spec.hidden_size
+        2
     """
 
     input_kernel: np.ndarray
@@ -65,10 +66,11 @@ def from_arrays(
 ) -> RNNStack:
     """Return a stack of the one RNN that these arrays are.
 
-    >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
-    >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)), np.zeros(1))
-    >>> stack.flatten().shape
-    torch.Size([1, 13])
+    Examples:
+        >>> layer = ArrayLayer(input_kernel=np.ones((2, 1)), recurrent_kernel=np.zeros((2, 2)))
+        >>> stack = from_arrays("rnn_tanh", [layer], np.ones((1, 2)), np.zeros(1))
+        >>> stack.flatten().shape
+        torch.Size([1, 13])
 
     Args:
         cell: of all layers.

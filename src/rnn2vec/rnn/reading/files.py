@@ -41,10 +41,11 @@ _FLOAT32_LARGEST = 3.4028235e38
 def load_rnn(path: str | Path, **hints: Unpack[Hints]) -> RNNStack:
     """Return the RNN in a checkpoint file, as a stack of one.
 
-    >>> torch.save(gru_stack.to_modules()[0].state_dict(), "rnn.pt")
-    >>> stack = load_rnn("rnn.pt")
-    >>> stack.spec.cell
-    'gru'
+    Examples:
+        >>> torch.save(gru_stack.to_modules()[0].state_dict(), "rnn.pt")
+        >>> stack = load_rnn("rnn.pt")
+        >>> stack.spec.cell
+        'gru'
 
     Assumptions about what the file leaves open are in `RNNStack.assumed`, and given as an `AssumedWarning`.
 
