@@ -152,6 +152,30 @@ def test_a_client_that_leaves_early_is_no_request() -> None:
     assert _asked(Guard(_never, Admission(frozenset({"a:1"}), None), largest_body=10), leaves, "5")[0]["status"] == 400
 
 
+def test_eight_bodies_are_held_at_once() -> None:
+    held, most = [0], [0]
+
+    async def app(*_: Any) -> None:
+        held[0] += 1
+        most[0] = max(most[0], held[0])
+        await asyncio.sleep(0.01)
+        held[0] -= 1
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        raise AssertionError("a request was refused")
+
+    async def all_at_once() -> None:
+        guard = Guard(app, Admission(frozenset({"a:1"}), None), largest_body=10)
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [(b"host", b"a:1")]}
+        await asyncio.gather(*(guard(dict(scope), receive, send) for _ in range(30)))
+
+    asyncio.run(all_at_once())
+    assert most[0] == 8
+
+
 def test_websockets_are_closed() -> None:
     sent: list[Any] = []
 

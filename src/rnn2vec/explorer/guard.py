@@ -37,6 +37,7 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
 )
 _SECONDS_TO_SEND = 60.0
+_BODIES_AT_ONCE = 8  # so that bodies never take more memory than eight of the largest
 _METHODS = {"GET", "HEAD", "POST"}
 
 
@@ -65,6 +66,7 @@ class Guard:
         self._admission = admission
         self._largest_body = largest_body
         self._seconds = seconds
+        self._receiving = asyncio.Semaphore(_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or hand it on with its body read."""
@@ -80,12 +82,21 @@ class Guard:
         if refusal is None and self._gives_token(scope):
             await _welcome(send, str(self._admission.token))
             return
-        if refusal is None:
-            refusal, body = await self._body(headers, receive)
-            if refusal is None:
-                await self._app(scope, _once(body), send)
-                return
-        await _answer(send, *refusal)
+        if refusal is not None:
+            await _answer(send, *refusal)
+        elif scope["method"] == "POST":
+            async with self._receiving:
+                await self._hand_on(scope, headers, receive, send)
+        else:
+            await self._app(scope, _once(b""), send)
+
+    async def _hand_on(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        """Hand a request on with its body, or refuse the body."""
+        refusal, body = await self._body(headers, receive)
+        if refusal is not None:
+            await _answer(send, *refusal)
+        else:
+            await self._app(scope, _once(body), send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Return the status and the reason with which a request is refused; None for one that is fine."""
