@@ -35,10 +35,12 @@ def test_a_wrong_call_is_explained(arguments: list[str], said: str, folder: Path
     assert "\n  -> " in captured.err
 
 
-def test_without_a_collection_it_says_how_to_get_one(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnn2vec.cli.explore.shipped_names", lambda _: [])
-    assert main(["explore"]) == 2
-    assert "zoo build formal-languages --preset tiny" in capsys.readouterr().err
+def test_without_a_collection_the_sample_zoo_is_shown(capsys: Captured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # the zoo is embedded before the port is tried
+        assert main(["explore", "--port", str(taken.getsockname()[1])]) == 2
+    captured = capsys.readouterr()
+    assert "formal-languages" in captured.err
+    assert "cannot listen on" in captured.err
 
 
 def test_a_busy_port_is_named(folder: Path, capsys: Captured) -> None:

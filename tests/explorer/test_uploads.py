@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from starlette.testclient import TestClient
+from tests.explorer.conftest import ready
 
 from rnn2vec.explorer import uploads
 from rnn2vec.explorer.collection import Collection
@@ -33,7 +34,7 @@ def _drop(client: TestClient, content: bytes, name: str = "mine.safetensors") ->
 def test_a_dropped_copy_lies_where_the_original_does(client: TestClient, tiny_zoo: Zoo, collection: Collection) -> None:
     dropped = _drop(client, _file(tiny_zoo.rnns([5])))
     assert dropped["name"] == "mine.safetensors"
-    card = client.get("/api/card", params={"id": dropped["id"]}).json()
+    card = ready(client, f"/api/card?id={dropped['id']}").json()
     np.testing.assert_allclose(card["place"], collection.layout("pca").coordinates[5], atol=1e-5)
     assert card["neighbours"][0]["id"] == "5"
     assert card["neighbours"][0]["verdict"]["kind"] == "identical"
@@ -105,7 +106,7 @@ def test_one_file_is_read_at_a_time(client: TestClient, tiny_zoo: Zoo) -> None:
 def test_sixteen_files_are_kept(client: TestClient, random_rnns: MakeRNNs, tiny_zoo: Zoo) -> None:
     stack = random_rnns(tiny_zoo.spec, 17)
     ids = [_drop(client, _file(stack[row]))["id"] for row in range(17)]
-    assert client.get("/api/card", params={"id": ids[-1]}).status_code == 200
+    assert ready(client, f"/api/card?id={ids[-1]}").status_code == 200
     gone = client.get("/api/card", params={"id": ids[0]})
     assert gone.status_code == 404
     assert gone.json()["remedy"] == "drop the file again."

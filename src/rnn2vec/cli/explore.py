@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from rnn2vec._assets import shipped_folder, shipped_names
+from rnn2vec._assets import shipped_folder
 from rnn2vec._errors import UsageError
 from rnn2vec.cli.members import MembersVerb
 from rnn2vec.cli.terminal import Terminal
@@ -45,7 +45,7 @@ class Explore(MembersVerb):
 
     def _source(self) -> Path:
         if not self.paths:
-            return _sample()
+            return shipped_folder("zoos", SAMPLE)
         if len(self.paths) > 1:
             raise UsageError(f"{len(self.paths)} collections", remedy="give one; `rnn2vec index build` joins several.")
         return self.paths[0]
@@ -62,17 +62,6 @@ class Explore(MembersVerb):
                 terminal.say("Other machines can reach this address; only the link above, with its token, is answered.")
             server.serve(collection, listening, admission)
         return {"address": address, "rnns": len(collection)}
-
-
-def _sample() -> Path:
-    """Return the collection that is shown when none is given: the sample zoo of the package."""
-    if SAMPLE in shipped_names("zoos"):
-        return shipped_folder("zoos", SAMPLE)
-    raise UsageError(
-        "no collection was given, and none comes with the package yet",
-        remedy="build a small one in a minute: rnn2vec zoo build formal-languages --preset tiny --runs 60 --out zoo; "
-        "then rnn2vec explore zoo.",
-    )
 
 
 def _require_libraries() -> None:
