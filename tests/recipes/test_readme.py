@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,32 +47,32 @@ def small_presets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert commands(), "the README shows commands"
+    save_checkpoints(tmp_path)
     for arguments in commands():
-        if arguments[0] == "embed":
-            save_checkpoints(tmp_path)
         expanded = [str(path) for argument in arguments for path in (sorted(tmp_path.glob(argument)) or [argument])]
-        assert main(expanded) == 0, arguments
+        once = ["--export", str(tmp_path / "explored")] if arguments[0] == "explore" else []  # else it serves for ever
+        assert main([*expanded, *once]) == 0, arguments
     assert (tmp_path / "vectors.parquet").is_file()
+    assert (tmp_path / "demo.html").is_file()
 
 
 def save_checkpoints(folder: Path) -> None:
-    """Two of the zoo's RNNs as a training script would have saved them."""
+    """Save some of the sample's RNNs as a training script would."""
     (folder / "checkpoints").mkdir()
-    rnns: RNNStack = Zoo.open(folder / "zoos" / "fl").rnns([0, 1])
+    rnns: RNNStack = Zoo.sample("formal-languages").rnns(range(6))
     for number, module in enumerate(rnns.to_modules()):
         torch.save(module.state_dict(), folder / "checkpoints" / f"{number}.pt")
 
 
-def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
+def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tour").mkdir()
-    (tmp_path / "tour" / "interactive-probing").symlink_to(tiny_run)
+    found: list[dict[str, Any]] = []
     for block in blocks("python"):
-        names: dict[str, object] = {}
-        exec(compile(block, "README.md", "exec"), names)
-        vectors, outputs = names["vectors"], names["outputs"]
-        assert vectors.shape == (3, 16)  # pyright: ignore[reportAttributeAccessIssue]
-        assert outputs.shape == (3, 10, 7, 6)  # pyright: ignore[reportAttributeAccessIssue]
+        found.append({})
+        exec(compile(block, "README.md", "exec"), found[-1])
+    assert [names["vectors"].shape for names in found] == [(80, 16), (3, 16)]
+    assert len(found[0]["rnns"]) == 3
+    assert found[1]["outputs"].shape == (3, 10, 7, 6)
 
 
 def test_make_targets_of_the_readme_exist() -> None:

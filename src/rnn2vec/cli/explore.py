@@ -23,7 +23,7 @@ class Explore(MembersVerb):
     """Show a zoo, an index or a folder of checkpoints as a live page: a map, a card for each RNN, and its answers."""
 
     paths: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """A zoo, an index or a folder of checkpoints; by default the sample zoo of the package."""
+    """A zoo, an index or a folder of checkpoints; by default the sample zoo and the model of the package."""
     host: str = "127.0.0.1"
     """Address to listen on. On any other than this machine's own, the page asks for the token in the printed link."""
     port: int = 8722
@@ -37,7 +37,8 @@ class Explore(MembersVerb):
         from rnn2vec.explorer.collection import Collection
 
         source = self._source()
-        with dataclasses.replace(self, paths=(source,)).opened(terminal) as index:
+        model = SAMPLE if not self.paths and self.model is None and self.inputs is None else self.model
+        with dataclasses.replace(self, paths=(source,), model=model).opened(terminal) as index:
             collection = Collection(index, source, hints=self.hints, seed=self.seed)
             if self.export is not None:
                 return _export(collection, self.export, terminal)
