@@ -29,6 +29,11 @@ floor: false
 """
 
 
+INTERRUPTED = {130, -signal.SIGINT}
+"""Exit codes after Ctrl-C. A shell reports both as 130: CPython ends itself by the signal where the interruption came up
+through `exec` (dataclasses are made by it), even if it was handled further up."""
+
+
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "rnn2vec", *map(str, arguments)]
     return subprocess.Popen(command, text=True, stderr=subprocess.PIPE, start_new_session=True, **options)
@@ -60,7 +65,12 @@ def is_there(group: int) -> bool:
 
 
 def has_loaded(library: str, process: subprocess.Popen[str]) -> bool:
-    return library in Path(f"/proc/{process.pid}/maps").read_text()
+    """Return True once the program itself has loaded a library; before that, a fork shows those of this process."""
+    assert isinstance(process.args, list)
+    is_program = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[:-1] == [
+        *map(os.fsencode, process.args)
+    ]
+    return is_program and library in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 def test_a_reader_that_has_closed_the_pipe_is_no_error_to_report(tiny_zoo: Zoo) -> None:
@@ -95,13 +105,13 @@ def test_a_full_disk_behind_stdout_is_reported(tiny_zoo: Zoo) -> None:
     assert len(said.splitlines()) == 2
 
 
-@pytest.mark.parametrize("library", ["_json", "libtorch_cpu", "multiarray"])
+@pytest.mark.parametrize("library", ["unicodedata", "libtorch_cpu", "multiarray"])  # the first one comes early
 def test_an_interruption_while_libraries_are_imported(tiny_zoo: Zoo, tmp_path: Path, library: str) -> None:
     process = start("pretrain", tiny_zoo.folder, "--out", tmp_path / "run", stdout=subprocess.PIPE)
     wait_until(lambda: has_loaded(library, process), process)
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
-    assert code == 130
+    assert code in INTERRUPTED
     assert said.splitlines()[-1].startswith("rnn2vec: interrupted")
 
 
@@ -113,7 +123,7 @@ def test_an_interruption_of_the_parent_of_a_study_ends_its_workers(tmp_path: Pat
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     code, said = ended(process)
-    assert code == 130
+    assert code in INTERRUPTED
     assert said.splitlines()[-1].startswith("rnn2vec: interrupted")
     while is_there(process.pid):
         assert time.monotonic() - started < 30

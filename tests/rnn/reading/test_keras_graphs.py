@@ -114,7 +114,7 @@ def test_another_function_is_refused_with_the_place(take: Callable[[str], Path],
 
 
 def test_a_legacy_file_is_refused_with_the_two_lines_that_help(take: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match=r"legacy\.h5: a file of Keras 2 .*\n.*anew:\n *model = .*\n *model\.save"):
+    with pytest.raises(UsageError, match=r"legacy\.h5: a file of Keras 2 .*\n.*it:\n *model = .*\n *model\.save"):
         load_rnn(take("legacy.h5"))
 
 
