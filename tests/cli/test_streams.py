@@ -30,8 +30,8 @@ floor: false
 
 
 INTERRUPTED = {130, -signal.SIGINT}
-"""Exit codes after Ctrl-C. A shell reports both as 130: CPython ends itself by the signal where the interruption came up
-through `exec` (dataclasses are made by it), even if it was handled further up."""
+"""Exit codes after Ctrl-C. A shell reports both as 130: CPython ends itself by the signal where the interruption passed
+through `exec`, by which dataclasses are made, even if it was handled further up."""
 
 
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
