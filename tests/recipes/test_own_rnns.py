@@ -44,4 +44,4 @@ def test_the_python_code_runs(tiny_zoo: Zoo, tmp_path: Path, monkeypatch: pytest
     for block in re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL):
         exec(compile(block.replace("time_budget=600", "time_budget=0.01"), "your-own-rnns.md", "exec"), names)
         sizes.append(np.shape(names["vectors"]))
-    assert sizes == [(6, 64), (6, 16)]
+    assert sizes == [(6, 64), (6, 64)]  # so few RNNs are asked the given inputs, without learning what to ask

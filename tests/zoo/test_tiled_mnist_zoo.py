@@ -140,7 +140,18 @@ def test_presets_are_the_familys() -> None:
 
 # -- a real `kill -9` ------------------------------------------------------------------------------
 
-BUILD = ["--preset", "tiny", "--runs", "6", "--hidden-size", "8", "--tile-size", "14", "--runs-per-shard", "1"]
+BUILD = [
+    "--preset",
+    "tiny",
+    "--runs",
+    "6",
+    "--hidden-size",
+    "8",
+    "--family-options",
+    "tile_size=14",
+    "--runs-per-shard",
+    "1",
+]
 OF_BACKEND = {
     name: [*BUILD, "--backend", name, "--steps", steps] for name, steps in (("numba", "3000"), ("torch", "100"))
 }
