@@ -312,3 +312,9 @@ def _short(text: str) -> str:
 def sha256_of(data: bytes) -> str:
     """Return the SHA-256 checksum of `data`, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def cache_folder(name: str) -> Path:
+    """Return the folder of one kind of downloads: `rnn2vec/NAME` in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rnn2vec" / name

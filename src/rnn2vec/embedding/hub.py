@@ -7,7 +7,6 @@ of its own; without a network the commit that was used last is taken.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import warnings
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import read_sealed, write_atomically
+from rnn2vec._files import cache_folder, read_sealed, write_atomically
 from rnn2vec._hub import HubError, commit_of, download, hub_api, upload
 from rnn2vec._lock import claim
 from rnn2vec._progress import Progress, silent
+from rnn2vec.zoo.shards import checksum_of
 
 CARD = "card.json"
 """Name of the card of a packed model."""
@@ -128,8 +128,7 @@ def cached_model(repository: str, *, revision: str | None = None, endpoint: str 
         DataError: the repository is not a packed model, or a file does not match its checksum.
         HubError: the hub refuses the download, or cannot be reached and the cache has no model of this name.
     """
-    base = os.environ.get("XDG_CACHE_HOME")
-    cache = (Path(base) if base else Path.home() / ".cache") / "rnn2vec" / "models" / repository.replace("/", "--")
+    cache = cache_folder("models") / repository.replace("/", "--")
     note = cache / _LAST
     try:
         commit = commit_of(hub_api(endpoint), repository, "model", revision)
@@ -153,7 +152,7 @@ def _download_all(api: Any, repository: str, commit: str, folder: Path, progress
     files = _card(stage)["files"]
     for done, (name, checksum) in enumerate(files.items()):
         progress(done, len(files), name)
-        if not (stage / name).is_file() or _sha256(stage / name) != checksum:
+        if checksum_of(stage / name) != checksum:
             download(api, repository, "model", commit, name, stage)
         _require_checksum(stage / name, checksum, repository)
     for name in (*files, CARD):
@@ -185,15 +184,9 @@ def _card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _sha256(path: Path) -> str:
-    import hashlib  # noqa: PLC0415
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _require_checksum(path: Path, checksum: str, where: str) -> None:
-    if not path.is_file() or path.stat().st_size > _LARGEST_FILE or _sha256(path) != checksum:
+    is_large = path.is_file() and path.stat().st_size > _LARGEST_FILE
+    if is_large or checksum_of(path) != checksum:
         raise DataError(
             f"{path.name} of {where} does not have the checksum in its {CARD}",
             remedy="restore the file or pack the model again; if it is from a hub, tell the owner of the repository.",

@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rnn2vec._errors import DataError, UsageError
-from rnn2vec._files import write_atomically
+from rnn2vec._files import cache_folder, write_atomically
 from rnn2vec._parquet import read_table
 
 SIDE = 28
@@ -120,7 +120,7 @@ def at_hand(folder: Path | None = None, *, fingerprint: str | None = None) -> La
         return _known[fingerprint]
     named = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     with contextlib.suppress(UsageError, DataError, OSError):
-        found = read_folder(Path(named) if named else cache_folder())
+        found = read_folder(Path(named) if named else cache_folder("mnist"))
         if fingerprint in {None, found.fingerprint}:
             return found
     return None
@@ -201,14 +201,8 @@ def _strange(content: dict[str, bytes]) -> tuple[str, ...]:
 # -- cache and mirror ------------------------------------------------------------------------------
 
 
-def cache_folder() -> Path:
-    """Return the folder of images from the mirror: `rnn2vec/mnist` in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rnn2vec" / "mnist"
-
-
 def _from_cache_or_mirror() -> LabelledImages:
-    folder = cache_folder()
+    folder = cache_folder("mnist")
     with contextlib.suppress(UsageError, DataError):  # what is missing or damaged is fetched again
         cached = read_folder(folder)
         if not cached.strange:
